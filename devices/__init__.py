@@ -1,0 +1,1 @@
+"""Device bytes to observations, and a simulator per device."""

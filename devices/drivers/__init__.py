@@ -1,0 +1,1 @@
+"""One file per device; the registry finds them."""

@@ -1,0 +1,1 @@
+"""Virtual devices that speak the same bytes as the real ones."""

@@ -1,0 +1,1 @@
+"""The process in a home, health hut or ambulance: devices to durable spool to MQTT."""

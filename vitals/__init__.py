@@ -1,0 +1,1 @@
+"""What a measurement is: the ground floor, without any I/O."""

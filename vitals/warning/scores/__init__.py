@@ -1,0 +1,1 @@
+"""One file per score; the finder collects their SCORE declarations."""

@@ -1,0 +1,1 @@
+"""The bytes between edge and cloud: MQTT topics and payloads (docs/wire-contract.md)."""
