@@ -53,7 +53,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """Which devices are this driver's. A BLE device matches by name prefix where given, else by any service."""
+    """Which devices are this driver's. BLE: by name prefix where given, else by any service."""
 
     service_uuids: tuple[str, ...] = ()
     name_prefixes: tuple[str, ...] = ()
