@@ -57,3 +57,94 @@ class RadioUnavailable(DeviceError):
 
     def __str__(self) -> str:
         return f"Bluetooth is not available on this machine: {self.reason}"
+
+
+class ScanRunning(DeviceError):
+    """A scan is already running: a process has one scanner."""
+
+    def __str__(self) -> str:
+        return "a Bluetooth scan is already running in this process"
+
+
+class ConnectFailed(DeviceError):
+    """The Bluetooth device did not accept a connection."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"could not connect to {self.address}: {self.reason}"
+
+
+class LinkLost(DeviceError):
+    """The Bluetooth link is gone."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.address = address
+
+    def __str__(self) -> str:
+        return f"the link to {self.address} is gone"
+
+
+class CharacteristicMissing(DeviceError):
+    """The connected device has no such characteristic."""
+
+    def __init__(self, uuid: str, *, address: str) -> None:
+        super().__init__(uuid, address)
+        self.uuid = uuid
+        self.address = address
+
+    def __str__(self) -> str:
+        return f"{self.address} has no characteristic {self.uuid}"
+
+
+class AccessFailed(DeviceError):
+    """The device refused to have a characteristic read, written or subscribed, or did not answer.
+
+    `att_code` is the ATT error code (Bluetooth Core, Vol 3 Part F §3.4.1.1) where the device gave one.
+    """
+
+    def __init__(self, uuid: str, *, address: str, reason: str, att_code: int | None = None) -> None:
+        super().__init__(uuid, address, reason, att_code)
+        self.uuid = uuid
+        self.address = address
+        self.reason = reason
+        self.att_code = att_code
+
+    def __str__(self) -> str:
+        return f"{self.address} refused characteristic {self.uuid}: {self.reason}"
+
+
+class PortError(DeviceError):
+    """Base of what can be wrong with a serial port."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"serial port {self.path}: {self.reason}"
+
+
+class PortMissing(PortError):
+    """There is no such port: nothing is plugged in."""
+
+
+class PortDenied(PortError):
+    """This user may not open the port."""
+
+
+class PortBusy(PortError):
+    """Another process has the port."""
+
+
+class PortRefused(PortError):
+    """The port does not take these line settings, or is no serial port."""
+
+
+class PortLost(PortError):
+    """The port went away while bytes were written to it."""
