@@ -1,0 +1,225 @@
+"""The vitals batch: observations of one source as columns (docs/wire-contract.md, "Vitals batch")."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
+from vitals.wire.errors import WireInvalid, WireVersionUnknown
+from vitals.wire.topics import Lane
+
+VERSION = 1
+HISTORICAL_AFTER_MS = 30_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockState:
+    """What disciplines the agent's clock, and its known offset to the cloud."""
+
+    src: str = "none"  # ntp | rtc | none
+    off_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """Who sent it, and its place in the agent's sequence."""
+
+    ln: str
+    boot: str
+    lane: Lane
+    s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VitalsBatch:
+    """One message on `…/vitals`; the field names are the wire's."""
+
+    v: int
+    ln: str
+    boot: str
+    lane: Lane
+    s: int
+    src: SourceId
+    t0: int
+    dt: list[int]
+    rx: list[int]
+    m: dict[str, list[float | None]]
+    u: dict[str, str]
+    q: dict[str, list[Quality]] = field(default_factory=dict)
+    f: dict[str, dict[str, list[Flag]]] = field(default_factory=dict)
+    dv: dict[str, dict[str, str]] = field(default_factory=dict)
+    clk: ClockState = field(default_factory=ClockState)
+    sent: int = 0
+    h: int = 0
+
+
+_decoder = msgspec.json.Decoder(VitalsBatch)
+_encoder = msgspec.json.Encoder()
+
+
+class _VersionOnly(msgspec.Struct):
+    v: int = 0
+
+
+_version_decoder = msgspec.json.Decoder(_VersionOnly)
+
+
+def to_ms(moment: datetime) -> int:
+    """Whole milliseconds since the Unix epoch."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """Aware UTC from milliseconds since the Unix epoch.
+
+    Raises:
+        WireInvalid: outside the years that a date can hold.
+    """
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError as error:
+        raise WireInvalid(f"time {milliseconds} ms is not a date") from error
+
+
+def build_batch(
+    observations: Sequence[Observation], *, src: SourceId, envelope: Envelope, clock: ClockState
+) -> VitalsBatch:
+    """Turn observations of one source into columns; rows share measured and received time.
+
+    Raises:
+        ValueError: no observations, or one key twice in the same millisecond.
+    """
+    if not observations:
+        raise ValueError("a batch needs at least one observation")
+    rows = sorted({(to_ms(item.measured_at), to_ms(item.received_at)) for item in observations})
+    row_idx = {row: idx for idx, row in enumerate(rows)}
+    t0 = rows[0][0]
+    batch = VitalsBatch(
+        v=VERSION,
+        ln=envelope.ln,
+        boot=envelope.boot,
+        lane=envelope.lane,
+        s=envelope.s,
+        src=src,
+        t0=t0,
+        dt=[measured - t0 for measured, _ in rows],
+        rx=[received - t0 for _, received in rows],
+        m={},
+        u={},
+        clk=clock,
+    )
+    taken: set[tuple[str, int]] = set()
+    for item in observations:
+        idx = row_idx[to_ms(item.measured_at), to_ms(item.received_at)]
+        if (item.key, idx) in taken:
+            raise ValueError(f"{item.key} twice in the same millisecond")
+        taken.add((item.key, idx))
+        _place(batch, item, idx)
+    return batch
+
+
+def _place(batch: VitalsBatch, item: Observation, idx: int) -> None:
+    rows = len(batch.dt)
+    batch.m.setdefault(item.key, [None] * rows)[idx] = item.value
+    batch.u[item.key] = item.unit
+    if item.quality is not Quality.GOOD:
+        batch.q.setdefault(item.key, [Quality.GOOD] * rows)[idx] = item.quality
+    if item.flags:
+        batch.f.setdefault(item.key, {})[str(idx)] = list(item.flags)
+    if item.device_time is not None:
+        batch.dv.setdefault(item.key, {})[str(idx)] = item.device_time.isoformat()
+
+
+def read_batch(batch: VitalsBatch) -> list[Observation]:
+    """The observations of a decoded batch: every cell with a value, or with a flag that says why not."""
+    return [
+        _observation(batch, key, idx)
+        for key, column in batch.m.items()
+        for idx, value in enumerate(column)
+        if value is not None or str(idx) in batch.f.get(key, {})
+    ]
+
+
+def _observation(batch: VitalsBatch, key: str, idx: int) -> Observation:
+    qualities = batch.q.get(key)
+    device_text = batch.dv.get(key, {}).get(str(idx))
+    return Observation(
+        key=VitalKey(key),
+        value=batch.m[key][idx],
+        unit=batch.u[key],
+        measured_at=from_ms(batch.t0 + batch.dt[idx]),
+        received_at=from_ms(batch.t0 + batch.rx[idx]),
+        quality=qualities[idx] if qualities else Quality.GOOD,
+        flags=tuple(batch.f.get(key, {}).get(str(idx), ())),
+        device_time=None if device_text is None else datetime.fromisoformat(device_text),
+    )
+
+
+def encode_batch(batch: VitalsBatch) -> bytes:
+    """The JSON payload."""
+    return _encoder.encode(batch)
+
+
+def decode_batch(payload: bytes) -> VitalsBatch:
+    """Decode and check a payload.
+
+    Raises:
+        WireVersionUnknown: a version that this code does not know.
+        WireInvalid: anything else that breaks the contract.
+    """
+    check_version(payload)
+    try:
+        batch = _decoder.decode(payload)
+    except msgspec.MsgspecError as error:
+        raise WireInvalid(str(error)) from error
+    _check_columns(batch)
+    return batch
+
+
+def check_version(payload: bytes) -> None:
+    """Look at `v` alone, so that an unknown version is told apart from a broken message.
+
+    Raises:
+        WireVersionUnknown, WireInvalid: as their names say.
+    """
+    try:
+        version = _version_decoder.decode(payload).v
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise WireInvalid(str(error)) from error
+    if version != VERSION:
+        raise WireVersionUnknown(version)
+
+
+def _check_columns(batch: VitalsBatch) -> None:
+    rows = len(batch.dt)
+    if rows == 0 or len(batch.rx) != rows:
+        raise WireInvalid(f"{rows} rows in dt but {len(batch.rx)} in rx")
+    if batch.s < 1:
+        raise WireInvalid(f"sequence {batch.s} is below 1")
+    for key, column in batch.m.items():
+        if len(column) != rows or len(batch.q.get(key, column)) != rows:
+            raise WireInvalid(f"column {key!r} does not have {rows} rows")
+        if key not in batch.u:
+            raise WireInvalid(f"column {key!r} has no unit")
+    for offset in (*batch.dt, *batch.rx):
+        from_ms(batch.t0 + offset)
+    for texts in batch.dv.values():
+        for text in texts.values():
+            _check_device_time(text)
+
+
+def _check_device_time(text: str) -> None:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise WireInvalid(f"device time {text!r} is not ISO 8601") from error
+
+
+def stamp_batch(payload: bytes, *, sent_ms: int) -> bytes:
+    """Write the moment of publishing into a spooled payload, and mark it historical when it is old."""
+    batch = _decoder.decode(payload)
+    newest = batch.t0 + max(batch.dt)
+    return _encoder.encode(replace(batch, sent=sent_ms, h=int(sent_ms - newest > HISTORICAL_AFTER_MS)))
