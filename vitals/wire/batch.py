@@ -218,8 +218,9 @@ def _check_device_time(text: str) -> None:
         raise WireInvalid(f"device time {text!r} is not ISO 8601") from error
 
 
-def stamp_batch(payload: bytes, *, sent_ms: int) -> bytes:
-    """Write the moment of publishing into a spooled payload, and mark it historical when it is old."""
+def stamp_batch(payload: bytes, *, lane: Lane, s: int, sent_ms: int) -> bytes:
+    """Write sequence and moment of publishing into a spooled payload; mark it historical when it is old."""
     batch = _decoder.decode(payload)
     newest = batch.t0 + max(batch.dt)
-    return _encoder.encode(replace(batch, sent=sent_ms, h=int(sent_ms - newest > HISTORICAL_AFTER_MS)))
+    old = int(sent_ms - newest > HISTORICAL_AFTER_MS)
+    return _encoder.encode(replace(batch, lane=lane, s=s, sent=sent_ms, h=old))

@@ -84,8 +84,9 @@ def decode_event(payload: bytes) -> GapEvent:
     return event
 
 
-def stamp_event(payload: bytes, *, sent_ms: int) -> bytes:
-    """Write the moment of publishing into a spooled event."""
+def stamp_event(payload: bytes, *, lane: Lane, s: int, sent_ms: int) -> bytes:
+    """Write sequence and moment of publishing into a spooled event; mark it historical when it is old."""
     event = _decoder.decode(payload)
     newest = event.from_ms if event.to_ms is None else event.to_ms
-    return encode_event(replace(event, sent=sent_ms, h=int(sent_ms - newest > HISTORICAL_AFTER_MS)))
+    old = int(sent_ms - newest > HISTORICAL_AFTER_MS)
+    return encode_event(replace(event, lane=lane, s=s, sent=sent_ms, h=old))

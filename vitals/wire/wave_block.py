@@ -18,7 +18,7 @@ from vitals.observation import SourceId, VitalKey
 from vitals.wave import Samples, WaveBlock
 from vitals.wire.batch import HISTORICAL_AFTER_MS, Envelope
 from vitals.wire.errors import WireInvalid, WireVersionUnknown
-from vitals.wire.topics import LANES
+from vitals.wire.topics import LANES, Lane
 
 MAGIC = b"QWB1"
 VERSION = 1
@@ -28,7 +28,10 @@ MAX_SAMPLES = 100_000
 _HEADER = struct.Struct("<4sBBBB8s8sQqQIIIqB")
 _SENT = struct.Struct("<q")
 _SENT_OFFSET = 60
+_LANE_OFFSET = 6
 _FLAGS_OFFSET = 7
+_SEQUENCE = struct.Struct("<Q")
+_SEQUENCE_OFFSET = 24
 _CRC = struct.Struct("<I")
 _HISTORICAL = 1
 
@@ -127,11 +130,13 @@ def _open(payload: bytes) -> tuple[_Header, bytes]:
     return header, payload[_HEADER.size : -4]
 
 
-def stamp_wave(payload: bytes, *, sent_ms: int) -> bytes:
-    """Write the moment of publishing into a spooled message, and mark it historical when it is old."""
+def stamp_wave(payload: bytes, *, lane: Lane, s: int, sent_ms: int) -> bytes:
+    """Write sequence and moment of publishing into a spooled message; mark it historical when it is old."""
     header, _ = _open(payload)
     duration_ms = header.n * 1000 * header.rate_denominator // header.rate_numerator
     changed = bytearray(payload[:-4])
+    changed[_LANE_OFFSET] = LANES.index(lane)
+    _SEQUENCE.pack_into(changed, _SEQUENCE_OFFSET, s)
     _SENT.pack_into(changed, _SENT_OFFSET, sent_ms)
     if sent_ms - (header.t0_us // 1000 + duration_ms) > HISTORICAL_AFTER_MS:
         changed[_FLAGS_OFFSET] |= _HISTORICAL

@@ -77,9 +77,10 @@ def test_empty_batch_is_refused():
 def test_stamp_marks_what_is_older_than_thirty_seconds(age_s, historical):
     payload = encode_batch(pack(observe()))
 
-    stamped = decode_batch(stamp_batch(payload, sent_ms=to_ms(NOW) + age_s * 1000))
+    stamped = decode_batch(stamp_batch(payload, lane=Lane.BACKLOG, s=9, sent_ms=to_ms(NOW) + age_s * 1000))
 
     assert (stamped.h, stamped.sent) == (historical, to_ms(NOW) + age_s * 1000)
+    assert (stamped.lane, stamped.s) == (Lane.BACKLOG, 9)
 
 
 def broken(**changes):

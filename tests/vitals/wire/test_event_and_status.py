@@ -45,7 +45,9 @@ def test_gap_that_ends_before_it_starts_is_invalid():
 def test_stamp_marks_an_old_event(age_s, historical):
     payload = encode_event(build_gap_event(make_gap(), envelope=ENVELOPE))
 
-    assert decode_event(stamp_event(payload, sent_ms=to_ms(NOW) + age_s * 1000)).h == historical
+    stamped = decode_event(stamp_event(payload, lane=Lane.EVENT, s=4, sent_ms=to_ms(NOW) + age_s * 1000))
+
+    assert (stamped.h, stamped.s) == (historical, 4)
 
 
 def test_unknown_cause_is_invalid():

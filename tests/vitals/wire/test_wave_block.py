@@ -59,9 +59,12 @@ def test_message_keeps_every_field():
 
 @pytest.mark.parametrize(("age_s", "historical"), [(1, False), (31, True)])
 def test_stamp_marks_what_is_older_than_thirty_seconds(age_s, historical):
-    got = decode_wave(stamp_wave(encode(), sent_ms=T0_US // 1000 + age_s * 1000), stream=ECG)
+    got = decode_wave(
+        stamp_wave(encode(), lane=Lane.LIVE, s=3, sent_ms=T0_US // 1000 + age_s * 1000), stream=ECG
+    )
 
     assert (got.historical, got.sent) == (historical, T0_US // 1000 + age_s * 1000)
+    assert (got.envelope.lane, got.envelope.s) == (Lane.LIVE, 3)
 
 
 @pytest.mark.parametrize("position", [0, 5, 24, 40, 70, -5, -1])
