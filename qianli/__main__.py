@@ -14,7 +14,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; only its own module is imported, so that each starts fast."""
     words = list(sys.argv[1:] if argv is None else argv)
     names = sorted(entry.name for entry in pkgutil.iter_modules(qianli.commands.__path__))
-    parser = argparse.ArgumentParser(prog="qianli", description="千里 Qianli: telemedicine and remote monitoring")
+    parser = argparse.ArgumentParser(
+        prog="qianli", description="千里 Qianli: telemedicine and remote monitoring"
+    )
     parser.add_argument("command", choices=names, help="`qianli COMMAND --help` tells more")
     command = parser.parse_args(words[:1]).command
     module = importlib.import_module(f"qianli.commands.{command}")

@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
             answer = answer_line(line)
         except RequestInvalid as error:
             code = 1
-            report = {"line": number, "id": error.request_id, "field": error.field, "reason": error.reason}
+            report = {"line": number, "id": error.request_id, "field": error.field, "reason": str(error)}
             print(json.dumps(report), file=sys.stderr, flush=True)
         else:
             print(json.dumps(answer), flush=True)  # at once: somebody may be waiting at the other end
@@ -123,7 +123,7 @@ def _refuse_repeated_names(pairs: list[tuple[str, object]]) -> dict[str, object]
 
 def _describe_score(score: Score) -> dict[str, object]:
     return {
-        "score": score.name,
+        "name": score.name,
         "title_en": score.title_en,
         "title_zh": score.title_zh,
         "source": score.source,
@@ -137,10 +137,10 @@ def _describe_score(score: Score) -> dict[str, object]:
 def _describe_input(entry: ScoreInput) -> dict[str, object]:
     if isinstance(entry, NumberInput):
         return {
-            "input": entry.name,
+            "name": entry.name,
             "unit": entry.unit,
             "low": entry.low,
             "high": entry.high,
             "resolution": float(entry.resolution),
         }
-    return {"input": entry.name, "choices": list(entry.choices)}
+    return {"name": entry.name, "choices": list(entry.choices)}

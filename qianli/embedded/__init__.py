@@ -1,0 +1,1 @@
+"""The database and the broker that come with the package, for a first run and for one health hut."""

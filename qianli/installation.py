@@ -1,0 +1,206 @@
+"""One running installation: brings its processes up in order, shows the address, takes them down in order."""
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import socket
+import sys
+from dataclasses import dataclass
+
+from qianli.console import Console
+from qianli.embedded.postgres import clear_stale_server, database_url, find_programs, make_cluster
+from qianli.embedded.upgrade import upgrade_cluster_if_needed
+from qianli.errors import StartRefused
+from qianli.home import Home, broker_password, disk_full
+from qianli.processes import (
+    STOP_ORDER,
+    Ports,
+    broker_child,
+    child_environment,
+    cloud_child,
+    database_child,
+    edge_child,
+    embedded_mqtt_url,
+)
+from qianli.supervisor import Keeper, Supervisor
+
+PORTS_TO_TRY = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the person asked for on the command line."""
+
+    demo: bool
+    http_port: int
+
+
+class Installation:
+    """Everything that `qianli up` starts."""
+
+    def __init__(self, home: Home, wishes: Wishes, console: Console) -> None:
+        self._home = home
+        self._wishes = wishes
+        self._console = console
+        self._supervisor = Supervisor(say=console.say)
+        self._environment: dict[str, str] = {}
+        self._ports = Ports(http=wishes.http_port, mqtt=0, panel=0)
+
+    async def start(self) -> None:
+        """Start all processes and print where to look.
+
+        Raises:
+            StartRefused: A part cannot start; its sentence says why and what to do.
+        """
+        self._console.say(
+            f"数据目录 {self._home.path}(QIANLI_HOME)", f"data folder {self._home.path} (QIANLI_HOME)"
+        )
+        self._choose_ports()
+        try:
+            database, broker = await self._begin_floor()
+            await self._supervisor.wait_ready(*broker)
+            edge = self._supervisor.start(
+                edge_child(self._home, self._environment, port=self._ports.panel, demo=self._wishes.demo)
+            )
+            await self._supervisor.wait_ready(*database)
+            self._console.say("数据库与消息代理就绪", "database and broker are ready")
+            cloud = self._supervisor.start(cloud_child(self._home, self._environment, port=self._ports.http))
+            await self._supervisor.wait_ready(cloud)
+            accounts = await self._seed() if self._wishes.demo else []
+            await self._supervisor.wait_ready(edge)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise disk_full(self._home) from error
+            raise
+        self._show_banner(accounts)
+
+    async def watch(self) -> None:
+        """Keep everything running until cancelled."""
+        await self._supervisor.run()
+
+    async def stop(self) -> None:
+        """Stop every process, the data's source first and its store last."""
+        self._console.say("正在停止……", "stopping …")
+        await self._supervisor.stop(*STOP_ORDER)
+        self._console.say("已全部停止,数据已保存", "everything has stopped; the data is kept")
+
+    def clear_database_server(self) -> None:
+        """Stop a database server that a crashed run left behind."""
+        clear_stale_server(self._home.postgres)
+
+    def _choose_ports(self) -> None:
+        if not port_is_free(self._wishes.http_port):
+            raise StartRefused(
+                f"端口 {self._wishes.http_port} 已被占用:请停掉占用它的程序,或用 make up PORT=8001("
+                "qianli up --port 8001)。",
+                f"Port {self._wishes.http_port} is taken: stop the program that uses it, or run "
+                "`make up PORT=8001` "
+                "(`qianli up --port 8001`).",
+            )
+        mqtt = self._first_free("QIANLI_MQTT_PORT", 1883) if "QIANLI_MQTT_URL" not in os.environ else 0
+        panel = self._first_free("QIANLI_PANEL_PORT", 8010)
+        self._ports = Ports(http=self._wishes.http_port, mqtt=mqtt, panel=panel)
+
+    def _first_free(self, variable: str, usual: int) -> int:
+        wanted = int(os.environ.get(variable, str(usual)))
+        for port in range(wanted, wanted + PORTS_TO_TRY):
+            if port != self._wishes.http_port and port_is_free(port):
+                if port != wanted:
+                    self._console.say(
+                        f"端口 {wanted} 已被占用,改用 {port}", f"port {wanted} is taken, using {port}"
+                    )
+                return port
+        raise StartRefused(
+            f"端口 {wanted} 起的 {PORTS_TO_TRY} 个端口都被占用:请设置 {variable}。",
+            f"The {PORTS_TO_TRY} ports from {wanted} on are all taken: set {variable} to a free one.",
+        )
+
+    async def _begin_floor(self) -> tuple[list[Keeper], list[Keeper]]:
+        """Start database and broker side by side, each unless an address of another one was given."""
+        mqtt_url = os.environ.get("QIANLI_MQTT_URL")
+        postgres_url = os.environ.get("QIANLI_DATABASE_URL")
+        password = "" if mqtt_url else broker_password(self._home)
+        self._environment = child_environment(
+            self._home,
+            self._ports,
+            database_url=postgres_url or database_url(self._home.postgres),
+            mqtt_url=mqtt_url or embedded_mqtt_url(port=self._ports.mqtt, password=password),
+        )
+        broker = []
+        if not mqtt_url:
+            child = broker_child(self._home, self._environment, port=self._ports.mqtt, password=password)
+            broker = [self._supervisor.start(child)]
+        database = [] if postgres_url else [await self._begin_database()]
+        return database, broker
+
+    async def _begin_database(self) -> Keeper:
+        programs = await asyncio.to_thread(find_programs, self._home)
+        if programs.user is not None:
+            self._console.say(
+                f"以 root 运行:数据库由系统用户 {programs.user} 运行",
+                f"running as root: the database runs as {programs.user}",
+            )
+        await upgrade_cluster_if_needed(self._home, programs, say=self._console.say)
+        if not self._home.postgres.exists():
+            self._console.say("首次运行:正在创建数据库", "first run: creating the database")
+            await asyncio.to_thread(make_cluster, programs, self._home.postgres)
+        return self._supervisor.start(database_child(self._home, programs))
+
+    async def _seed(self) -> list[dict[str, str]]:
+        """Create the demo's people once; returns the accounts that were created just now."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cloud", "seed", "--demo",
+            env=self._environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            start_new_session=True, cwd="/",
+        )  # fmt: skip
+        try:
+            output, errors = await process.communicate()
+        except asyncio.CancelledError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            raise
+        if process.returncode != 0:
+            last = errors.decode(errors="replace").strip().splitlines()[-3:]
+            raise StartRefused(
+                "无法创建演示账号。", "The demo's accounts could not be made:\n" + "\n".join(last)
+            )
+        return accounts_in(output.decode())
+
+    def _show_banner(self, accounts: list[dict[str, str]]) -> None:
+        address = f"http://127.0.0.1:{self._ports.http}/"
+        panel = f"http://127.0.0.1:{self._ports.panel}/"
+        lines = ["", f"  千里 Qianli   {address}", f"  边缘代理面板 · agent's panel   {panel}"]
+        lines += [
+            f"  账号 · account   {entry['name']}   密码 · password   {entry['password']}"
+            for entry in accounts
+        ]
+        if accounts:
+            lines.append("  密码只显示这一次 · the passwords are shown only this once")
+        if self._wishes.demo:
+            lines.append("  演示:模拟设备回放真实记录 · demo: simulated devices replaying real recordings")
+        lines.append("  不是经注册的医疗器械 · not a certified medical device")
+        lines += ["  按 Ctrl-C 停止 · press Ctrl-C to stop", ""]
+        print("\n".join(lines), flush=True)
+
+
+def port_is_free(port: int) -> bool:
+    """Could a server bind this loopback port?"""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def accounts_in(output: str) -> list[dict[str, str]]:
+    """The accounts in the seeding command's one JSON line; none when it created none."""
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    if not lines:
+        return []
+    accounts: list[dict[str, str]] = json.loads(lines[-1]).get("accounts", [])
+    return accounts

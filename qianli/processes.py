@@ -1,0 +1,118 @@
+"""Which processes make up an installation, how each is started, and how one sees that it works."""
+
+import asyncio
+import os
+import signal
+import sys
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from urllib.error import HTTPError
+
+from qianli.embedded.broker import USER, broker_answers
+from qianli.embedded.postgres import Programs, clear_stale_server, database_answers, server_command
+from qianli.home import Home
+from qianli.supervisor import CHILD_MARK, Child
+
+STOP_ORDER = ("edge", "cloud", "broker", "database")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The loopback ports of one run."""
+
+    http: int
+    mqtt: int
+    panel: int
+
+
+def child_environment(home: Home, ports: Ports, *, database_url: str, mqtt_url: str) -> dict[str, str]:
+    """What every child is told."""
+    return {
+        **os.environ,
+        CHILD_MARK: str(home.path),
+        "QIANLI_HOME": str(home.path),
+        "QIANLI_DATABASE_URL": database_url,
+        "QIANLI_MQTT_URL": mqtt_url,
+        "QIANLI_HTTP_PORT": str(ports.http),
+        "QIANLI_PANEL_PORT": str(ports.panel),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def embedded_mqtt_url(*, port: int, password: str) -> str:
+    """Where edge and cloud find the embedded broker."""
+    return f"mqtt://{USER}:{password}@127.0.0.1:{port}"
+
+
+def database_child(home: Home, programs: Programs) -> Child:
+    """The embedded PostgreSQL; SIGINT asks it for a fast shutdown, SIGQUIT for one without a checkpoint."""
+    return Child(
+        name="database",
+        zh="数据库",
+        command=server_command(programs, home.postgres),
+        log_path=home.logs / "database.log",
+        is_ready=partial(database_answers, home.postgres),
+        environment={**os.environ, CHILD_MARK: str(home.path)},
+        user=programs.user,
+        stop_signal=signal.SIGINT,
+        harder_signal=signal.SIGQUIT,
+        ready_within_s=180,
+        before_start=partial(clear_stale_server, home.postgres),
+    )
+
+
+def broker_child(home: Home, environment: Mapping[str, str], *, port: int, password: str) -> Child:
+    """The embedded broker."""
+    return Child(
+        name="broker",
+        zh="消息代理",
+        command=_python("-m", "qianli", "broker", "--port", str(port)),
+        log_path=home.logs / "broker.log",
+        is_ready=partial(broker_answers, port=port, password=password),
+        environment=environment,
+    )
+
+
+def cloud_child(home: Home, environment: Mapping[str, str], *, port: int) -> Child:
+    """The service and its pages."""
+    return Child(
+        name="cloud",
+        zh="云端服务",
+        command=_python("-m", "cloud"),
+        log_path=home.logs / "cloud.log",
+        is_ready=partial(http_answers, f"http://127.0.0.1:{port}/api/health"),
+        environment=environment,
+    )
+
+
+def edge_child(home: Home, environment: Mapping[str, str], *, port: int, demo: bool) -> Child:
+    """The agent beside the patients; in the demo with virtual devices."""
+    return Child(
+        name="edge",
+        zh="边缘代理",
+        command=_python("-m", "qianli", "edge", "--demo") if demo else _python("-m", "edge_agent"),
+        log_path=home.logs / "edge.log",
+        is_ready=partial(http_answers, f"http://127.0.0.1:{port}/"),
+        environment=environment,
+    )
+
+
+async def http_answers(address: str) -> bool:
+    """Does a server there answer at all? Its answer may be an error."""
+    return await asyncio.to_thread(_get, address)
+
+
+def _get(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2):  # noqa: S310  # always http on the loopback interface
+            return True
+    except HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def _python(*arguments: str) -> list[str]:
+    return [sys.executable, *arguments]
