@@ -1,8 +1,8 @@
 """The vocabulary of vital signs: our keys, their names, codes, units and ranges.
 
-The table is package data, `vitals-vocabulary.csv`. Each code carries the state of its verification, because a
-wrong LOINC or MDC code is worse than none. The ranges are unsourced and not for alarms: they tell what a sensor
-can mean.
+The table is package data, `vitals-vocabulary.csv`. Each code carries the state of its verification, because
+a wrong LOINC or MDC code is worse than none. The ranges are unsourced and not for alarms: they only tell what
+a sensor can mean.
 """
 
 import csv
