@@ -1,0 +1,65 @@
+"""Run an agent on this machine's own Bluetooth adapter and serial ports."""
+
+import asyncio
+import signal
+import sys
+
+from devices.radio import BleakRadio
+from devices.registry import find_driver
+from edge_agent.agent import Agent, SerialLine, open_agent
+from edge_agent.errors import SettingInvalid
+from edge_agent.panel import FaultSwitch, Panel, serve_panel
+from edge_agent.settings import AgentSettings
+from vitals.errors import QianliError
+
+
+def parse_serial_lines(text: str) -> list[SerialLine]:
+    """`path=driver,path=driver`.
+
+    Raises:
+        SettingInvalid, DriverUnknown: with the part that is wrong.
+    """
+    lines = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        path, separator, driver_name = part.partition("=")
+        if not separator:
+            raise SettingInvalid("QIANLI_SERIAL_LINES", f"expected path=driver, got {part!r}")
+        lines.append(SerialLine(path=path, driver=find_driver(driver_name), serial=path))
+    return lines
+
+
+async def run_until_signal(agent: Agent, *, faults: FaultSwitch | None = None) -> None:
+    """Run agent and panel until SIGINT or SIGTERM."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    application = Panel(agent=agent, faults=faults).build()
+    panel = asyncio.create_task(serve_panel(application, port=agent.settings.panel_port))
+    work = asyncio.create_task(agent.run())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (panel, work, stopped):
+        task.cancel()
+    results = await asyncio.gather(panel, work, stopped, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+def main() -> int:
+    """Entry of `python -m edge_agent`."""
+    settings = AgentSettings()
+    try:
+        agent = open_agent(
+            settings, radio=BleakRadio(), serial_lines=parse_serial_lines(settings.serial_lines)
+        )
+    except QianliError as error:
+        print(error, file=sys.stderr)  # noqa: T201 the one place that speaks to a terminal
+        return 1
+    asyncio.run(run_until_signal(agent))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

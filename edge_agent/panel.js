@@ -1,0 +1,99 @@
+"use strict";
+// Shows /api/state once a second; every text is set as text, never as markup.
+
+const CAUSES = {
+  sensor_off: "传感器脱落 sensor off", sensor_fault: "传感器故障 sensor fault", demo_mode: "设备演示模式 demo mode",
+  battery: "电量不足 battery", out_of_range: "蓝牙离开范围 out of range", cable: "线缆断开 cable",
+  device_silent: "设备无输出 device silent", agent_off: "代理曾停止 agent was off",
+};
+
+function element(tag, text, className) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function fill(id, children, empty) {
+  const place = document.getElementById(id);
+  place.replaceChildren(...(children.length ? children : [element("p", empty)]));
+}
+
+async function post(path, body) {
+  const answer = await fetch(path, {
+    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+  });
+  if (answer.ok) show(await answer.json());
+}
+
+function button(text, pressed, onPress) {
+  const made = element("button", text);
+  made.setAttribute("aria-pressed", String(pressed));
+  made.addEventListener("click", onPress);
+  return made;
+}
+
+function age(microseconds) {
+  return microseconds === null ? "–" : `${Math.max(0, Math.round(Date.now() / 1000 - microseconds / 1e6))} s`;
+}
+
+function sessionCard(session, simulators) {
+  const card = element("div", undefined, "card");
+  const head = element("div", undefined, "row");
+  head.append(
+    element("strong", `${session.bed ? session.bed + " 床 · " : ""}${session.title_zh} ${session.title_en}`),
+    element("span", session.is_linked ? "已连接 linked" : "未连接 not linked", session.is_linked ? "ok" : "bad"),
+    element("small", `${session.frames} 帧 frames · 最近 last ${age(session.last_frame_us)}`),
+  );
+  card.append(head);
+  if (session.last_error) card.append(element("small", session.last_error));
+  const simulated = (simulators ?? []).find((item) => item.place === session.place);
+  if (simulated) {
+    const row = element("div", undefined, "row");
+    for (const fault of simulated.faults) {
+      const on = simulated.active.includes(fault);
+      row.append(button(fault, on, () => post("/api/faults", { device: simulated.name, fault, on: !on })));
+    }
+    card.append(element("small", `模拟设备,回放 simulated, replays ${simulated.record} @ ${simulated.seconds.toFixed(0)} s`), row);
+  }
+  return card;
+}
+
+function show(state) {
+  document.getElementById("name").textContent = state.agent;
+  const link = state.uplink.cut ? "上行已切断 uplink cut" : state.uplink.connected ? "上行正常 uplink up" : "上行中断 uplink down";
+  fill("summary", [
+    element("span", link, state.uplink.connected ? "ok" : "bad"),
+    element("span", `待确认 waiting: ${state.spool.messages}`),
+    element("span", `时钟 clock: ${state.clock.src}`),
+    button(state.uplink.cut ? "恢复上行 restore uplink" : "切断上行 cut uplink", state.uplink.cut,
+      () => post("/api/link", { on: state.uplink.cut })),
+    ...(state.radio_error ? [element("span", state.radio_error, "bad")] : []),
+  ]);
+  fill("sessions", state.sessions.map((session) => sessionCard(session, state.simulators)), "还没有设备 no device yet");
+  fill("found", state.found.map((heard) => {
+    const row = element("div", undefined, "row");
+    row.append(element("span", `${heard.name ?? heard.address} (${heard.rssi_dbm} dBm)`),
+      button("接入 adopt", false, () => post("/api/adopt", { address: heard.address })));
+    return row;
+  }), "没有新设备 nothing new");
+  fill("gaps", state.gaps.map((gap) => {
+    const session = state.sessions.find((item) => item.src === gap.src);
+    const keys = gap.keys.length ? ` (${gap.keys.join(", ")})` : "";
+    return element("p", `${session ? session.bed + " " + session.title_zh : gap.src}${keys}: ${CAUSES[gap.cause] ?? gap.cause}, ${gap.since}`);
+  }), "没有 none");
+  fill("rejected", state.rejected.map((item) => element("p", `${item.src} ${item.channel}: ${item.reason}`)), "没有 none");
+}
+
+async function refresh() {
+  const notice = document.getElementById("silence");
+  try {
+    show(await (await fetch("/api/state", { cache: "no-store" })).json());
+    notice.hidden = true;
+  } catch {
+    notice.hidden = false;
+  }
+}
+
+refresh();
+setInterval(refresh, 1000);

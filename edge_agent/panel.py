@@ -1,0 +1,165 @@
+"""The agent's own page on loopback: what it reads, what waits, and (in a demo) switches for faults."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from typing import Protocol
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from edge_agent.agent import Agent
+from edge_agent.clock import clock_state
+from vitals.errors import QianliError
+
+log = structlog.get_logger()
+
+LOOPBACK = "127.0.0.1"
+
+
+class FaultSwitch(Protocol):
+    """Faults of simulated devices; only a demo has one."""
+
+    def list_devices(self) -> list[dict[str, object]]:
+        """Every device: `name`, titles, `faults` that exist, `active` ones, and `position` in its record."""
+
+    async def set_fault(self, device: str, fault: str, *, on: bool) -> None:
+        """Switch one.
+
+        Raises:
+            QianliError: no such device or fault.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """The panel's pages; `build` makes them an ASGI application."""
+
+    agent: Agent
+    faults: FaultSwitch | None = None
+
+    def build(self) -> Starlette:
+        """Routes, answered to loopback host names only (a foreign name is DNS rebinding)."""
+        return Starlette(
+            routes=[
+                Route("/", self.show_page),
+                Route("/panel.js", self.show_script),
+                Route("/api/state", self.show_state),
+                Route("/api/faults", self.switch_fault, methods=["POST"]),
+                Route("/api/link", self.switch_link, methods=["POST"]),
+                Route("/api/adopt", self.adopt, methods=["POST"]),
+            ],
+            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])],
+        )
+
+    async def show_page(self, _request: Request) -> Response:
+        """The page itself."""
+        return HTMLResponse(files("edge_agent").joinpath("panel.html").read_text("utf-8"))
+
+    async def show_script(self, _request: Request) -> Response:
+        """The page's script."""
+        return Response(
+            files("edge_agent").joinpath("panel.js").read_text("utf-8"), media_type="text/javascript"
+        )
+
+    async def show_state(self, _request: Request) -> Response:
+        """Everything that the page shows."""
+        return JSONResponse(describe(self.agent, self.faults))
+
+    async def switch_fault(self, request: Request) -> Response:
+        """Switch a fault of a simulated device."""
+        if self.faults is None:
+            return _refuse(404, "this agent has no simulated devices")
+        body = await _read_body(request)
+        if body is None or not isinstance(body.get("on"), bool):
+            return _refuse(400, 'expected JSON {"device": text, "fault": text, "on": true or false}')
+        try:
+            await self.faults.set_fault(
+                str(body.get("device")), str(body.get("fault")), on=body["on"] is True
+            )
+        except QianliError as error:
+            return _refuse(404, str(error))
+        return await self.show_state(request)
+
+    async def switch_link(self, request: Request) -> Response:
+        """Cut the link to the broker, or let it come back."""
+        body = await _read_body(request)
+        if body is None or not isinstance(body.get("on"), bool):
+            return _refuse(400, 'expected JSON {"on": true or false}')
+        if body["on"]:
+            self.agent.uplink.cut.clear()
+        else:
+            self.agent.uplink.cut.set()
+        return await self.show_state(request)
+
+    async def adopt(self, request: Request) -> Response:
+        """Take a device that was heard for this agent."""
+        body = await _read_body(request)
+        if body is None or not self.agent.adopt(str(body.get("address"))):
+            return _refuse(404, "no such device has been heard")
+        return await self.show_state(request)
+
+
+class _PanelServer(uvicorn.Server):
+    """Leaves the signals to the process that it is part of."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve_panel(application: Starlette, *, port: int) -> None:
+    """Serve on loopback until cancelled; a port that is taken is said, and the agent goes on without."""
+    config = uvicorn.Config(application, host=LOOPBACK, port=port, log_level="warning", access_log=False)
+    try:
+        await _PanelServer(config).serve()
+    except SystemExit:
+        log.warning("panel_port_taken", port=port)
+
+
+def describe(agent: Agent, faults: FaultSwitch | None) -> dict[str, object]:
+    """Everything that the panel shows."""
+    depth = agent.spool.depth()
+    return {
+        "agent": agent.name,
+        "clock": asdict(clock_state()),
+        "radio_error": agent.radio_error,
+        "uplink": {"connected": agent.uplink.is_connected, "cut": agent.uplink.cut.is_set()},
+        "spool": {"messages": depth.messages, "oldest_ms": depth.oldest_ms, "dropped": agent.raw.dropped},
+        "sessions": [asdict(state) for state in agent.sessions.values()],
+        "found": [asdict(heard) for heard in agent.found.values()],
+        "gaps": [
+            {"src": gap.src, "keys": gap.keys, "cause": gap.cause, "since": gap.started_at.isoformat()}
+            for gap in agent.open_gaps()
+        ],
+        "rejected": [
+            {"src": frame.src, "channel": frame.channel, "reason": reason}
+            for frame, reason in agent.spool.rejected()[:20]
+        ],
+        "simulators": None if faults is None else faults.list_devices(),
+    }
+
+
+async def _read_body(request: Request) -> dict[str, object] | None:
+    """The JSON object of a request from this page, else None.
+
+    A page elsewhere cannot send `application/json` without a pre-flight that we never answer.
+    """
+    if request.headers.get("content-type", "").split(";")[0] != "application/json":
+        return None
+    try:
+        body = await request.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _refuse(status: int, reason: str) -> JSONResponse:
+    return JSONResponse({"error": reason}, status_code=status)

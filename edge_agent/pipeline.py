@@ -1,0 +1,149 @@
+"""One pass: raw log → readings → messages, in one transaction of the spool."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from devices.driver import Driver
+from devices.formats.vocabulary_unit import to_vocabulary_unit
+from devices.registry import find_driver
+from edge_agent.clock import Clock, clock_state
+from edge_agent.gap_tracker import GapTracker
+from edge_agent.parsing import Parsed, Parser
+from edge_agent.spool import OutboxEntry, Spool
+from vitals.gap import Gap, GapCause
+from vitals.observation import Flag, Observation, SourceId
+from vitals.wire.batch import Envelope, build_batch, encode_batch, from_ms, to_ms
+from vitals.wire.event import build_gap_event, encode_event
+from vitals.wire.topics import Lane
+from vitals.wire.wave_block import encode_wave
+
+RAW_PER_PASS = 2000
+_ALIVE = "alive_ms"
+_OPEN_GAPS = "open_gaps"
+LIVE_WITHIN = timedelta(minutes=2)
+"""A device clock this close to ours belongs to a value measured just now."""
+
+
+class Pipeline:
+    """Turns what the spool holds raw into what it sends. Used from one thread at a time."""
+
+    def __init__(self, spool: Spool, *, boot: str, zone: ZoneInfo, clock: Clock) -> None:
+        self._spool = spool
+        self._boot = boot
+        self._zone = zone
+        self._clock = clock
+        self._drivers: dict[SourceId, Driver] = {
+            src: find_driver(name) for src, (name, _) in spool.sources().items()
+        }
+        self._gaps = GapTracker.resume(self._load_gaps())
+        self._parser = Parser(self._drivers, self._gaps)
+        self._restart_gaps = self._note_restart()
+
+    def add_source(self, src: SourceId, driver: Driver) -> None:
+        """Know a sensor before its first frame comes."""
+        self._drivers[src] = driver
+
+    def run_once(self) -> int:
+        """Parse what waits; returns how many raw entries were taken."""
+        frames = self._spool.read_raw(limit=RAW_PER_PASS)
+        now = self._clock()
+        parsed = self._parser.parse(frames, now=now)
+        parsed.gaps = self._restart_gaps + parsed.gaps
+        self._restart_gaps = []
+        self._spool.commit_parsed(
+            self._entries(parsed, now_ms=to_ms(now)),
+            parsed_up_to=frames[-1].id if frames else 0,
+            rejected=parsed.rejected,
+            settings={_ALIVE: str(to_ms(now)), _OPEN_GAPS: self._dump_gaps()},
+        )
+        return len(frames)
+
+    def open_gaps(self) -> list[Gap]:
+        """What is silent now."""
+        return self._gaps.open_gaps()
+
+    def _entries(self, parsed: Parsed, *, now_ms: int) -> list[OutboxEntry]:
+        envelope = Envelope(ln=self._spool.lineage, boot=self._boot, lane=Lane.LIVE, s=1)
+        event_envelope = replace(envelope, lane=Lane.EVENT)
+        clock = clock_state()
+        entries = [
+            _entry(
+                "event", encode_event(build_gap_event(gap, envelope=event_envelope)), now_ms, is_event=True
+            )
+            for gap in parsed.gaps
+        ]
+        for src, observations in parsed.observations.items():
+            placed = separate_times(place_in_time(item, zone=self._zone) for item in observations)
+            batch = build_batch(placed, src=src, envelope=envelope, clock=clock)
+            entries.append(_entry("vitals", encode_batch(batch), _newest_ms(placed)))
+        for src, block in parsed.blocks:
+            payload = encode_wave(block, src=src, envelope=envelope)
+            entries.append(_entry(f"wave/{block.stream}", payload, block.end_us // 1000))
+        return entries
+
+    def _note_restart(self) -> list[Gap]:
+        """While the agent was off nothing was measured: say so for every source with a cadence."""
+        alive_ms = int(self._spool.setting(_ALIVE, default="0"))
+        if alive_ms == 0:
+            return []
+        since = from_ms(alive_ms)
+        return [
+            gap
+            for src, driver in self._drivers.items()
+            if driver.cadence_s
+            for gap in self._gaps.open_gap(src, GapCause.AGENT_OFF, at=since)
+        ]
+
+    def _load_gaps(self) -> list[Gap]:
+        return msgspec.json.decode(self._spool.setting(_OPEN_GAPS, default="[]"), type=list[Gap])
+
+    def _dump_gaps(self) -> str:
+        return msgspec.json.encode(self._gaps.open_gaps()).decode()
+
+
+def _entry(topic: str, payload: bytes, created_ms: int, *, is_event: bool = False) -> OutboxEntry:
+    return OutboxEntry(topic=topic, payload=payload, created_ms=created_ms, is_event=is_event)
+
+
+def _newest_ms(observations: Sequence[Observation]) -> int:
+    return max(to_ms(item.measured_at) for item in observations)
+
+
+def place_in_time(observation: Observation, *, zone: ZoneInfo) -> Observation:
+    """Choose the measured time, and bring the unit to the vocabulary's.
+
+    A device clock that agrees with ours is only confirmation. One that is behind means a reading from the
+    device's memory: it is placed at its own time and marked, so that it is never shown as "now". One that is
+    ahead of ours cannot be right: the time of reception stands, marked.
+    """
+    converted = to_vocabulary_unit(observation)
+    if converted.device_time is None:
+        return converted
+    device_at = converted.device_time.replace(tzinfo=zone).astimezone(UTC)
+    behind = converted.received_at - device_at
+    if abs(behind) <= LIVE_WITHIN:
+        return converted
+    if behind < timedelta(0):
+        return replace(converted, flags=_with(converted.flags, Flag.CLOCK_NOT_SET))
+    return replace(converted, measured_at=device_at, flags=_with(converted.flags, Flag.STORED))
+
+
+def _with(flags: tuple[Flag, ...], flag: Flag) -> tuple[Flag, ...]:
+    return flags if flag in flags else (*flags, flag)
+
+
+def separate_times(observations: Iterable[Observation]) -> list[Observation]:
+    """Move a second value of one key in the same millisecond one millisecond on, so that neither is lost."""
+    taken: set[tuple[str, int]] = set()
+    separated = []
+    for observation in observations:
+        moment = observation.measured_at
+        while (observation.key, to_ms(moment)) in taken:
+            moment += timedelta(milliseconds=1)
+        taken.add((observation.key, to_ms(moment)))
+        separated.append(replace(observation, measured_at=moment))
+    return separated

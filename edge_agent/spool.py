@@ -1,0 +1,274 @@
+"""The durable queue of the edge: raw frames before they are parsed, messages until they are stored.
+
+SQLite in WAL mode with `synchronous=FULL`: a commit that returned survives a power cut. Two tables matter.
+
+- `raw` is a log of everything that happened, in order: frames as they came, and links that came and went.
+  It is written before anything is parsed, because a cuff may erase its reading as soon as it is acknowledged.
+- `outbox` holds messages. One transaction turns raw rows into outbox rows, so that a crash at any instant
+  leaves either the raw rows or the messages, never neither and never both.
+
+A message gets its lane and sequence when it is first sent: young ones go to `live`, old ones to `backlog`, so
+that after an outage the picture is live at once and the refill never looks like a hole. It leaves only when
+the cloud says that it is stored.
+"""
+
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.errors import SpoolUnusable
+from vitals.observation import SourceId
+from vitals.wire.batch import HISTORICAL_AFTER_MS
+from vitals.wire.topics import LANES, Lane
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS source (
+    src TEXT PRIMARY KEY,
+    driver TEXT NOT NULL,
+    declaration BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS raw (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    src TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    received_us INTEGER NOT NULL,
+    payload BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS rejected (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    src TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    received_us INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    is_event INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    lane TEXT,
+    s INTEGER
+);
+CREATE UNIQUE INDEX IF NOT EXISTS outbox_sequence ON outbox (lane, s) WHERE lane IS NOT NULL;
+CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (is_event, created_ms, id) WHERE lane IS NULL;
+CREATE TABLE IF NOT EXISTS lane (name TEXT PRIMARY KEY, next_s INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_WAITING = "SELECT id, topic, payload FROM outbox WHERE lane IS NULL AND is_event = "
+_WAITING_EVENTS = _WAITING + "1 ORDER BY id LIMIT ?"
+_WAITING_YOUNG = _WAITING + "0 AND created_ms >= ? ORDER BY id LIMIT ?"
+_WAITING_OLD = _WAITING + "0 AND created_ms < ? ORDER BY id LIMIT ?"
+REJECTED_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawFrame:
+    """One entry of the raw log. `channel` is a characteristic, "serial", or `LINK`."""
+
+    src: SourceId
+    channel: str
+    received_us: int
+    payload: bytes
+    id: int = 0
+
+
+LINK = "@link"
+"""Channel of entries that say how the link is: the payload is a `GapCause`, or empty when it is up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxEntry:
+    """A message to be sent; `topic` is the part below the agent."""
+
+    topic: str
+    payload: bytes
+    created_ms: int
+    is_event: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpooledMessage:
+    """A message with its place in the sequence."""
+
+    topic: str
+    payload: bytes
+    lane: Lane
+    s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolDepth:
+    """How much waits, and since when."""
+
+    messages: int
+    oldest_ms: int | None
+
+
+class Spool:
+    """All methods may be called from any thread; each is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(_SCHEMA)
+            self.lineage = self.setting("lineage", default=secrets.token_hex(8))
+        except sqlite3.Error as error:
+            raise SpoolUnusable(str(path), str(error)) from error
+        with self._transaction():
+            self._database.executemany(
+                "INSERT OR IGNORE INTO lane VALUES (?, 1)", [(lane,) for lane in LANES]
+            )
+
+    def close(self) -> None:
+        """Close the file; everything committed stays."""
+        with self._lock:
+            self._database.close()
+
+    def setting(self, name: str, *, default: str) -> str:
+        """A persisted word; `default` is written the first time."""
+        with self._transaction():
+            self._database.execute("INSERT OR IGNORE INTO setting VALUES (?, ?)", (name, default))
+            row = self._database.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+        return str(row[0])
+
+    def put_setting(self, name: str, value: str) -> None:
+        """Overwrite a persisted word."""
+        with self._transaction():
+            self._write_setting(name, value)
+
+    def put_source(self, src: SourceId, *, driver: str, declaration: bytes) -> None:
+        """Remember a sensor, so that its raw frames can be parsed after a restart too."""
+        with self._transaction():
+            self._database.execute("REPLACE INTO source VALUES (?, ?, ?)", (src, driver, declaration))
+
+    def sources(self) -> dict[SourceId, tuple[str, bytes]]:
+        """Every known sensor: driver name and declaration."""
+        with self._lock:
+            rows = self._database.execute("SELECT src, driver, declaration FROM source").fetchall()
+        return {SourceId(src): (driver, declaration) for src, driver, declaration in rows}
+
+    def append_raw(self, frames: Iterable[RawFrame]) -> None:
+        """Make frames durable. When this returns they survive a power cut."""
+        with self._transaction():
+            self._database.executemany(
+                "INSERT INTO raw (src, channel, received_us, payload) VALUES (?, ?, ?, ?)",
+                [(frame.src, frame.channel, frame.received_us, frame.payload) for frame in frames],
+            )
+
+    def read_raw(self, *, limit: int) -> list[RawFrame]:
+        """The oldest frames that are not yet parsed."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT id, src, channel, received_us, payload FROM raw ORDER BY id LIMIT ?", (limit,)
+            ).fetchall()
+        return [
+            RawFrame(id=row_id, src=SourceId(src), channel=channel, received_us=received_us, payload=payload)
+            for row_id, src, channel, received_us, payload in rows
+        ]
+
+    def commit_parsed(
+        self,
+        entries: Sequence[OutboxEntry],
+        *,
+        parsed_up_to: int,
+        rejected: Sequence[tuple[RawFrame, str]] = (),
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """In one transaction: raw rows up to that id go, what they gave goes to the outbox."""
+        with self._transaction():
+            self._database.execute("DELETE FROM raw WHERE id <= ?", (parsed_up_to,))
+            self._database.executemany(
+                "INSERT INTO outbox (topic, is_event, created_ms, payload) VALUES (?, ?, ?, ?)",
+                [(entry.topic, int(entry.is_event), entry.created_ms, entry.payload) for entry in entries],
+            )
+            for frame, reason in rejected:
+                self._reject(frame, reason)
+            for name, value in (settings or {}).items():
+                self._write_setting(name, value)
+
+    def assign(self, lane: Lane, *, now_ms: int, limit: int) -> list[SpooledMessage]:
+        """Give the next waiting messages of a lane their sequence, durably, before they are first sent."""
+        border_ms = now_ms - HISTORICAL_AFTER_MS
+        query, values = {
+            Lane.EVENT: (_WAITING_EVENTS, ()),
+            Lane.LIVE: (_WAITING_YOUNG, (border_ms,)),
+            Lane.BACKLOG: (_WAITING_OLD, (border_ms,)),
+        }[lane]
+        with self._transaction():
+            rows = self._database.execute(query, (*values, limit)).fetchall()
+            if not rows:
+                return []
+            first: int = self._database.execute("SELECT next_s FROM lane WHERE name = ?", (lane,)).fetchone()[
+                0
+            ]
+            numbered = list(enumerate(rows, start=first))
+            self._database.executemany(
+                "UPDATE outbox SET lane = ?, s = ? WHERE id = ?", [(lane, s, row[0]) for s, row in numbered]
+            )
+            self._database.execute("UPDATE lane SET next_s = ? WHERE name = ?", (first + len(rows), lane))
+        return [SpooledMessage(topic=row[1], payload=row[2], lane=lane, s=s) for s, row in numbered]
+
+    def unacknowledged(self, lane: Lane) -> list[SpooledMessage]:
+        """Messages that have a sequence and are not yet known to be stored, in order."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT topic, payload, s FROM outbox WHERE lane = ? ORDER BY s", (lane,)
+            ).fetchall()
+        return [SpooledMessage(topic=topic, payload=payload, lane=lane, s=s) for topic, payload, s in rows]
+
+    def acknowledge(self, upto: Mapping[Lane, int]) -> None:
+        """Let go of what the cloud has stored."""
+        with self._transaction():
+            self._database.executemany("DELETE FROM outbox WHERE lane = ? AND s <= ?", list(upto.items()))
+
+    def depth(self) -> SpoolDepth:
+        """Count and age of what is not yet known to be stored."""
+        with self._lock:
+            count, oldest = self._database.execute("SELECT count(*), min(created_ms) FROM outbox").fetchone()
+        return SpoolDepth(messages=count, oldest_ms=oldest)
+
+    def rejected(self) -> list[tuple[RawFrame, str]]:
+        """The latest frames that no driver could read, with the reason; newest first."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT id, src, channel, received_us, payload, reason FROM rejected ORDER BY id DESC"
+            ).fetchall()
+        return [
+            (
+                RawFrame(id=row[0], src=SourceId(row[1]), channel=row[2], received_us=row[3], payload=row[4]),
+                row[5],
+            )
+            for row in rows
+        ]
+
+    def _reject(self, frame: RawFrame, reason: str) -> None:
+        cursor = self._database.execute(
+            "INSERT INTO rejected (src, channel, received_us, payload, reason) VALUES (?, ?, ?, ?, ?)",
+            (frame.src, frame.channel, frame.received_us, frame.payload, reason),
+        )
+        self._database.execute(
+            "DELETE FROM rejected WHERE id <= ?", ((cursor.lastrowid or 0) - REJECTED_KEPT,)
+        )
+
+    def _write_setting(self, name: str, value: str) -> None:
+        self._database.execute("REPLACE INTO setting VALUES (?, ?)", (name, value))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")

@@ -1,0 +1,313 @@
+"""Spool to broker, in small windows, until the cloud says that it is stored.
+
+One thread drives paho and the spool in turn, so that nothing is shared. The broker is only a pipe: its PUBACK
+moves nothing; only the cloud's `ack` lets rows go (docs/wire-contract.md). What is not acknowledged in time,
+or was under way when the link broke, is sent again.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+import paho.mqtt.client as mqtt
+import structlog
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge_agent.clock import clock_state, now_ms
+from edge_agent.errors import SettingInvalid
+from edge_agent.spool import Spool, SpooledMessage
+from vitals.wire.batch import stamp_batch
+from vitals.wire.errors import WireError
+from vitals.wire.event import stamp_event
+from vitals.wire.status import Beat, SourceDeclaration, Status, decode_ack, encode_control
+from vitals.wire.topics import AgentTopic, Lane
+from vitals.wire.wave_block import stamp_wave
+
+log = structlog.get_logger()
+
+WINDOW = {Lane.EVENT: 32, Lane.LIVE: 64, Lane.BACKLOG: 32}
+KEEPALIVE_S = 3
+BEAT_EVERY_S = 2.0
+RESEND_AFTER_S = (5.0, 60.0)
+PAUSE_S = (0.5, 5.0)
+CONNECT_WITHIN_S = 5.0
+LOOP_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAddress:
+    """Where the broker is, from `mqtt://user:password@host:port`."""
+
+    host: str
+    port: int
+    user: str | None
+    password: str | None
+
+    @classmethod
+    def parse(cls, url: str) -> "BrokerAddress":
+        """Raises: SettingInvalid."""
+        parts = urlsplit(url)
+        if parts.scheme != "mqtt" or not parts.hostname:
+            raise SettingInvalid("QIANLI_MQTT_URL", "expected mqtt://user:password@host:port")
+        return cls(
+            host=parts.hostname,
+            port=parts.port or 1883,
+            user=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+        )
+
+
+@dataclass(slots=True)
+class LaneWindow:
+    """What of a lane is under way: sequence → monotonic time of the last sending."""
+
+    size: int
+    sent_mono_s: dict[int, float] = field(default_factory=dict)
+    pause_s: float = RESEND_AFTER_S[0]
+
+    def free(self) -> int:
+        """How many more may be sent."""
+        return self.size - len(self.sent_mono_s)
+
+    def acknowledge(self, upto: int) -> None:
+        """Forget what is stored; progress makes us patient again."""
+        stored = [s for s in self.sent_mono_s if s <= upto]
+        for s in stored:
+            del self.sent_mono_s[s]
+        if stored:
+            self.pause_s = RESEND_AFTER_S[0]
+
+    def is_overdue(self, mono_s: float) -> bool:
+        """Whether the oldest sending has waited too long for its acknowledgement."""
+        return bool(self.sent_mono_s) and mono_s - min(self.sent_mono_s.values()) > self.pause_s
+
+    def note_resend(self) -> None:
+        """Wait twice as long the next time."""
+        self.pause_s = min(self.pause_s * 2, RESEND_AFTER_S[1])
+
+
+class Uplink:
+    """Owns the connection. `start` and `stop` from any thread; everything else happens in its own."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        *,
+        agent: str,
+        boot: str,
+        broker: BrokerAddress,
+        sources: Callable[[], list[SourceDeclaration]],
+    ) -> None:
+        self._spool = spool
+        self._agent = agent
+        self._boot = boot
+        self._broker = broker
+        self._sources = sources
+        self._windows = {lane: LaneWindow(size) for lane, size in WINDOW.items()}
+        self._stopping = threading.Event()
+        self._birth_due = threading.Event()
+        self._protocol = mqtt.MQTTv5
+        self._connected = False
+        self._beat_mono_s = 0.0
+        self.cut = threading.Event()
+        """Set: the link is cut on purpose (from the panel), nothing is sent or received."""
+        self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker has accepted us and the link still stands."""
+        return self._connected
+
+    def start(self) -> None:
+        """Begin to connect and send."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Say goodbye to the broker and end the thread."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def announce(self) -> None:
+        """Send the birth message again: a source is new."""
+        self._birth_due.set()
+
+    def _run(self) -> None:
+        pause_s = PAUSE_S[0]
+        while not self._stopping.is_set():
+            if not self.cut.is_set() and self._serve_connection():
+                pause_s = PAUSE_S[0]
+            self._connected = False
+            self._stopping.wait(pause_s)
+            pause_s = min(pause_s * 2, PAUSE_S[1])
+
+    def _serve_connection(self) -> bool:
+        """Connect and work until the link breaks; True if it had been accepted."""
+        client = self._make_client()
+        try:
+            client.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
+        except OSError as error:
+            log.info("uplink_unreachable", reason=str(error))
+            return False
+        give_up_mono_s = time.monotonic() + CONNECT_WITHIN_S
+        was_connected = False
+        while self._may_go_on(client):
+            mono_s = time.monotonic()
+            if self._connected:
+                was_connected = True
+                self._talk(client, mono_s)
+            elif was_connected or mono_s > give_up_mono_s:
+                break
+        self._end(client)
+        if not was_connected:
+            self._try_other_protocol()
+        return was_connected
+
+    def _may_go_on(self, client: mqtt.Client) -> bool:
+        if self._stopping.is_set() or self.cut.is_set():
+            return False
+        return client.loop(LOOP_S) is MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _talk(self, client: mqtt.Client, mono_s: float) -> None:
+        if self._birth_due.is_set():
+            self._birth_due.clear()
+            self._publish(client, "status", self._birth(), retain=True)
+        if mono_s - self._beat_mono_s >= BEAT_EVERY_S:
+            self._beat_mono_s = mono_s
+            self._publish(client, "beat", self._beat(), qos=0)
+        self._pump(client, mono_s)
+
+    def _make_client(self) -> mqtt.Client:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"agent-{self._agent}",
+            clean_session=None if self._protocol == mqtt.MQTTv5 else True,
+            protocol=self._protocol,
+        )
+        client.username_pw_set(self._broker.user, self._broker.password)
+        client.will_set(self._topic("status"), self._will(), qos=1, retain=True)
+        client.max_inflight_messages_set(sum(WINDOW.values()) + 16)
+        client.on_connect = self._on_connect
+        client.on_message = self._on_message
+        client.on_disconnect = self._on_disconnect
+        return client
+
+    def _on_connect(
+        self,
+        client: mqtt.Client,
+        _userdata: object,
+        _flags: mqtt.ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            log.warning("uplink_refused", reason=str(reason))
+            return
+        for window in self._windows.values():
+            window.sent_mono_s.clear()
+        for lane in Lane:
+            self._resend(client, lane, time.monotonic())
+        client.subscribe(self._topic("ack"), qos=1)
+        self._birth_due.set()
+        self._connected = True
+        log.info("uplink_connected", protocol=int(self._protocol))
+
+    def _on_disconnect(self, *_details: object) -> None:
+        self._connected = False
+
+    def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        try:
+            ack = decode_ack(bytes(message.payload))
+        except WireError as error:
+            log.warning("ack_unreadable", reason=str(error))
+            return
+        if ack.ln != self._spool.lineage:
+            return  # it speaks of the spool of a disk that was here before
+        self._spool.acknowledge(ack.upto)
+        for lane, upto in ack.upto.items():
+            self._windows[lane].acknowledge(upto)
+
+    def _pump(self, client: mqtt.Client, mono_s: float) -> None:
+        for lane, window in self._windows.items():
+            if window.is_overdue(mono_s):
+                window.note_resend()
+                self._resend(client, lane, mono_s)
+            if window.free() > 0:
+                for message in self._spool.assign(lane, now_ms=now_ms(), limit=window.free()):
+                    self._send(client, message, mono_s)
+
+    def _resend(self, client: mqtt.Client, lane: Lane, mono_s: float) -> None:
+        for message in self._spool.unacknowledged(lane):
+            self._send(client, message, mono_s)
+
+    def _send(self, client: mqtt.Client, message: SpooledMessage, mono_s: float) -> None:
+        self._windows[message.lane].sent_mono_s[message.s] = mono_s
+        self._publish(client, message.topic, stamp(message, sent_ms=now_ms()))
+
+    def _publish(
+        self, client: mqtt.Client, name: str, payload: bytes, *, qos: int = 1, retain: bool = False
+    ) -> None:
+        client.publish(self._topic(name), payload, qos=qos, retain=retain)
+
+    def _topic(self, name: str) -> str:
+        return str(AgentTopic(agent=self._agent, name=name))
+
+    def _birth(self) -> bytes:
+        return encode_control(
+            Status(
+                v=1,
+                agent=self._agent,
+                boot=self._boot,
+                online=True,
+                ln=self._spool.lineage,
+                at=now_ms(),
+                clk=clock_state(),
+                sources=self._sources(),
+            )
+        )
+
+    def _will(self) -> bytes:
+        return encode_control(Status(v=1, agent=self._agent, boot=self._boot, online=False))
+
+    def _beat(self) -> bytes:
+        depth = self._spool.depth()
+        return encode_control(
+            Beat(
+                v=1,
+                ln=self._spool.lineage,
+                boot=self._boot,
+                at=now_ms(),
+                depth=depth.messages,
+                oldest=depth.oldest_ms,
+                clk=clock_state(),
+            )
+        )
+
+    def _end(self, client: mqtt.Client) -> None:
+        """A planned stop tells the broker to publish the will too: the agent is off either way."""
+        if not self._connected:
+            return
+        if self.cut.is_set():
+            sock = client.socket()
+            if sock is not None:
+                sock.close()  # as a pulled cable would: no goodbye
+            return
+        self._publish(client, "status", self._will(), retain=True)
+        client.loop(LOOP_S)
+        client.disconnect()
+
+    def _try_other_protocol(self) -> None:
+        """MQTT 5 where the broker offers it, 3.1.1 where not."""
+        self._protocol = mqtt.MQTTv311 if self._protocol == mqtt.MQTTv5 else mqtt.MQTTv5
+
+
+def stamp(message: SpooledMessage, *, sent_ms: int) -> bytes:
+    """The payload as it goes out now."""
+    if message.topic == "vitals":
+        return stamp_batch(message.payload, lane=message.lane, s=message.s, sent_ms=sent_ms)
+    if message.topic == "event":
+        return stamp_event(message.payload, lane=message.lane, s=message.s, sent_ms=sent_ms)
+    return stamp_wave(message.payload, lane=message.lane, s=message.s, sent_ms=sent_ms)
