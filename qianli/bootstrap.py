@@ -123,8 +123,14 @@ class Setup:
             self.say("fetching Node.js for building the pages (this machine has none that is new enough)")
             lock = self._root / "requirements" / "node.txt"
             self._pip([*PIP_INSTALL, "--target", str(node_folder), "-r", str(lock)], expected=1)
-        web_build.build_web(self._root, node_folder=node_folder, say=self.say)
-        self.say("the pages are built")
+        try:
+            web_build.build_web(self._root, node_folder=node_folder, say=self.say)
+        except WebBuildFailed as error:
+            if not web_build.is_built(self._root):
+                raise
+            self.say(f"going on with the pages built earlier. {error}")
+        else:
+            self.say("the pages are built")
 
     def _pip(self, arguments: Sequence[str], *, expected: int) -> None:
         """Run pip and say every few seconds how far it is."""

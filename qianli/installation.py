@@ -5,7 +5,6 @@ import contextlib
 import errno
 import json
 import os
-import socket
 import sys
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from qianli.embedded.postgres import clear_stale_server, database_url, find_prog
 from qianli.embedded.upgrade import upgrade_cluster_if_needed
 from qianli.errors import StartRefused
 from qianli.home import Home, broker_password, disk_full
+from qianli.ports import port_is_free
 from qianli.processes import (
     STOP_ORDER,
     Ports,
@@ -184,17 +184,6 @@ class Installation:
         lines.append("  不是经注册的医疗器械 · not a certified medical device")
         lines += ["  按 Ctrl-C 停止 · press Ctrl-C to stop", ""]
         print("\n".join(lines), flush=True)
-
-
-def port_is_free(port: int) -> bool:
-    """Could a server bind this loopback port?"""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def accounts_in(output: str) -> list[dict[str, str]]:

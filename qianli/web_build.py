@@ -140,8 +140,12 @@ def _run(npm: Npm, arguments: Sequence[str], folder: Path) -> None:
     )
     if result.returncode != 0:
         last = "\n".join(f"    {line}" for line in result.stdout.strip().splitlines()[-15:])
+        advice = (
+            "is the npm registry reachable (npm config get registry)?"
+            if arguments[0] == "ci"
+            else "see below;"
+        )
         raise WebBuildFailed(
-            f"`npm {arguments[0]}` failed in {folder}; is the npm registry reachable (npm config get "
-            "registry)? "
-            f"It said:\n{last}"
+            f"The pages could not be built: `npm {' '.join(arguments[:2])}` failed in {folder}; {advice} "
+            f"QIANLI_SKIP_WEB=1 starts without new pages. It said:\n{last}"
         )
