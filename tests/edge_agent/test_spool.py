@@ -1,0 +1,163 @@
+import sqlite3
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from edge_agent.errors import SpoolUnusable
+from edge_agent.spool import REJECTED_KEPT, OutboxEntry, RawFrame, Spool
+from vitals.observation import SourceId
+from vitals.wire.topics import LANES, Lane
+
+SRC = SourceId("s-1")
+NOW_MS = 1_790_000_000_000
+
+
+@pytest.fixture
+def spool(tmp_path):
+    opened = Spool(tmp_path / "spool.sqlite3")
+    yield opened
+    opened.close()
+
+
+def raw(payload=b"\x00\x48"):
+    return RawFrame(src=SRC, channel="2A37", received_us=NOW_MS * 1000, payload=payload)
+
+
+def entry(payload=b"p", *, age_s=0, is_event=False):
+    return OutboxEntry(topic="vitals", payload=payload, created_ms=NOW_MS - age_s * 1000, is_event=is_event)
+
+
+def test_commit_is_durable_before_it_returns(spool):
+    mode = spool._database.execute("PRAGMA journal_mode").fetchone()
+    synchronous = spool._database.execute("PRAGMA synchronous").fetchone()
+
+    assert (mode[0], synchronous[0]) == ("wal", 2)
+
+
+def test_raw_frames_outlive_the_process(tmp_path):
+    first = Spool(tmp_path / "s")
+    first.append_raw([raw(b"a"), raw(b"b")])
+    first.close()
+
+    assert [frame.payload for frame in Spool(tmp_path / "s").read_raw(limit=10)] == [b"a", b"b"]
+
+
+def test_parsed_frames_become_messages_in_one_step(spool):
+    spool.append_raw([raw(b"a"), raw(b"b")])
+    first_id = spool.read_raw(limit=1)[0].id
+
+    spool.commit_parsed([entry()], parsed_up_to=first_id)
+
+    assert [frame.payload for frame in spool.read_raw(limit=10)] == [b"b"]
+    assert spool.depth().messages == 1
+
+
+def test_failed_commit_keeps_the_raw_frames(spool):
+    spool.append_raw([raw()])
+    broken = OutboxEntry(topic="vitals", payload=None, created_ms=NOW_MS)
+
+    with pytest.raises(sqlite3.IntegrityError):
+        spool.commit_parsed([broken], parsed_up_to=99)
+
+    assert len(spool.read_raw(limit=10)) == 1
+
+
+def test_lane_follows_kind_and_age(spool):
+    spool.commit_parsed(
+        [entry(b"old", age_s=60), entry(b"new"), entry(b"gap", is_event=True)], parsed_up_to=0
+    )
+
+    sent = {lane: [m.payload for m in spool.assign(lane, now_ms=NOW_MS, limit=9)] for lane in LANES}
+
+    assert sent == {Lane.EVENT: [b"gap"], Lane.LIVE: [b"new"], Lane.BACKLOG: [b"old"]}
+
+
+def test_sequence_goes_on_after_a_restart(tmp_path):
+    first = Spool(tmp_path / "s")
+    first.commit_parsed([entry(), entry()], parsed_up_to=0)
+    first.assign(Lane.LIVE, now_ms=NOW_MS, limit=9)
+    first.acknowledge({Lane.LIVE: 2})
+    first.close()
+    second = Spool(tmp_path / "s")
+    second.commit_parsed([entry()], parsed_up_to=0)
+
+    assert [message.s for message in second.assign(Lane.LIVE, now_ms=NOW_MS, limit=9)] == [3]
+    assert second.lineage == first.lineage
+
+
+def test_only_an_acknowledgement_lets_a_message_go(spool):
+    spool.commit_parsed([entry(b"1"), entry(b"2")], parsed_up_to=0)
+    spool.assign(Lane.LIVE, now_ms=NOW_MS, limit=9)
+
+    spool.acknowledge({Lane.LIVE: 1, Lane.EVENT: 50})
+
+    assert [message.payload for message in spool.unacknowledged(Lane.LIVE)] == [b"2"]
+    assert spool.depth().oldest_ms == NOW_MS
+
+
+def test_unreadable_frames_are_kept_up_to_a_bound(spool):
+    rejected = [(raw(bytes([n % 256])), f"reason {n}") for n in range(REJECTED_KEPT + 5)]
+
+    spool.commit_parsed([], parsed_up_to=0, rejected=rejected)
+
+    kept = spool.rejected()
+    assert (len(kept), kept[0][1]) == (REJECTED_KEPT, f"reason {REJECTED_KEPT + 4}")
+
+
+def test_a_file_that_is_no_database_is_said_in_words(tmp_path):
+    path = tmp_path / "spool.sqlite3"
+    path.write_bytes(b"not a database at all" * 100)
+
+    with pytest.raises(SpoolUnusable, match="check its disk"):
+        Spool(path)
+
+
+def test_sources_are_remembered(spool):
+    spool.put_source(SRC, driver="heart_rate", declaration=b"{}")
+
+    assert spool.sources() == {SRC: ("heart_rate", b"{}")}
+
+
+class SpoolOrder(RuleBasedStateMachine):
+    """Whatever is queued, sent, stored and restarted: no message is lost, lanes have no holes."""
+
+    def __init__(self):
+        super().__init__()
+        self.spool = Spool(":memory:")
+        self.queued = 0
+        self.stored = dict.fromkeys(LANES, 0)
+        self.sent = {lane: [] for lane in LANES}
+
+    @rule(age_s=st.sampled_from([0, 100]), is_event=st.booleans())
+    def queue(self, age_s, is_event):
+        self.queued += 1
+        self.spool.commit_parsed([entry(b"%d" % self.queued, age_s=age_s, is_event=is_event)], parsed_up_to=0)
+
+    @rule(lane=st.sampled_from(LANES), limit=st.integers(1, 4))
+    def send(self, lane, limit):
+        self.sent[lane] += [m.s for m in self.spool.assign(lane, now_ms=NOW_MS, limit=limit)]
+
+    @rule(lane=st.sampled_from(LANES), share=st.floats(0, 1))
+    def store(self, lane, share):
+        self.stored[lane] = max(self.stored[lane], int(len(self.sent[lane]) * share))
+        self.spool.acknowledge({lane: self.stored[lane]})
+
+    @invariant()
+    def nothing_is_lost(self):
+        assert self.spool.depth().messages == self.queued - sum(self.stored.values())
+
+    @invariant()
+    def lanes_have_no_holes(self):
+        for lane in LANES:
+            assert self.sent[lane] == list(range(1, len(self.sent[lane]) + 1))
+            waiting = [message.s for message in self.spool.unacknowledged(lane)]
+            assert waiting == self.sent[lane][self.stored[lane] :]
+
+    def teardown(self):
+        self.spool.close()
+
+
+SpoolOrder.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+test_spool_order = SpoolOrder.TestCase
