@@ -2,11 +2,13 @@
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from functools import cache
 
 import devices.drivers
-from devices.driver import Driver
+from devices.driver import Driver, Transport
 from devices.errors import DriverUnknown
+from devices.formats.gatt_uuid import canonical_uuid
 
 
 @cache
@@ -37,3 +39,26 @@ def find_driver(name: str) -> Driver:
     if name not in drivers:
         raise DriverUnknown(name, known=tuple(sorted(drivers)))
     return drivers[name]
+
+
+def find_driver_for(name: str | None, service_uuids: Iterable[str]) -> Driver | None:
+    """The driver of a Bluetooth device, by what it advertises.
+
+    A driver that names its devices gets exactly those, the longest matching name first; only then are the
+    drivers of standard services asked. So a Polar H10, which has the Heart Rate Service too, is no
+    ordinary strap, and a strap of another name with Polar's service is.
+    """
+    drivers = [driver for driver in driver_by_name().values() if driver.transport is Transport.BLE]
+    named = [
+        (len(prefix), driver)
+        for driver in drivers
+        for prefix in driver.match.name_prefixes
+        if (name or "").startswith(prefix)
+    ]
+    if named:
+        return max(named, key=lambda match: match[0])[1]
+    advertised = {canonical_uuid(uuid) for uuid in service_uuids}
+    for driver in drivers:
+        if not driver.match.name_prefixes and advertised.intersection(driver.match.service_uuids):
+            return driver
+    return None
