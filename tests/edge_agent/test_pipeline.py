@@ -1,0 +1,163 @@
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from edge_agent.pipeline import Pipeline, place_in_time, separate_times
+from edge_agent.spool import LINK, RawFrame, Spool
+from vitals.gap import GapCause
+from vitals.observation import Flag, Observation, SourceId, VitalKey
+from vitals.wire.batch import decode_batch, read_batch
+from vitals.wire.event import decode_event
+from vitals.wire.topics import Lane
+from vitals.wire.wave_block import decode_wave
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
+NOW_US = int(NOW.timestamp() * 1e6)
+SRC = SourceId("s-1")
+
+
+class Hands:
+    """A clock that is moved by hand."""
+
+    now = NOW
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Hands()
+
+
+@pytest.fixture
+def spool(tmp_path):
+    opened = Spool(tmp_path / "spool.sqlite3")
+    yield opened
+    opened.close()
+
+
+def open_pipeline(spool, clock, driver="heart_rate"):
+    spool.put_source(SRC, driver=driver, declaration=b"{}")
+    return Pipeline(spool, boot="00" * 8, zone=SHANGHAI, clock=clock)
+
+
+def append(spool, payload, *, channel="2A37", after_s=0.0):
+    received_us = NOW_US + round(after_s * 1e6)
+    spool.append_raw([RawFrame(src=SRC, channel=channel, received_us=received_us, payload=payload)])
+
+
+def messages(spool, lane, *, now_ms=NOW_US // 1000):
+    return spool.assign(lane, now_ms=now_ms, limit=99)
+
+
+def test_frames_become_a_vitals_batch(spool, clock):
+    pipeline = open_pipeline(spool, clock)
+    append(spool, b"\x00\x48")
+
+    taken = pipeline.run_once()
+
+    (message,) = messages(spool, Lane.LIVE)
+    (item,) = read_batch(decode_batch(message.payload))
+    assert (taken, message.topic, item.key, item.value) == (1, "vitals", "heart_rate", 72)
+
+
+def test_serial_pleth_becomes_a_wave_message(spool, clock):
+    pipeline = open_pipeline(spool, clock, "contec_cms50dplus")
+    append(spool, bytes.fromhex("c62d074861") * 30, channel="serial")
+    append(spool, bytes.fromhex("c62d074861") * 30, channel="serial", after_s=0.5)
+
+    pipeline.run_once()
+
+    waves = [m for m in messages(spool, Lane.LIVE) if m.topic == "wave/pleth"]
+    blocks = [decode_wave(m.payload, stream=VitalKey("pleth")).block for m in waves]
+    assert sum(len(block.samples) for block in blocks) >= 30
+
+
+def test_a_crash_before_the_commit_repeats_the_parsing(spool, clock):
+    append(spool, b"\x00\x48")
+    spool.put_source(SRC, driver="heart_rate", declaration=b"{}")
+
+    open_pipeline(spool, clock).run_once()
+    open_pipeline(spool, clock).run_once()
+
+    assert len([m for m in messages(spool, Lane.LIVE) if m.topic == "vitals"]) == 1
+
+
+def test_restart_tells_how_long_the_agent_was_off(spool, clock):
+    open_pipeline(spool, clock).run_once()
+    clock.now = NOW + timedelta(minutes=5)
+    pipeline = open_pipeline(spool, clock)
+
+    append(spool, b"\x00\x48", after_s=301)
+    pipeline.run_once()
+
+    gaps = [decode_event(m.payload) for m in messages(spool, Lane.EVENT)]
+    assert [(gap.cause, gap.to_ms) for gap in gaps] == [
+        (GapCause.AGENT_OFF, None),
+        (GapCause.AGENT_OFF, NOW_US // 1000 + 301_000),
+    ]
+    assert gaps[0].from_ms == NOW_US // 1000
+
+
+def test_open_gap_is_remembered_over_a_restart(spool, clock):
+    pipeline = open_pipeline(spool, clock)
+    append(spool, b"out_of_range", channel=LINK)
+    pipeline.run_once()
+
+    again = open_pipeline(spool, clock)
+
+    assert GapCause.OUT_OF_RANGE in {gap.cause for gap in again.open_gaps()}
+
+
+def test_unreadable_frame_does_not_stop_the_others(spool, clock):
+    pipeline = open_pipeline(spool, clock)
+    append(spool, b"")
+    append(spool, b"\x00\x48")
+
+    pipeline.run_once()
+
+    assert len(messages(spool, Lane.LIVE)) == 1
+    assert len(spool.rejected()) == 1
+
+
+def cuff(device_time, unit="mm[Hg]", value=120.0):
+    return Observation(
+        key=VitalKey("nibp_sys"),
+        value=value,
+        unit=unit,
+        measured_at=NOW,
+        received_at=NOW,
+        device_time=device_time,
+    )
+
+
+@pytest.mark.parametrize(
+    ("device_time", "measured_at", "flags"),
+    [
+        pytest.param(None, NOW, (), id="no clock"),
+        pytest.param(datetime(2026, 11, 25, 16, 1), NOW, (), id="agrees"),
+        pytest.param(
+            datetime(2026, 11, 25, 7, 30), NOW - timedelta(hours=8.5), (Flag.STORED,), id="from memory"
+        ),
+        pytest.param(datetime(2026, 11, 26, 16, 0), NOW, (Flag.CLOCK_NOT_SET,), id="ahead"),
+    ],
+)
+def test_device_clock_places_a_reading(device_time, measured_at, flags):
+    placed = place_in_time(cuff(device_time), zone=SHANGHAI)
+
+    assert (placed.measured_at, placed.flags) == (measured_at, flags)
+
+
+def test_pressure_in_kilopascal_is_kept_in_millimetres_of_mercury():
+    placed = place_in_time(cuff(None, unit="kPa", value=16.0), zone=SHANGHAI)
+
+    assert (round(placed.value), placed.unit) == (120, "mm[Hg]")
+
+
+def test_two_values_of_one_millisecond_are_both_kept():
+    separated = separate_times([cuff(None), cuff(None), cuff(None)])
+
+    assert [item.measured_at - NOW for item in separated] == [timedelta(milliseconds=n) for n in range(3)]

@@ -1,0 +1,85 @@
+import asyncio
+import sqlite3
+
+import pytest
+
+from edge_agent import raw_log
+from edge_agent.raw_log import RawLog
+from edge_agent.spool import RawFrame, Spool
+from vitals.observation import SourceId
+
+
+class FlakyDisk:
+    """A spool whose first writes fail as on a full disk."""
+
+    def __init__(self, *, failures=0):
+        self.failures = failures
+        self.written = []
+        self.wrote = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+
+    def append_raw(self, frames):
+        if self.failures:
+            self.failures -= 1
+            raise sqlite3.OperationalError("database or disk is full")
+        self.written += frames
+        self.loop.call_soon_threadsafe(self.wrote.set)
+
+
+def frame(n):
+    return RawFrame(src=SourceId("s-1"), channel="2A37", received_us=n, payload=bytes([n]))
+
+
+async def run_until_written(log, disk):
+    task = asyncio.create_task(log.run())
+    async with asyncio.timeout(5):
+        await disk.wrote.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_urgent_frame_is_written_with_what_waited_before_it():
+    disk = FlakyDisk()
+    log = RawLog(disk)
+    log.append(frame(1))
+    log.append(frame(2), urgent=True)
+
+    await run_until_written(log, disk)
+
+    assert [item.received_us for item in disk.written] == [1, 2]
+
+
+async def test_full_disk_is_tried_again_without_loss(monkeypatch):
+    monkeypatch.setattr(raw_log, "RETRY_S", 0.01)
+    disk = FlakyDisk(failures=3)
+    log = RawLog(disk)
+    log.append(frame(1), urgent=True)
+
+    await run_until_written(log, disk)
+
+    assert [item.received_us for item in disk.written] == [1]
+
+
+async def test_what_waits_at_the_end_is_written(tmp_path):
+    spool = Spool(tmp_path / "s")
+    log = RawLog(spool)
+    task = asyncio.create_task(log.run())
+    await asyncio.sleep(0)
+
+    log.append(frame(7))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert [item.received_us for item in spool.read_raw(limit=9)] == [7]
+    spool.close()
+
+
+async def test_full_queue_counts_what_it_drops(monkeypatch):
+    monkeypatch.setattr(raw_log, "MAX_WAITING", 2)
+    log = RawLog(FlakyDisk())
+
+    for n in range(5):
+        log.append(frame(n))
+
+    assert log.dropped == 3
