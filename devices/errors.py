@@ -148,3 +148,28 @@ class PortRefused(PortError):
 
 class PortLost(PortError):
     """The port went away while bytes were written to it."""
+
+
+class RecordUnknown(DeviceError):
+    """No recording has this name."""
+
+    def __init__(self, record: str, *, known: tuple[str, ...]) -> None:
+        super().__init__(record, known)
+        self.record = record
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"no recording named {self.record!r}; known: {', '.join(self.known)}"
+
+
+class FaultUnsupported(DeviceError):
+    """This simulated device cannot have that fault."""
+
+    def __init__(self, fault: str, *, device: str, supported: tuple[str, ...]) -> None:
+        super().__init__(fault, device, supported)
+        self.fault = fault
+        self.device = device
+        self.supported = supported
+
+    def __str__(self) -> str:
+        return f"{self.device} cannot have the fault {self.fault}; it can have: {', '.join(self.supported)}"

@@ -34,9 +34,7 @@ from devices.errors import (
     RadioUnavailable,
     ScanRunning,
 )
-
-BASE_UUID_TAIL = "-0000-1000-8000-00805f9b34fb"
-"""Bluetooth Core, Vol 3 Part B §2.5.1: a 16-bit UUID is 0000xxxx in front of this."""
+from devices.formats.gatt_uuid import canonical_uuid
 
 CONNECT_TIMEOUT_S = 30.0
 ACCESS_TIMEOUT_S = 10.0
@@ -97,13 +95,6 @@ class Radio(Protocol):
             ConnectFailed: not found yet, out of reach, or refused.
             RadioUnavailable: no usable Bluetooth now.
         """
-
-
-def shorten_uuid(uuid: str) -> str:
-    """The 16-bit form in capitals where there is one ("180D"), else the 128-bit form in lower case."""
-    full = normalize_uuid_str(uuid)
-    is_short = full.startswith("0000") and full.endswith(BASE_UUID_TAIL)
-    return full[4:8].upper() if is_short else full
 
 
 class BleakRadio:
@@ -254,10 +245,10 @@ class BleakLink:
             return AccessFailed(
                 uuid, address=self._address, reason=f"no answer within {ACCESS_TIMEOUT_S:g} s"
             )
-        code = error.code if isinstance(error, BleakGATTProtocolError) else None
-        return AccessFailed(
-            uuid, address=self._address, reason=str(error) or type(error).__name__, att_code=code
-        )
+        if isinstance(error, BleakGATTProtocolError):
+            att_code, words = error.args
+            return AccessFailed(uuid, address=self._address, reason=str(words), att_code=int(att_code))
+        return AccessFailed(uuid, address=self._address, reason=str(error) or type(error).__name__)
 
 
 async def _stop_scanner(scanner: BleakScanner) -> None:
@@ -272,6 +263,6 @@ def _advertisement(ble_device: BLEDevice, heard: AdvertisementData) -> Advertise
     return Advertisement(
         address=ble_device.address,
         name=heard.local_name or ble_device.name,
-        service_uuids=tuple(dict.fromkeys(shorten_uuid(uuid) for uuid in heard.service_uuids)),
+        service_uuids=tuple(dict.fromkeys(canonical_uuid(uuid) for uuid in heard.service_uuids)),
         rssi_dbm=heard.rssi,
     )

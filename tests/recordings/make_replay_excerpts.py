@@ -33,12 +33,8 @@ MITDB = "MIT-BIH Arrhythmia Database 1.0.0"
 MITDB_CITATION = f"Moody GB, Mark RG. IEEE Eng Med Biol 2001;20(3):45-50. {GOLDBERGER}"
 
 BEATS = "NLRBAaJSVrFejnE/fQ?"
-SYMBOL_BY_CODE = dict(
-    enumerate(
-        [" ", *"NLRaVFJASEj/Q~", "", "|", "", "s", "T", "*", "D", '"', "=", "p", "B", "^", "t", "+", "u", "?"]
-        + ["!", "[", "]", "e", "n", "@", "x", "f", "(", ")", "r"]
-    )
-)
+SYMBOLS = [" ", *"NLRaVFJASEj/Q~", "", "|", "", "s", "T", "*", "D", '"', "=", "p", "B", "^", "t", "+"]
+SYMBOL_BY_CODE = dict(enumerate([*SYMBOLS, "u", "?", "!", "[", "]", "e", "n", "@", "x", "f", "(", ")", "r"]))
 """WFDB annotation codes (ecgcodes.h)."""
 
 RHYTHM_WANTED = {"101": ("(N",), "203": ("(AFIB",), "119": ("(B", "(T"), "109": ("(N",)}
@@ -74,7 +70,7 @@ def read_format_212(path: Path) -> npt.NDArray[np.int32]:
 
 
 def read_annotations(path: Path) -> list[Annotation]:
-    """MIT annotation file (WFDB annot(5)): 6 bits code, 10 bits time step; SKIP 59, NUM 60, SUB 61, CHN 62, AUX 63."""
+    """MIT annotation file (WFDB annot(5)): 6 bits code, 10 bits time step; SKIP is 59, AUX is 63."""
     words = np.frombuffer(path.read_bytes(), "<u2")
     found: list[Annotation] = []
     sample = index = 0
@@ -186,10 +182,7 @@ def longest_complete_run(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     run: list[dict[str, str]] = []
     for row in rows:
         follows = not run or int(row["hour"]) == int(run[-1]["hour"]) + 1
-        if not is_plausible(row):
-            run = []
-        else:
-            run = [*run, row] if follows else [row]
+        run = [*(run if follows else []), row] if is_plausible(row) else []
         best = max(best, run, key=len)
     return best[:60]
 
@@ -221,7 +214,7 @@ def stay_excerpt(stay: str, rows: list[dict[str, str]]) -> dict[str, object]:
             f"PhysioNet/CinC Challenge 2019 v1.0.0, hospital system B, stay {stay}, "
             f"hours {rows[0]['hour']} to {rows[-1]['hour']}"
         ),
-        "changes": "the longest run of complete plausible rows, five columns; replayed in compressed time, one hour a minute",
+        "changes": "longest run of complete plausible rows; replayed in compressed time, one hour a minute",
         "licence": CC_BY,
         "citation": "Reyna MA et al. Crit Care Med 2020;48(2):210-217.",
     }
