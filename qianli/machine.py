@@ -3,7 +3,6 @@
 import dataclasses
 import grp
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -49,6 +48,7 @@ class Machine:
     home: Home
     checkout: Path
     root: Path = Path("/")
+    python: tuple[int, int] = (sys.version_info.major, sys.version_info.minor)
 
     def look(self) -> list[Finding]:
         """Run every check."""
@@ -67,9 +67,8 @@ class Machine:
 
 def find_python(machine: Machine) -> Finding:
     """Python must be 3.11 or newer."""
-    del machine
-    version = platform.python_version()
-    if sys.version_info >= (3, 11):
+    version = ".".join(str(part) for part in machine.python)
+    if machine.python >= (3, 11):
         return _finding("python", Verdict.OK, f"Python {version}", f"Python {version}")
     return _finding(
         "python",

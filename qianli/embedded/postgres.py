@@ -192,6 +192,11 @@ async def database_answers(cluster: Path) -> bool:
     return True
 
 
+def _reason_in(output: str) -> str:
+    lines = output.strip().splitlines() or ["no reason given"]
+    return next((line for line in lines if "error:" in line or "FATAL:" in line), lines[-1])
+
+
 def _serves(pid: int, cluster: Path) -> bool:
     if not is_alive(pid):
         return False
