@@ -4,7 +4,13 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from devices.driver import Access
-from devices.simulators.simulated_device import DeviceSpec, Fault, SimulatedDevice, stable_number
+from devices.simulators.simulated_device import (
+    DeviceSpec,
+    Fault,
+    SimulatedDevice,
+    stable_number,
+    virtual_address,
+)
 from devices.simulators.virtual_radio import (
     PeripheralProfile,
     VirtualCharacteristic,
@@ -30,7 +36,7 @@ class BleDevice(SimulatedDevice):
 
     def __init__(self, spec: DeviceSpec) -> None:
         super().__init__(spec)
-        self.address = _random_static_address(spec.name)
+        self.address = virtual_address(spec.name)
         self.serial_number = f"{stable_number(spec.name):08X}"
         self._peripheral: VirtualPeripheral | None = None
 
@@ -93,9 +99,3 @@ class BleDevice(SimulatedDevice):
 
 def _text_characteristic(uuid: str, text: str) -> VirtualCharacteristic:
     return VirtualCharacteristic(uuid=uuid, access=(Access.READ,), read=text.encode)
-
-
-def _random_static_address(name: str) -> str:
-    """The two top bits of a random static address are 1 (Bluetooth Core, Vol 6 Part B §1.3.2.1)."""
-    octets = bytes([0xC4, 0x7D]) + stable_number(name).to_bytes(4, "big")
-    return ":".join(f"{octet:02X}" for octet in octets)

@@ -6,6 +6,7 @@ subscription; one that was not confirmed is sent again.
 
 from collections import deque
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from devices.driver import Access
 from devices.formats.date_time import encode_date_time
@@ -27,6 +28,9 @@ STATUS_MOVEMENT = 1 << 0
 STATUS_CUFF_LOOSE = 1 << 1
 FEATURES = (1 << 0 | 1 << 1).to_bytes(2, "little")
 """It detects movement and a loose cuff."""
+
+SITE_ZONE = ZoneInfo("Asia/Shanghai")
+"""The cuff's clock is set to the wall clock of the default site."""
 
 MEMORY_READINGS = 25
 """The oldest reading falls out, as from the memory of a cuff."""
@@ -95,5 +99,5 @@ class BloodPressureCuff(BleDevice):
             status |= STATUS_CUFF_LOOSE
             pulse_rate = encode_sfloat(NotANumber.NAN)
             fields = pulse_rate * 3
-        wall_clock = encode_date_time(datetime.now().astimezone())
+        wall_clock = encode_date_time(datetime.now(SITE_ZONE))
         return bytes([TIME_PULSE_STATUS]) + fields + wall_clock + pulse_rate + status.to_bytes(2, "little")

@@ -143,3 +143,12 @@ class SimulatedDevice(ABC):
 def stable_number(name: str) -> int:
     """The same 32 bits for the same name in every run: addresses and serial numbers are made from it."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+
+
+def virtual_address(name: str) -> str:
+    """Bluetooth address of the simulated device of that name, the same in every run.
+
+    The two top bits of a random static address are 1 (Bluetooth Core, Vol 6 Part B §1.3.2.1).
+    """
+    octets = bytes([0xC4, 0x7D]) + stable_number(name).to_bytes(4, "big")
+    return ":".join(f"{octet:02X}" for octet in octets)
