@@ -148,10 +148,8 @@ def make_cluster(programs: Programs, cluster: Path) -> None:
             check=True, capture_output=True, text=True, user=programs.user, cwd="/", start_new_session=True,
         )  # fmt: skip
     except subprocess.CalledProcessError as error:
-        last = (error.stderr or error.stdout).strip().splitlines()[-1:]
-        raise StartRefused(
-            f"无法创建数据库:{last}", f"The database could not be made: {' '.join(last)}"
-        ) from error
+        reason = _reason_in(error.stderr)
+        raise StartRefused(f"无法创建数据库:{reason}", f"The database could not be made: {reason}") from error
     with (fresh / "postgresql.conf").open("a") as file:
         file.write(SETTINGS)
     fresh.rename(cluster)

@@ -165,7 +165,7 @@ if os.geteuid() == 0:  # only root changes the user, and who runs the tests does
         assert owner != 0
 
     def test_programs_that_the_user_cannot_reach_are_copied(
-        self, home: Home, monkeypatch: pytest.MonkeyPatch
+        home: Home, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("qianli.embedded.postgres._others_may_run", lambda program: False)
         found = find_programs(home)
