@@ -1,0 +1,28 @@
+/** How old a number is, and whether it may still look alive. All times are of the server's clock. */
+
+export interface AgeState {
+  ageMs: number;
+  /** Older than twice its cadence, or a spot measurement: the age is written beside the number. */
+  showAge: boolean;
+  /** Too old to be read as the present: struck through and grey. */
+  stale: boolean;
+  spot: boolean;
+}
+
+const SPOT_STALE_MS = 4 * 3600 * 1000;
+const STALE_FLOOR_MS = 5000;
+
+/** `cadenceS` is undefined for a spot measurement. A NaN clock (never connected) makes everything stale. */
+export function ageState(measuredAt: number, cadenceS: number | undefined, serverNow: number): AgeState {
+  const ageMs = Math.max(0, serverNow - measuredAt);
+  if (cadenceS === undefined || !(cadenceS > 0)) {
+    return { ageMs, showAge: true, stale: !(ageMs <= SPOT_STALE_MS), spot: true };
+  }
+  const cadenceMs = cadenceS * 1000;
+  return {
+    ageMs,
+    showAge: !(ageMs <= 2 * cadenceMs),
+    stale: !(ageMs <= Math.max(STALE_FLOOR_MS, 3 * cadenceMs)),
+    spot: false,
+  };
+}

@@ -1,0 +1,62 @@
+/** One WebSocket that always comes back. It knows nothing about what is said over it. */
+
+import { BackOff } from "./back-off";
+
+export interface ConnectionEvents {
+  onText: (text: string) => void;
+  onBinary: (frame: ArrayBuffer) => void;
+  /** The socket closed; `opened` says whether it had been open at all. */
+  onClose: (opened: boolean) => void;
+}
+
+export class Connection {
+  private readonly url: string;
+  private readonly events: ConnectionEvents;
+  private readonly backOff = new BackOff();
+  private socket: WebSocket | null = null;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(url: string, events: ConnectionEvents) {
+    this.url = url;
+    this.events = events;
+  }
+
+  open(): void {
+    const socket = new WebSocket(this.url);
+    let opened = false;
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => (opened = true);
+    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
+      if (socket !== this.socket) return;
+      this.backOff.reset();
+      if (typeof event.data === "string") this.events.onText(event.data);
+      else this.events.onBinary(event.data);
+    };
+    socket.onclose = () => {
+      if (socket !== this.socket) return;
+      this.socket = null;
+      this.timer = setTimeout(() => this.open(), this.backOff.next());
+      this.events.onClose(opened);
+    };
+    this.socket = socket;
+  }
+
+  /** Gives up a socket that says nothing (half-open) and tries anew. */
+  restart(): void {
+    if (!this.socket) return;
+    this.drop();
+    this.timer = setTimeout(() => this.open(), this.backOff.next());
+    this.events.onClose(true);
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    this.drop();
+  }
+
+  private drop(): void {
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close();
+  }
+}

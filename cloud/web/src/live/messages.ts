@@ -1,0 +1,121 @@
+/** What the server says on `WS /api/live` and over HTTP; the text is `docs/live-api.md`. */
+
+export interface Me {
+  name: string;
+  display_zh: string;
+  display_en: string;
+  role: "clinician" | "administrator";
+}
+
+export type Vocabulary = Record<string, { zh: string; en: string; unit: string; decimals: number }>;
+
+export interface WaveLayout {
+  stream: string;
+  rate_hz: number;
+  gain: number;
+  offset: number;
+  unit: string;
+}
+
+export interface Source {
+  src: string;
+  driver: string;
+  title_zh: string;
+  title_en: string;
+  simulated: boolean;
+  /** Expected seconds between values; an absent key is a spot measurement. */
+  cadence_s: Record<string, number>;
+  waves: WaveLayout[];
+}
+
+export interface Value {
+  src: string;
+  key: string;
+  value: number | null;
+  unit: string;
+  measured_at: number;
+  received_at: number;
+  stored_at: number;
+  quality: string;
+  flags: string[];
+  late: boolean;
+}
+
+export interface ScorePart {
+  input: string;
+  value: number | string | null;
+  points: number | null;
+  measured_at: number | null;
+  reason: string | null;
+}
+
+export interface Score {
+  name: string;
+  total: number | null;
+  total_min: number;
+  total_max: number;
+  risk: string | null;
+  risk_min: string;
+  risk_max: string;
+  missing: string[];
+  parts: ScorePart[];
+  at: number;
+}
+
+export interface Silence {
+  src: string;
+  /** Empty: every key of the source. */
+  keys: string[];
+  cause: string;
+  since_at: number;
+}
+
+export interface Patient {
+  id: string;
+  name_zh: string;
+  name_en: string;
+  bed: string;
+  composite_zh: string;
+  composite_en: string;
+  sources: Source[];
+  values: Value[];
+  score: Score;
+  silences: Silence[];
+}
+
+export interface Part {
+  ok: boolean;
+  since_at: number;
+}
+
+export type ServerMessage =
+  | { type: "hello"; server_at: number; display_delay_ms: number; patients: Patient[] }
+  | { type: "values"; patient: string; values: Value[] }
+  | { type: "score"; patient: string; score: Score }
+  | { type: "silence"; patient: string; silences: Silence[] }
+  | { type: "tick"; server_at: number; parts: Record<string, Part> };
+
+export interface TrendSeries {
+  unit: string;
+  t: number[];
+  min: number[];
+  max: number[];
+  last: number[];
+}
+
+export interface TrendGap {
+  src: string;
+  keys: string[];
+  cause: string;
+  from_at: number;
+  to_at: number | null;
+}
+
+export interface Trend {
+  from_at: number;
+  to_at: number;
+  step_ms: number;
+  measured_since_at: number | null;
+  series: Record<string, TrendSeries>;
+  gaps: TrendGap[];
+}

@@ -1,0 +1,37 @@
+/** What may be shown for one value: a pure decision, so that no component decides differently. */
+
+import { ageState } from "./age";
+import type { Value } from "./messages";
+
+export interface Reading {
+  /** Null: print `--`. */
+  number: number | null;
+  /** Struck through and grey: it was measured, but it is not the present. */
+  struck: boolean;
+  ageMs: number;
+  showAge: boolean;
+  /** Words of the dictionary as [family, word]: why it is missing or doubtful. */
+  notes: [family: string, word: string][];
+}
+
+export interface ReadingContext {
+  cadenceS: number | undefined;
+  silent: boolean;
+  now: number;
+}
+
+export function readingOf(value: Value, context: ReadingContext): Reading {
+  const age = ageState(value.measured_at, context.cadenceS, context.now);
+  const invalid = value.quality === "invalid";
+  // A spot measurement stays what it was when its device goes away: its age is always beside it.
+  const silenced = context.silent && !age.spot;
+  const notes: Reading["notes"] = value.flags.map((flag) => ["flag", flag]);
+  if (value.quality !== "good" && (invalid || notes.length === 0)) notes.unshift(["quality", value.quality]);
+  return {
+    number: value.value,
+    struck: value.value !== null && (age.stale || silenced || invalid),
+    ageMs: age.ageMs,
+    showAge: age.showAge || silenced,
+    notes,
+  };
+}

@@ -1,0 +1,59 @@
+import type { Me } from "../live/messages";
+
+export type LoginFailure = { reason: "wrong" | "tooMany" | "unreachable" | "server"; status: number };
+
+class Session {
+  me = $state.raw<Me | null>(null);
+  /** Whether the server has answered yet who we are. */
+  known = $state(false);
+
+  async load(): Promise<void> {
+    try {
+      const answer = await fetch("api/me");
+      this.me = answer.ok ? ((await answer.json()) as Me) : null;
+    } catch {
+      this.me = null;
+    }
+    this.known = true;
+  }
+
+  /** True when the server itself says that nobody is logged in (not when it cannot be reached). */
+  async isOver(): Promise<boolean> {
+    try {
+      return (await fetch("api/me")).status === 401;
+    } catch {
+      return false;
+    }
+  }
+
+  async login(name: string, password: string): Promise<LoginFailure | null> {
+    let answer: Response;
+    try {
+      answer = await fetch("api/login", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ name, password }),
+      });
+    } catch {
+      return { reason: "unreachable", status: 0 };
+    }
+    if (!answer.ok) return { reason: failureOf(answer.status), status: answer.status };
+    this.me = (await answer.json()) as Me;
+    return null;
+  }
+
+  async logout(): Promise<void> {
+    try {
+      await fetch("api/logout", { method: "POST" });
+    } finally {
+      this.me = null;
+    }
+  }
+}
+
+function failureOf(status: number): LoginFailure["reason"] {
+  if (status === 401 || status === 422) return "wrong";
+  return status === 429 ? "tooMany" : "server";
+}
+
+export const session = new Session();

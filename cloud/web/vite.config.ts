@@ -1,0 +1,17 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  plugins: [svelte()],
+  // Relative addresses: the page works under any prefix; hash routes need no server rule.
+  base: "./",
+  build: {
+    outDir: "../static",
+    emptyOutDir: true,
+    // No data: addresses and no inline scripts, so that a strict Content-Security-Policy holds.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    target: "es2022",
+  },
+  test: { include: ["src/**/*.test.ts"] },
+});
