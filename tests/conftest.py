@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+pytest_plugins = ["tests.fixtures.running_demo"]
+
 STRICT = os.environ.get("QIANLI_STRICT") == "1"
 
 
