@@ -1,0 +1,1 @@
+"""The MQTT broker: a pipe that is never trusted to keep anything."""

@@ -1,0 +1,103 @@
+"""The typed events in which the rooms of the cloud meet: they know these, never each other."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from vitals.gap import Gap
+from vitals.observation import Flag, Quality, SourceId, VitalKey
+from vitals.wave import WaveBlock
+from vitals.wire.status import SourceDeclaration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One stored value of one source. `late` means: fills history, was never a live value."""
+
+    src: SourceId
+    key: VitalKey
+    value: float | None
+    unit: str
+    measured_at: datetime
+    received_at: datetime
+    stored_at: datetime
+    quality: Quality
+    flags: tuple[Flag, ...]
+    late: bool
+
+    @property
+    def has_value(self) -> bool:
+        """Whether there is a number that the device itself does not reject."""
+        return self.value is not None and self.quality is not Quality.INVALID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingsStored:
+    """Committed values: of each source and key the newest of the transaction."""
+
+    readings: tuple[Reading, ...]
+    heard_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveStored:
+    """A committed block."""
+
+    src: SourceId
+    block: WaveBlock
+    late: bool
+    heard_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapStored:
+    """A committed gap that an edge agent told of."""
+
+    gap: Gap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentBorn:
+    """An agent declared what it serves. `heard_at` is None for a retained message: no sign of life."""
+
+    agent: str
+    sources: tuple[SourceDeclaration, ...]
+    heard_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentHeard:
+    """A sign of life of an agent."""
+
+    agent: str
+    heard_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentGone:
+    """The agent's will, or the agent said that it stops; `heard_at` is None for a retained message."""
+
+    agent: str
+    heard_at: datetime | None
+
+
+class Part(StrEnum):
+    """The parts of the system that can fail under the whole ward at once."""
+
+    DATABASE = "database"
+    BROKER = "broker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartState:
+    """Whether a part works, and since when that is so."""
+
+    part: Part
+    ok: bool
+    since_at: datetime
+
+
+Event = ReadingsStored | WaveStored | GapStored | AgentBorn | AgentHeard | AgentGone
+Deliver = Callable[[Sequence[Event]], None]
+Clock = Callable[[], datetime]

@@ -1,0 +1,109 @@
+"""Login over HTTP, and the dependencies that put a Subject into every other route."""
+
+import math
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from cloud.identity.errors import LoginRefused, LoginThrottled, NotAllowed, NotLoggedIn
+from cloud.identity.model import SESSION_LASTS, Account, Scope, Subject
+from cloud.identity.service import IdentityService
+
+COOKIE = "qianli_session"
+
+
+class Credentials(BaseModel):
+    """Body of a login."""
+
+    name: str = Field(max_length=200)
+    password: str = Field(max_length=1000)
+
+
+class Me(BaseModel):
+    """Who is logged in."""
+
+    name: str
+    display_zh: str
+    display_en: str
+    role: str
+
+
+class ErrorText(BaseModel):
+    """Every refusal has this body."""
+
+    error: str
+
+
+SubjectOf = Callable[[Request], Subject]
+
+
+def subject_reader(identity: IdentityService, *needs: Scope) -> SubjectOf:
+    """A dependency that gives the Subject of the cookie, if it has the rights that the route needs."""
+
+    def read_subject(request: Request) -> Subject:
+        subject = identity.subject_of(request.cookies.get(COOKIE))
+        if not subject.scopes.issuperset(needs):
+            raise NotAllowed
+        return subject
+
+    return read_subject
+
+
+def _me(account: Account) -> Me:
+    return Me(
+        name=account.name,
+        display_zh=account.display_zh,
+        display_en=account.display_en,
+        role=account.role.value,
+    )
+
+
+def build_routes(identity: IdentityService) -> APIRouter:
+    """`/api/login`, `/api/logout` and `/api/me`."""
+    router = APIRouter(prefix="/api")
+
+    def log_in(credentials: Credentials, response: Response) -> Me:
+        account, token = identity.log_in(credentials.name, credentials.password)
+        response.set_cookie(
+            COOKIE,
+            token,
+            max_age=int(SESSION_LASTS.total_seconds()),
+            path="/",
+            httponly=True,
+            samesite="strict",
+        )
+        return _me(account)
+
+    def log_out(request: Request) -> Response:
+        identity.log_out(request.cookies.get(COOKIE))
+        response = Response(status_code=204)
+        response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+        return response
+
+    def read_account(request: Request) -> Account:
+        return identity.account_of(request.cookies.get(COOKIE))
+
+    def me(account: Annotated[Account, Depends(read_account)]) -> Me:
+        return _me(account)
+
+    refusals: dict[int | str, dict[str, object]] = {401: {"model": ErrorText}, 429: {"model": ErrorText}}
+    router.add_api_route("/login", log_in, methods=["POST"], response_model=Me, responses=refusals)
+    router.add_api_route("/logout", log_out, methods=["POST"], status_code=204)
+    router.add_api_route("/me", me, methods=["GET"], response_model=Me, responses={401: {"model": ErrorText}})
+    return router
+
+
+def answer_refusal(_request: Request, error: Exception) -> Response:
+    """How the errors of this package look over HTTP."""
+    headers: dict[str, str] = {}
+    status = 403 if isinstance(error, NotAllowed) else 401
+    if isinstance(error, LoginThrottled):
+        status = 429
+        headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
+    return JSONResponse({"error": str(error)}, status_code=status, headers=headers)
+
+
+REFUSALS = (LoginRefused, LoginThrottled, NotAllowed, NotLoggedIn)

@@ -1,0 +1,46 @@
+"""Settings of the cloud process, read from the environment only."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cloud.errors import SettingInvalid
+
+
+class CloudSettings(BaseSettings):
+    """Every setting of `python -m cloud`; each is an environment variable `QIANLI_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="QIANLI_", frozen=True)
+
+    database_url: str = Field(
+        default="", description="PostgreSQL 14 or later, for instance postgresql://user@host/name"
+    )
+    mqtt_url: str = Field(
+        default="mqtt://qianli-cloud@127.0.0.1:1883",
+        description="Broker: mqtt://user:password@host:port; `?version=3` skips the question for MQTT 5",
+    )
+    http_port: int = Field(default=8000, ge=0, le=65535, description="Port on 127.0.0.1; 0 takes a free one")
+    home: Path = Field(
+        default=Path.home() / ".qianli", description="Directory for what is not in the database"
+    )
+    display_delay_ms: int = Field(
+        default=2000, ge=0, le=30_000, description="How far behind the present the browser draws waves"
+    )
+
+
+def read_settings() -> CloudSettings:
+    """The settings of this process.
+
+    Raises:
+        SettingInvalid: one is missing or out of range.
+    """
+    try:
+        settings = CloudSettings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingInvalid(f"QIANLI_{name}", first["msg"]) from error
+    if not settings.database_url:
+        raise SettingInvalid("QIANLI_DATABASE_URL", "it is not set; it names the PostgreSQL database")
+    return settings

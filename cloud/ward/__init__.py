@@ -1,0 +1,1 @@
+"""The people of a ward and which sensors are theirs."""

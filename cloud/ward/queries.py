@@ -1,0 +1,66 @@
+"""SQL of patients and bindings (writing side; each reading room has its own)."""
+
+from datetime import datetime
+
+from cloud.store.connection import Database
+from cloud.ward.model import WardPatient
+from vitals.observation import SourceId
+
+
+def upsert_patient(connection: Database, patient: WardPatient, *, organisation_id: str, site_id: str) -> None:
+    """A patient as the ward file has it. An id never moves to another organisation."""
+    connection.execute(
+        """
+        INSERT INTO patient (patient_id, organisation_id, site_id, bed, name_zh, name_en, name_sort,
+                             composite_zh, composite_en, spo2_scale)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (patient_id) DO UPDATE
+           SET bed = excluded.bed, name_zh = excluded.name_zh, name_en = excluded.name_en,
+               name_sort = excluded.name_sort, composite_zh = excluded.composite_zh,
+               composite_en = excluded.composite_en, spo2_scale = excluded.spo2_scale
+         WHERE patient.organisation_id = excluded.organisation_id
+        """,
+        (
+            patient.id,
+            organisation_id,
+            site_id,
+            patient.bed,
+            patient.name_zh,
+            patient.name_en,
+            (patient.pinyin or patient.name_en).lower(),
+            patient.composite_zh,
+            patient.composite_en,
+            patient.spo2_scale,
+        ),
+    )
+
+
+def insert_unknown_source(connection: Database, src: SourceId, *, agent: str) -> None:
+    """A source that has not declared itself yet, so that it can be bound; only its agent may speak for it."""
+    connection.execute("INSERT INTO agent (agent) VALUES (%s) ON CONFLICT DO NOTHING", (agent,))
+    connection.execute("INSERT INTO source (src, agent) VALUES (%s, %s) ON CONFLICT DO NOTHING", (src, agent))
+
+
+def bound_patient(connection: Database, src: SourceId, *, at: datetime) -> str | None:
+    """Whom a source is bound to at a moment."""
+    row = connection.execute(
+        "SELECT patient_id FROM binding WHERE src = %s AND during @> %s", (src, at)
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def end_binding(connection: Database, src: SourceId, *, at: datetime) -> None:
+    """End the binding that holds at a moment."""
+    connection.execute(
+        "UPDATE binding SET during = tstzrange(lower(during), %(at)s) "
+        "WHERE src = %(src)s AND during @> %(at)s AND lower(during) < %(at)s",
+        {"src": src, "at": at},
+    )
+
+
+def begin_binding(connection: Database, src: SourceId, *, patient_id: str, at: datetime) -> None:
+    """Bind a source from a moment on; the database refuses two patients at once."""
+    connection.execute(
+        "INSERT INTO binding (src, patient_id, during) VALUES (%s, %s, tstzrange(%s, NULL))",
+        (src, patient_id, at),
+    )
