@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from qianli.console import Console
+from qianli.demo_ward import write_ward_file
 from qianli.embedded.postgres import clear_stale_server, database_url, find_programs, make_cluster
 from qianli.embedded.upgrade import upgrade_cluster_if_needed
 from qianli.errors import StartRefused
@@ -150,11 +151,16 @@ class Installation:
 
     async def _seed(self) -> list[dict[str, str]]:
         """Create the demo's people once; returns the accounts that were created just now."""
+        ward = self._home.path / "demo-ward.json"
+        write_ward_file(ward)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cloud", "seed", "--demo",
-            env=self._environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            start_new_session=True, cwd="/",
-        )  # fmt: skip
+            *(sys.executable, "-m", "cloud", "seed", "--demo", "--ward", str(ward)),
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            cwd="/",
+        )
         try:
             output, errors = await process.communicate()
         except asyncio.CancelledError:
