@@ -13,7 +13,7 @@ from devices.formats.gatt_uuid import canonical_uuid
 from devices.registry import driver_by_name, find_driver
 from vitals.errors import QianliError
 from vitals.observation import Observation
-from vitals.wave import WaveBlock
+from vitals.wave import WaveBlock, WaveLayout
 
 HELP = "List the device drivers, decode bytes by hand, write the driver page."
 
@@ -104,13 +104,17 @@ CATALOGUE_HEAD = """\
 # Drivers
 
 Written by `qianli devices catalogue`; do not edit. `qianli devices decode DRIVER [--char UUID16] HEX …`
-decodes bytes by hand. "From documents" means that nobody has yet run this driver against the device and told us; every
-driver decodes its own recordings in `tests/recordings/`.
+decodes bytes by hand. "From documents" means that nobody has yet run this driver against the device and told
+us; every driver decodes its own recordings in `tests/recordings/`.
 
 Keys are those of the vocabulary; others (`spo2_fast`, `nibp_cuff`, `energy_expended`, feature and status
 codes …) are kept as they are. Pressures are reported in the unit that the device says (mm[Hg] or kPa) and
-converted to mm[Hg] before they are sent on. A value that a device marks as missing is `null`, with the reason
-in its flags.
+converted to mm[Hg] before they are sent on.
+
+A value that a device marks as missing is `null`, with the reason in its flags: `failed` (NaN),
+`below_resolution` (NRes), `above_range` (+INF), `below_range` (-INF), `reserved`, or `searching` (the device
+sent 0 because it has no value yet). Wave samples are the device's own integers; the value is sample × gain +
+offset.
 """
 
 
@@ -132,7 +136,7 @@ def _decode_frames(driver: Driver, payloads: list[bytes], channel: str | None) -
             _print_error(error)
             exit_code = 1
             continue
-        _print_readings(readings)
+        _print_readings(readings, driver)
     _report_rejected(decoder)
     return exit_code
 
@@ -150,7 +154,7 @@ def _decode_stream(driver: Driver, channel: str | None) -> int:
             _print_error(error)
             return 1
         total_readings += len(readings)
-        _print_readings(readings)
+        _print_readings(readings, driver)
     _report_rejected(decoder)
     if driver.transport is Transport.SERIAL and not total_readings:
         _print_error(FrameInvalid("no complete frame", offset=total_bytes, payload=b""))
@@ -192,9 +196,9 @@ def _parse_hex(text: str) -> bytes:
         raise HexUnreadable(text) from error
 
 
-def _print_readings(readings: Iterable[Reading]) -> None:
+def _print_readings(readings: Iterable[Reading], driver: Driver) -> None:
     for reading in readings:
-        _print_row(_reading_row(reading))
+        _print_row(_reading_row(reading, driver))
 
 
 def _print_row(row: Row) -> None:
@@ -213,19 +217,29 @@ def _report_rejected(decoder: Decoder) -> None:
         print(json.dumps({"rejected": decoder.rejected}), file=sys.stderr)
 
 
-def _reading_row(reading: Reading) -> Row:
+def _reading_row(reading: Reading, driver: Driver) -> Row:
     match reading:
         case Observation():
             return _observation_row(reading)
         case WaveBlock():
+            layout = next(layout for layout in driver.waves if layout.stream == reading.stream)
             return {
-                "stream": reading.stream,
-                "samples": reading.samples.tolist(),
-                "rate_hz": float(reading.rate_hz),
+                **_layout_row(layout),
                 "first_sample": reading.first_sample,
+                "samples": reading.samples.tolist(),
             }
         case SensorState():
             return {"state": reading.cause, "keys": list(reading.keys)}
+
+
+def _layout_row(layout: WaveLayout) -> Row:
+    return {
+        "stream": layout.stream,
+        "rate_hz": float(layout.rate_hz),
+        "unit": layout.unit,
+        "gain": layout.gain,
+        "offset": layout.offset,
+    }
 
 
 def _observation_row(observation: Observation) -> Row:
@@ -258,16 +272,7 @@ def _driver_row(driver: Driver) -> Row:
             for each in driver.characteristics
         ],
         "measures": list(driver.measures),
-        "waves": [
-            {
-                "stream": each.stream,
-                "rate_hz": float(each.rate_hz),
-                "unit": each.unit,
-                "gain": each.gain,
-                "offset": each.offset,
-            }
-            for each in driver.waves
-        ],
+        "waves": [_layout_row(layout) for layout in driver.waves],
         "confirmed_on_hardware": driver.confirmed_on_hardware,
         "sources": list(driver.sources),
     }
@@ -279,7 +284,8 @@ def _catalogue_section(driver: Driver) -> str:
     lines += [f"- Measures: {_code_list(driver.measures)}"]
     lines += [f"- Expected every: {_catalogue_cadence(driver)}"]
     lines += [
-        f"- Wave: `{wave.stream}`, {float(wave.rate_hz):g} Hz, sample × {wave.gain:g} {wave.unit}"
+        f"- Wave: `{wave.stream}`, {float(wave.rate_hz):g} Hz, gain {wave.gain:g}, offset {wave.offset:g}, "
+        f"unit `{wave.unit}`"
         for wave in driver.waves
     ]
     lines += ["- " + ("Confirmed on hardware" if driver.confirmed_on_hardware else "From documents")]
