@@ -44,6 +44,8 @@ SEEN_DEVICES = 1024
 STACK_ERRORS = (BleakError, OSError, EOFError)
 """What bleak lets through. No D-Bus at all is a plain FileNotFoundError; a dying one EOFError or EPIPE."""
 
+NO_RADIO_ERRORS = (BleakBluetoothNotAvailableError, FileNotFoundError)
+
 T = TypeVar("T")
 
 
@@ -150,9 +152,9 @@ class BleakRadio:
                 )
         except TimeoutError as error:
             raise ConnectFailed(address, f"no answer within {self._connect_timeout_s:g} s") from error
-        except (BleakBluetoothNotAvailableError, FileNotFoundError) as error:
-            raise RadioUnavailable(str(error)) from error
         except STACK_ERRORS as error:
+            if isinstance(error.__cause__ or error, NO_RADIO_ERRORS):  # the retries hide the first error
+                raise RadioUnavailable(str(error)) from error
             raise ConnectFailed(address, str(error) or type(error).__name__) from error
         link.attach(client)
         return link

@@ -72,8 +72,11 @@ class _VirtualScanner(BaseBleakScanner):
 
     async def start(self) -> None:
         self.seen_devices = {}
+        try:
+            await self._radio.central.start_scanning(legacy=True, active=False)
+        except core.BaseBumbleError as error:  # a scan is running already
+            raise BleakError(str(error)) from error
         self._radio.central.on(Device.EVENT_ADVERTISEMENT, self._on_advertisement)
-        await self._radio.central.start_scanning(legacy=True, active=False)
 
     async def stop(self) -> None:
         self._radio.central.remove_listener(Device.EVENT_ADVERTISEMENT, self._on_advertisement)
@@ -174,6 +177,10 @@ class _VirtualClient(BaseBleakClient):
     async def start_notify(
         self, characteristic: BleakGATTCharacteristic, callback: NotifyCallback, **kwargs: Any
     ) -> None:
+        if not {"notify", "indicate"} & set(characteristic.properties):
+            msg = "characteristic does not support notifications or indications"
+            raise BleakError(msg)
+
         def on_value(value: bytes) -> None:
             callback(bytearray(value))
 

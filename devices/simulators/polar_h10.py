@@ -87,29 +87,29 @@ class PolarH10(HeartRateBelt):
         muscle = self._random.normal(0, MUSCLE_UV, stop - first)
         return clean + np.rint(mains + muscle).astype(np.int32)
 
+    def obey(self, request: bytes) -> ControlAnswer:
+        """Act on a request to the control point: start or stop the ECG, refuse everything else."""
+        operation, measurement = (*request[:2], 0, 0)[:2]
+        if operation not in {OPERATION_START, OPERATION_STOP}:
+            status = INVALID_OPERATION
+        elif measurement != ECG:
+            status = NOT_SUPPORTED
+        elif operation == OPERATION_STOP:
+            status = SUCCESS
+            self._is_streaming.clear()
+        else:
+            status = ALREADY_IN_STATE if self._is_streaming.is_set() else SUCCESS
+            self._is_streaming.set()
+        return ControlAnswer(operation=operation, measurement=measurement, status=status)
+
     def _take_request(self, request: bytes) -> None:
         if not self._requests.full():
             self._requests.put_nowait(request)
 
     async def _answer_requests(self) -> None:
         while True:
-            request = await self._requests.get()
-            operation, measurement = (*request[:2], 0, 0)[:2]
-            status = self._obey(operation, measurement)
-            answer = ControlAnswer(operation=operation, measurement=measurement, status=status)
+            answer = self.obey(await self._requests.get())
             await self.peripheral.indicate(CONTROL_UUID, encode_control_answer(answer))
-
-    def _obey(self, operation: int, measurement: int) -> int:
-        if operation not in {OPERATION_START, OPERATION_STOP}:
-            return INVALID_OPERATION
-        if measurement != ECG:
-            return NOT_SUPPORTED
-        if operation == OPERATION_STOP:
-            self._is_streaming.clear()
-            return SUCCESS
-        was_streaming = self._is_streaming.is_set()
-        self._is_streaming.set()
-        return ALREADY_IN_STATE if was_streaming else SUCCESS
 
     async def _send_ecg(self) -> None:
         rate_hz = self.replay.rate_hz

@@ -14,7 +14,9 @@ from devices.simulators.recording import EcgRecord, PlethRecord, Seconds, StayRe
 RATE_OVER_INTERVALS = 5
 """A displayed rate is 60 / mean of this many intervals."""
 
-LONGEST_PULSE_INTERVAL_S = 1.5
+LONGEST_PULSE_INTERVAL = 1.5
+"""In usual intervals: over a longer one a pulse was not seen."""
+
 PULSE_LOST_AFTER_S = 3.0
 
 STAY_ROW_S = 60.0
@@ -106,6 +108,7 @@ class PlethReplay:
     def __init__(self, record: PlethRecord) -> None:
         self._record = record
         self._pulses = BeatTrain(record.pulse_s, round_s=self.round_s)
+        self._longest_interval_s = LONGEST_PULSE_INTERVAL * float(np.median(np.diff(record.pulse_s)))
 
     @property
     def rate_hz(self) -> int:
@@ -130,7 +133,7 @@ class PlethReplay:
         last_s = self._pulses.last_at_s(at_s)
         if last_s is None or at_s - last_s > PULSE_LOST_AFTER_S:
             return None
-        return self._pulses.rate_at(at_s, longest_interval_s=LONGEST_PULSE_INTERVAL_S)
+        return self._pulses.rate_at(at_s, longest_interval_s=self._longest_interval_s)
 
 
 class StayReplay:

@@ -148,8 +148,12 @@ def pleth_excerpt(folder: Path) -> dict[str, object]:
     low, high = np.percentile(pleth, [0.5, 99.5])
     seven_bit = np.clip(np.rint((pleth - low) / (high - low) * 100 + 10), 0, 127).astype(np.uint8)
     narrow = sosfiltfilt(butter(2, [0.7, 5], "bandpass", fs=PLETH_RATE_HZ, output="sos"), pleth)
-    usual = np.median(np.abs(narrow))
-    peaks, _ = find_peaks(narrow, distance=0.3 * PLETH_RATE_HZ, prominence=usual, height=0)
+    peaks, shape = find_peaks(narrow, distance=0.3 * PLETH_RATE_HZ, prominence=0, height=0)
+    usual = np.median(
+        shape["prominences"]
+    )  # neither the ripple of a flat line nor a jerk of the hand is a pulse
+    peaks = peaks[(shape["prominences"] > 0.25 * usual) & (shape["prominences"] < 3 * usual)]
+    peaks = peaks[has_neighbour(peaks)]
     file = OUT / "a103l.npz"
     np.savez_compressed(file, samples=seven_bit, pulse_s=np.round(peaks / PLETH_RATE_HZ, 4))
     return {
@@ -166,6 +170,13 @@ def pleth_excerpt(folder: Path) -> dict[str, object]:
         "citation": f"Clifford GD et al. Computing in Cardiology 2015;42:273-276. {GOLDBERGER}",
         "rate_hz": PLETH_RATE_HZ,
     }
+
+
+def has_neighbour(peaks: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether a peak has another at about the usual distance: one that stands alone is an artefact."""
+    steps = np.diff(peaks)
+    is_usual = np.abs(steps - np.median(steps)) < 0.3 * np.median(steps)
+    return np.concatenate([is_usual, [False]]) | np.concatenate([[False], is_usual])
 
 
 def stay_excerpts(folder: Path) -> list[dict[str, object]]:
