@@ -2,7 +2,8 @@
 
 `ecg` is one lead across the chest at the strap's position: no standard lead. The time of a block comes from
 the sensor's clock, see `devices.formats.sample_clock`. Acceleration frames, which another program on the
-same strap may have started, decode to nothing: their rate is not in the frame.
+same strap may have started, decode to nothing: their rate is not in the frame. A strap that refuses to send ECG, or
+stops by itself, has a sensor fault for `ecg` until the next ECG frame; its heart rate goes on.
 """
 
 from collections.abc import Mapping
@@ -69,7 +70,7 @@ class PolarH10Decoder(GattDecoder):
             case polar_pmd.ControlAnswer(operation=polar_pmd.OPERATION_START, measurement=polar_pmd.ECG):
                 cause = None if value.is_success else GapCause.SENSOR_FAULT
             case polar_pmd.MeasurementsStopped() if polar_pmd.ECG in value.measurements:
-                cause = GapCause.DEVICE_SILENT
+                cause = GapCause.SENSOR_FAULT
             case _:
                 return []
         return [*self._ecg_watch.note(cause, (ECG,), at=frame.received_at)]

@@ -6,7 +6,6 @@ the GATT Specification Supplement says joule, which no strap sends).
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from devices.driver import Frame, Reading
 from devices.formats.byte_cursor import ByteCursor
@@ -83,6 +82,9 @@ class HeartRateStream:
     def decode(self, frame: Frame) -> list[Reading]:
         """Readings of one value.
 
+        Intervals are oldest first and all have the time of receipt: the agent spreads them, because when a
+        beat ended follows from the intervals after it.
+
         Raises:
             FrameInvalid: see `decode_heart_rate_measurement`.
         """
@@ -94,7 +96,9 @@ class HeartRateStream:
             cause = GapCause.SENSOR_OFF
         readings: list[Reading] = [*self._watch.note(cause, BEAT_KEYS, at=frame.received_at)]
         readings.append(observe_unless_zero(HEART_RATE, measurement.heart_rate, unit="/min", under=under))
-        readings.extend(_rr_observations(measurement.rr_1024, under))
+        readings.extend(
+            observe(RR_INTERVAL, rr * 1000 / 1024, unit="ms", under=under) for rr in measurement.rr_1024
+        )
         if measurement.energy_kj is not None:
             live = Circumstances.live(frame.received_at)
             readings.append(observe(ENERGY_EXPENDED, measurement.energy_kj, unit="kJ", under=live))
@@ -104,20 +108,3 @@ class HeartRateStream:
 def decode_body_sensor_location(frame: Frame) -> list[Reading]:
     """Where the strap sits: 0 other, 1 chest, 2 wrist, 3 finger, 4 hand, 5 ear lobe, 6 foot."""
     return [decode_code(frame, BODY_SENSOR_LOCATION, byte_count=1)]
-
-
-def _rr_observations(rr_1024: tuple[int, ...], under: Circumstances) -> list[Reading]:
-    """One observation per beat, each with its own time, for (key, measured time) names a value later on.
-
-    The last beat is taken to end when the value arrives; each earlier one ends an interval before the next.
-    """
-    ends_before_us = 0
-    newest_first: list[Reading] = []
-    for rr in reversed(rr_1024):
-        ended_at = under.received_at - timedelta(microseconds=ends_before_us)
-        beat = Circumstances(
-            received_at=under.received_at, measured_at=ended_at, quality=under.quality, flags=under.flags
-        )
-        newest_first.append(observe(RR_INTERVAL, rr * 1000 / 1024, unit="ms", under=beat))
-        ends_before_us += max(rr * 1_000_000 // 1024, 1000)  # at least 1 ms, the resolution of the wire
-    return newest_first[::-1]

@@ -118,10 +118,10 @@ def test_refused_start_is_a_sensor_fault_until_ecg_comes():
     assert state == SensorState(cause=None, keys=("ecg",), at=NOW)
 
 
-def test_strap_that_stops_by_itself_is_silent():
+def test_strap_that_stops_ecg_by_itself_has_a_sensor_fault():
     assert decode_control_value(b"\x01\x00\x82") == MeasurementsStopped(measurements=(0, 2))
     (state,) = feed(DRIVER.new_decoder(), b"\x01\x00", CONTROL_UUID)
-    assert (state.cause, state.keys) == (GapCause.DEVICE_SILENT, ("ecg",))
+    assert (state.cause, state.keys) == (GapCause.SENSOR_FAULT, ("ecg",))
 
 
 @pytest.mark.parametrize(
