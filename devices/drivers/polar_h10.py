@@ -2,8 +2,8 @@
 
 `ecg` is one lead across the chest at the strap's position: no standard lead. The time of a block comes from
 the sensor's clock, see `devices.formats.sample_clock`. Acceleration frames, which another program on the
-same strap may have started, decode to nothing: their rate is not in the frame. A strap that refuses to send ECG, or
-stops by itself, has a sensor fault for `ecg` until the next ECG frame; its heart rate goes on.
+same strap may have started, decode to nothing: their rate is not in the frame. A strap that refuses to send
+ECG, or stops by itself, has a sensor fault for `ecg` until the next ECG frame; its heart rate goes on.
 """
 
 from collections.abc import Mapping
