@@ -181,4 +181,12 @@ export const en: Record<Key, string> = {
   "input.pulse": "pulse",
   "input.consciousness": "consciousness",
   "input.temp": "temperature",
+
+  "answer.A": "alert",
+  "answer.C": "new confusion",
+  "answer.V": "responds to voice",
+  "answer.P": "responds to pain",
+  "answer.U": "unresponsive",
+  "answer.air": "air",
+  "answer.oxygen": "oxygen",
 };

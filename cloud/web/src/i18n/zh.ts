@@ -2,7 +2,7 @@
 export const zh = {
   "app.name": "千里",
   "app.title": "千里 · 远程监护",
-  "app.disclaimer": "非认证医疗器械,不作报警用",
+  "app.disclaimer": "非医疗器械认证,不作报警用",
   "app.language": "English",
   "app.languageLabel": "切换为英文",
   "app.themeToLight": "浅色",
@@ -180,6 +180,14 @@ export const zh = {
   "input.pulse": "脉搏",
   "input.consciousness": "意识",
   "input.temp": "体温",
+
+  "answer.A": "清醒",
+  "answer.C": "新发意识混乱",
+  "answer.V": "对声音有反应",
+  "answer.P": "对疼痛有反应",
+  "answer.U": "无反应",
+  "answer.air": "空气",
+  "answer.oxygen": "吸氧",
 } as const;
 
 export type Key = keyof typeof zh;

@@ -23,6 +23,8 @@ export interface LaneBox {
 
 /** Empty slots that are bridged by the line: rounding of block times, not a hole. */
 const BRIDGED_SLOTS = 2;
+/** Half a line sticks out where the trace touches the edge of its lane. */
+const LINE_ROOM = 2;
 const ERASER_MS = 250;
 const RESCALE_EVERY_MS = 1000;
 
@@ -111,7 +113,7 @@ export class Lane {
 
   private fill(ctx: CanvasRenderingContext2D, x: number, width: number, hatch: CanvasPattern | null): void {
     if (hatch === null) {
-      ctx.clearRect(x, this.box.top, width, this.box.height);
+      ctx.clearRect(x, this.box.top - LINE_ROOM, width, this.box.height + 2 * LINE_ROOM);
       return;
     }
     ctx.fillStyle = hatch;
@@ -125,28 +127,54 @@ export class Lane {
     to: number,
     style: LaneStyle,
   ): void {
+    const first = track.slotAt(from);
     const last = track.slotAt(to);
-    let previous = this.lastMeasured(track, track.slotAt(from));
-    const before = previous;
-    let x = previous < 0 ? 0 : this.xOf(track.timeOf(previous));
+    const before = this.lastMeasured(track, first);
     ctx.beginPath();
-    if (previous >= 0) ctx.moveTo(x, this.yOf(track.at(previous)));
-    for (let slot = track.slotAt(from) + 1; slot <= last; slot++) {
+    const newest = this.trace(ctx, track, first, last);
+    ctx.strokeStyle = style.stroke;
+    ctx.lineWidth = style.lineWidth;
+    ctx.stroke();
+    this.hatchHoles(ctx, track, from, to, style);
+    if (newest > before) this.note(track, newest, to);
+  }
+
+  /** Puts the line through every measured slot on the path; returns the last one, or -1. */
+  private trace(ctx: CanvasRenderingContext2D, track: WaveTrack, first: number, last: number): number {
+    let previous = this.lastMeasured(track, first);
+    let x = 0;
+    if (previous >= 0) {
+      x = this.xOf(track.timeOf(previous));
+      ctx.moveTo(x, this.yOf(track.at(previous)));
+    }
+    for (let slot = first + 1; slot <= last; slot++) {
       const value = track.at(slot);
       if (Number.isNaN(value)) continue;
       const nextX = this.xOf(track.timeOf(slot));
       const joined = previous >= 0 && slot - previous <= BRIDGED_SLOTS + 1 && nextX >= x;
       if (joined) ctx.lineTo(nextX, this.yOf(value));
       else ctx.moveTo(nextX, this.yOf(value));
-      if (!joined && slot - previous > BRIDGED_SLOTS + 1) this.hatch(ctx, track, previous, slot, from, style);
       previous = slot;
       x = nextX;
     }
-    ctx.strokeStyle = style.stroke;
-    ctx.lineWidth = style.lineWidth;
-    ctx.stroke();
+    return previous;
+  }
+
+  private hatchHoles(
+    ctx: CanvasRenderingContext2D,
+    track: WaveTrack,
+    from: number,
+    to: number,
+    style: LaneStyle,
+  ): void {
+    const last = track.slotAt(to);
+    let previous = this.lastMeasured(track, track.slotAt(from));
+    for (let slot = track.slotAt(from) + 1; slot <= last; slot++) {
+      if (Number.isNaN(track.at(slot))) continue;
+      if (slot - previous > BRIDGED_SLOTS + 1) this.hatch(ctx, track, previous, slot, from, style);
+      previous = slot;
+    }
     if (last - previous > BRIDGED_SLOTS) this.hatch(ctx, track, previous, last + 1, from, style);
-    if (previous > before) this.note(track, previous, to);
   }
 
   /** The newest measured slot at or just before `slot`; -1 when there is a hole. */

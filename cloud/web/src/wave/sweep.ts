@@ -10,7 +10,9 @@ export interface LaneSource {
 }
 
 const GUTTER = 34;
-const LANE_GAP = 6;
+/** Room above each lane for its name. */
+const NAME_HEIGHT = 18;
+const LANE_GAP = 4;
 const LARGEST_DENSITY = 2;
 const COLOURS = { ecg: "--ecg", pleth: "--spo2" } as const;
 
@@ -42,7 +44,12 @@ export class Sweep {
     let top = 0;
     this.lanes.forEach((lane, i) => {
       const share = (shares[i] ?? 1) * height;
-      lane.box = { left: GUTTER, width: width - GUTTER, top, height: share - LANE_GAP };
+      lane.box = {
+        left: GUTTER,
+        width: width - GUTTER,
+        top: top + NAME_HEIGHT,
+        height: share - NAME_HEIGHT - LANE_GAP,
+      };
       top += share;
     });
     this.restyle();
