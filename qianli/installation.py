@@ -94,11 +94,11 @@ class Installation:
     def _choose_ports(self) -> None:
         if not port_is_free(self._wishes.http_port):
             raise StartRefused(
-                f"端口 {self._wishes.http_port} 已被占用:请停掉占用它的程序,或用 make up PORT=8001("
-                "qianli up --port 8001)。",
+                f"端口 {self._wishes.http_port} 已被占用:请停掉占用它的程序,或用 make up PORT=8080("
+                "qianli up --port 8080)。",
                 f"Port {self._wishes.http_port} is taken: stop the program that uses it, or run "
-                "`make up PORT=8001` "
-                "(`qianli up --port 8001`).",
+                "`make up PORT=8080` "
+                "(`qianli up --port 8080`).",
             )
         mqtt = self._first_free("QIANLI_MQTT_PORT", 1883) if "QIANLI_MQTT_URL" not in os.environ else 0
         panel = self._first_free("QIANLI_PANEL_PORT", 8010)

@@ -200,9 +200,9 @@ def find_ports(machine: Machine) -> Finding:
         return _finding(
             "ports",
             Verdict.BLOCKED,
-            f"端口 {http} 已被占用(也许千里正在运行):请停掉那个程序,或用 make up PORT=8001。",
+            f"端口 {http} 已被占用(也许千里正在运行):请停掉那个程序,或用 make up PORT=8080。",
             f"port {http} is taken (perhaps Qianli runs already): stop that program or use make up "
-            "PORT=8001.",
+            "PORT=8080.",
         )
     if not port_is_free(mqtt):
         return _finding(
