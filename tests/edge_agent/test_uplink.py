@@ -1,0 +1,233 @@
+"""The uplink against a real broker, with a cloud that the test plays itself."""
+
+import asyncio
+import json
+import queue
+import subprocess
+import sys
+import time
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from edge_agent.errors import SettingInvalid
+from edge_agent.spool import OutboxEntry, Spool
+from edge_agent.uplink import BrokerAddress, LaneWindow, Uplink
+from qianli.embedded.broker import USER, broker_answers
+from qianli.home import Home, broker_password, prepare_home
+from tests.fixtures.running_demo import free_port, wait_until
+from vitals.observation import Observation, SourceId, VitalKey
+from vitals.wire.batch import ClockState, Envelope, build_batch, decode_batch, encode_batch, from_ms
+from vitals.wire.status import Ack, decode_beat, decode_status, encode_control
+from vitals.wire.topics import AgentTopic, Lane
+
+AGENT = "test-hut"
+pytestmark = pytest.mark.slow
+
+
+class Broker:
+    """amqtt in its own process; can be killed and started again."""
+
+    def __init__(self, folder):
+        self.home = Home(path=folder)
+        prepare_home(self.home)
+        self.port = free_port()
+        self.password = broker_password(self.home)
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "qianli", "broker", "--port", str(self.port)],
+            env={"QIANLI_HOME": str(self.home.path)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(
+            lambda: asyncio.run(broker_answers(port=self.port, password=self.password)),
+            within_s=15,
+            what="broker",
+        )
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def address(self):
+        return BrokerAddress(host="127.0.0.1", port=self.port, user=USER, password=self.password)
+
+
+@pytest.fixture
+def broker(tmp_path):
+    made = Broker(tmp_path / "home")
+    made.start()
+    yield made
+    made.kill()
+
+
+class Cloud:
+    """Collects what the agent sends, and acknowledges when the test says so."""
+
+    def __init__(self, broker):
+        self.received = queue.Queue()
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="cloud")
+        self.client.username_pw_set(USER, broker.password)
+        self.client.on_message = lambda _c, _u, message: self.received.put(message)
+        self.client.on_connect = lambda client, *_: client.subscribe("q/v1/#", qos=1)
+        self.client.connect("127.0.0.1", broker.port)
+        self.client.loop_start()
+
+    def take(self, name, *, within_s=10.0):
+        """The next message of that topic."""
+        topic = str(AgentTopic(agent=AGENT, name=name))
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            try:
+                message = self.received.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if message.topic == topic:
+                return message.payload
+        pytest.fail(f"no {name} within {within_s} s")
+
+    def acknowledge(self, lineage, upto):
+        topic = str(AgentTopic(agent=AGENT, name="ack"))
+        payload = encode_control(Ack(v=1, ln=lineage, upto=upto, at=0))
+        self.client.publish(topic, payload, qos=1, retain=True).wait_for_publish(5)
+
+    def close(self):
+        self.client.loop_stop()
+
+
+@pytest.fixture
+def cloud(broker):
+    made = Cloud(broker)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def spool(tmp_path):
+    opened = Spool(tmp_path / "spool.sqlite3")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def uplink(spool, broker):
+    made = Uplink(spool, agent=AGENT, boot="00" * 8, broker=broker.address, sources=list)
+    yield made
+    made.stop()
+
+
+def queue_value(spool, value=72.0):
+    now_ms = time.time_ns() // 1_000_000
+    item = Observation(
+        key=VitalKey("heart_rate"),
+        value=value,
+        unit="/min",
+        measured_at=from_ms(now_ms),
+        received_at=from_ms(now_ms),
+    )
+    envelope = Envelope(ln=spool.lineage, boot="00" * 8, lane=Lane.LIVE, s=1)
+    batch = build_batch([item], src=SourceId("s-1"), envelope=envelope, clock=ClockState())
+    entry = OutboxEntry(topic="vitals", payload=encode_batch(batch), created_ms=now_ms)
+    spool.commit_parsed([entry], parsed_up_to=0)
+
+
+def test_birth_comes_before_values_and_beats_follow(uplink, cloud):
+    uplink.start()
+
+    assert decode_status(cloud.take("status")).online is True
+    assert decode_beat(cloud.take("beat")).depth == 0
+
+
+def test_message_stays_until_the_cloud_says_stored(uplink, cloud, spool):
+    queue_value(spool)
+    uplink.start()
+    batch = decode_batch(cloud.take("vitals"))
+    assert (batch.s, batch.lane, batch.h) == (1, Lane.LIVE, 0)
+    assert spool.depth().messages == 1
+
+    cloud.acknowledge(spool.lineage, {Lane.LIVE: 1})
+
+    wait_until(lambda: spool.depth().messages == 0, within_s=5, what="an empty spool")
+
+
+def test_acknowledgement_of_another_disk_is_ignored(uplink, cloud, spool):
+    queue_value(spool)
+    uplink.start()
+    cloud.take("vitals")
+
+    cloud.acknowledge("ff" * 8, {Lane.LIVE: 99})
+    cloud.take("beat")
+    cloud.take("beat")
+
+    assert spool.depth().messages == 1
+
+
+def test_unacknowledged_message_is_sent_again(uplink, cloud, spool):
+    queue_value(spool)
+    uplink.start()
+
+    first = decode_batch(cloud.take("vitals"))
+    again = decode_batch(cloud.take("vitals", within_s=12))
+
+    assert (first.s, first.m) == (again.s, again.m)
+
+
+def test_killed_broker_loses_nothing(uplink, broker, cloud, spool):
+    uplink.start()
+    cloud.take("status")
+    broker.kill()
+    queue_value(spool, 61.0)
+    queue_value(spool, 62.0)
+
+    broker.start()
+
+    values = {json.loads(cloud.take("vitals", within_s=20))["m"]["heart_rate"][0] for _ in range(2)}
+    assert values == {61.0, 62.0}
+
+
+def test_window_bounds_what_is_under_way(uplink, cloud, spool):
+    for n in range(100):
+        queue_value(spool, float(n))
+    uplink.start()
+
+    for _ in range(64):
+        cloud.take("vitals")
+
+    assert len(spool.unacknowledged(Lane.LIVE)) == 64
+
+
+def test_cut_link_is_told_by_the_will(uplink, cloud):
+    uplink.start()
+    assert decode_status(cloud.take("status")).online is True
+
+    uplink.cut.set()
+
+    assert decode_status(cloud.take("status")).online is False
+
+
+@pytest.mark.parametrize("url", ["", "http://x", "mqtt://"])
+def test_wrong_address_is_said(url):
+    with pytest.raises(SettingInvalid, match="mqtt://user:password@host:port"):
+        BrokerAddress.parse(url)
+
+
+def test_address_keeps_special_characters_of_the_password():
+    parsed = BrokerAddress.parse("mqtt://me:a%2Fb@broker.local:1884")
+
+    assert (parsed.host, parsed.port, parsed.user, parsed.password) == ("broker.local", 1884, "me", "a/b")
+
+
+def test_patience_doubles_until_there_is_progress():
+    window = LaneWindow(size=4)
+    window.sent_mono_s[1] = 0.0
+    assert window.is_overdue(5.1)
+    window.note_resend()
+    assert not window.is_overdue(9.9)
+
+    window.acknowledge(1)
+
+    assert (window.free(), window.pause_s) == (4, 5.0)
