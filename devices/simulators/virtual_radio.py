@@ -9,7 +9,7 @@ signal strength; advertisements delivered to everyone, which costs N² calls.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from bumble import att, gatt, hci, ll
 from bumble.controller import Controller
@@ -222,8 +222,15 @@ def _new_controller(link: LocalLink, name: str) -> Controller:
     return controller
 
 
+class _UninterruptedHost(Host):
+    """A command on its way is always answered: bumble would give its answer to the next command else."""
+
+    async def _send_command(self, *arguments: Any, **options: Any) -> Any:
+        return await asyncio.shield(super()._send_command(*arguments, **options))
+
+
 def _new_device(controller: Controller, name: str, address: str) -> Device:
-    host = Host(controller, AsyncPipeSink(controller))
+    host = _UninterruptedHost(controller, AsyncPipeSink(controller))
     return Device(name=name, address=hci.Address(address), host=host)
 
 
