@@ -8,6 +8,7 @@ that Ctrl-C reaches only the supervisor, and the kernel ends them when the super
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -28,6 +29,7 @@ LIVED_WELL_S = 30.0
 DEATHS_BEFORE_GIVING_UP = 5
 PROBE_EVERY_S = 0.1
 LAST_LINES = 12
+FULL_DISK_BYTES = 20_000_000
 CHILD_MARK = "QIANLI_CHILD_OF"
 _WRAPPER = str(Path(__file__).with_name("supervised.py"))
 
@@ -185,6 +187,11 @@ class Keeper:
 
     def _report_death(self, code: int, pause_s: float) -> None:
         zh, en = exit_in_words(code)
+        if shutil.disk_usage(self.child.log_path.parent).free < FULL_DISK_BYTES:
+            self._say(
+                f"{self.child.log_path.parent} 所在磁盘已满:请腾出空间,之后会自动恢复。",
+                f"the disk of {self.child.log_path.parent} is full: free some space, the rest mends itself.",
+            )
         self._say(
             f"{self.child.zh}停了({zh}),{pause_s:g} 秒后重启;日志:{self.child.log_path}",
             f"{self.child.name} stopped ({en}); restarting in {pause_s:g} s; log: {self.child.log_path}",

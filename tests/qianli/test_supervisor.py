@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,16 @@ async def test_what_a_child_prints_goes_to_its_log(tmp_path: Path) -> None:
         )
         await supervisor.wait_ready(keeper)
         await until(lambda: (tmp_path / "child.log").read_bytes() == b"hello\n")
+
+
+async def test_a_death_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    said: Said = []
+    async with supervised(said) as supervisor:
+        supervisor.start(child(tmp_path, "sys.exit(1)"))
+        await until(lambda: len(said) >= 2)
+    assert "is full: free some space" in said[0]
 
 
 async def test_ctrl_c_of_the_terminal_does_not_reach_children(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+SKIPPING = """
+import pytest
+def test_skips():
+    pytest.skip("no browser")
+@pytest.fixture
+def browser():
+    pytest.skip("no browser")
+def test_skips_in_a_fixture(browser):
+    pass
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("strict", "outcome"), [("1", "1 failed, 1 error"), ("0", "2 skipped")], ids=["strict", "free"]
+)
+def test_a_strict_run_turns_skips_into_failures(strict: str, outcome: str, tmp_path: Path) -> None:
+    shutil.copy(HERE / "conftest.py", tmp_path)
+    (tmp_path / "test_it.py").write_text(SKIPPING)
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", tmp_path, tmp_path],
+        env={**os.environ, "QIANLI_STRICT": strict, "PYTHONPATH": str(HERE.parent), "PYTEST_ADDOPTS": ""},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert outcome in result.stdout
+    assert (result.returncode != 0) == (strict == "1")
