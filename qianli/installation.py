@@ -5,8 +5,10 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from qianli.console import Console
 from qianli.demo_ward import write_ward_file
@@ -25,9 +27,11 @@ from qianli.processes import (
     edge_child,
     embedded_mqtt_url,
 )
-from qianli.supervisor import Keeper, Supervisor
+from qianli.supervisor import Keeper, Say, Supervisor
 
 PORTS_TO_TRY = 20
+NEARLY_FULL_MB = 200
+LOOK_AT_DISK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,11 @@ class Installation:
 
     async def watch(self) -> None:
         """Keep everything running until cancelled."""
-        await self._supervisor.run()
+        watching = asyncio.create_task(watch_disk(self._home.path, say=self._console.say))
+        try:
+            await self._supervisor.run()
+        finally:
+            watching.cancel()
 
     async def stop(self) -> None:
         """Stop every process, the data's source first and its store last."""
@@ -190,6 +198,24 @@ class Installation:
         lines.append("  不是经注册的医疗器械 · not a certified medical device")
         lines += ["  按 Ctrl-C 停止 · press Ctrl-C to stop", ""]
         print("\n".join(lines), flush=True)
+
+
+async def watch_disk(folder: Path, *, say: Say, every_s: float = LOOK_AT_DISK_EVERY_S) -> None:
+    """Say when the disk is nearly full, and when it no longer is; the database itself would stay silent."""
+    was_full = False
+    while True:
+        free_mb = shutil.disk_usage(folder).free // 1_000_000
+        is_full = free_mb < NEARLY_FULL_MB
+        if is_full and not was_full:
+            say(
+                f"{folder} 所在磁盘只剩 {free_mb} MB,新数据可能无法保存:请腾出空间",
+                f"the disk of {folder} has only {free_mb} MB left and new data may not be stored: "
+                "free some space",
+            )
+        if was_full and not is_full:
+            say(f"磁盘又有 {free_mb} MB 可用", f"the disk has {free_mb} MB again")
+        was_full = is_full
+        await asyncio.sleep(every_s)
 
 
 def accounts_in(output: str) -> list[dict[str, str]]:

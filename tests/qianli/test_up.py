@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from qianli.home import Home
-from qianli.installation import accounts_in
 from qianli.ports import port_is_free
 from qianli.supervisor import CHILD_MARK, is_alive
 
@@ -125,7 +124,7 @@ def test_a_taken_port_is_refused_with_the_way_out(runs: list[Run], home: Home, p
     with socket.create_server(("127.0.0.1", port)):
         run = start(runs, home, port)
         assert run.process.wait(20) == 1
-    assert f"Port {port} is taken: stop the program that uses it, or run `make up PORT=8001`" in run.text()
+    assert f"Port {port} is taken: stop the program that uses it, or run `make up PORT=8080`" in run.text()
     assert "Traceback" not in run.text()
 
 
@@ -176,9 +175,3 @@ def test_passwords_never_reach_a_log_file(runs: list[Run], home: Home, port: int
     secret = home.broker_password.read_text().strip()
     logs = "".join(path.read_text() for path in home.logs.iterdir())
     assert secret not in logs + run.text()
-
-
-def test_accounts_are_read_from_the_seeds_one_line() -> None:
-    line = '{"accounts": [{"name": "doctor", "password": "x", "role": "clinician"}]}\n'
-    assert accounts_in("noise\n" + line) == [{"name": "doctor", "password": "x", "role": "clinician"}]
-    assert accounts_in("") == []
