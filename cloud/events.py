@@ -1,11 +1,11 @@
-"""The typed events in which the rooms of the cloud meet: they know these, never each other."""
+"""The typed events and values in which the rooms of the cloud meet: they know these, never each other."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from vitals.gap import Gap
+from vitals.gap import Gap, GapCause
 from vitals.observation import Flag, Quality, SourceId, VitalKey
 from vitals.wave import WaveBlock
 from vitals.wire.status import SourceDeclaration
@@ -97,6 +97,65 @@ class PartState:
     ok: bool
     since_at: datetime
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """A source gives nothing for `keys` (empty: for none) since a moment, and why as far as we know."""
+
+    src: SourceId
+    keys: tuple[VitalKey, ...]
+    cause: GapCause
+    since_at: datetime
+
+
+class MissingReason(StrEnum):
+    """Why an input of a score is missing."""
+
+    NEVER = "never"
+    EXPIRED = "expired"
+    SILENT = "silent"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientScorePart:
+    """One input of a score with the value that it used, or the reason that it has none."""
+
+    input: str
+    value: float | str | None
+    points: int | None
+    measured_at: datetime | None
+    reason: MissingReason | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientScore:
+    """A score of a patient; `total` and `risk` are None unless it is complete."""
+
+    name: str
+    total: int | None
+    total_min: int
+    total_max: int
+    risk: str | None
+    risk_min: str
+    risk_max: str
+    missing: tuple[str, ...]
+    parts: tuple[PatientScorePart, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreQuestion:
+    """What is known of a patient at a moment. `continuous` names the keys that a source sends by itself."""
+
+    readings: tuple[Reading, ...]
+    continuous: frozenset[tuple[SourceId, VitalKey]]
+    silences: tuple[Silence, ...]
+    spo2_scale: int
+    now: datetime
+
+
+CONTINUOUS_WITHIN_S = 60.0
+"""A key whose declared cadence is not longer is continuous; any other is a spot measurement."""
 
 Event = ReadingsStored | WaveStored | GapStored | AgentBorn | AgentHeard | AgentGone
 Deliver = Callable[[Sequence[Event]], None]

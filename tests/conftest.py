@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.running_demo"]
+pytest_plugins = ["tests.fixtures.running_demo", "tests.fixtures.services"]
 
 STRICT = os.environ.get("QIANLI_STRICT") == "1"
 

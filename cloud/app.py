@@ -1,0 +1,196 @@
+"""The one place that builds the parts of the cloud and puts them together."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import psycopg
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from psycopg_pool import PoolTimeout
+from pydantic import BaseModel
+
+from cloud import pages
+from cloud.broker.address import parse_mqtt_url
+from cloud.events import Clock, Event, PartState
+from cloud.guard import Guard
+from cloud.identity import routes as identity_routes
+from cloud.identity.model import Scope
+from cloud.identity.service import IdentityService, utc_now
+from cloud.ingest.stream import IngestStream
+from cloud.live import routes as live_routes
+from cloud.live.service import Hub
+from cloud.live.stream import LiveStream, load_hub
+from cloud.settings import CloudSettings
+from cloud.silence.service import SilenceService
+from cloud.store.connection import Database, Pool, build_pool
+from cloud.trend import routes as trend_routes
+from cloud.trend.service import PatientUnknown, TrendService
+from cloud.warning.model import score_patient
+
+_log = structlog.get_logger()
+STATIC = Path(__file__).parent / "static"
+
+
+class Health(BaseModel):
+    """Whether the parts work; nothing about people."""
+
+    version: str
+    database: bool
+    broker: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """What the application is made of."""
+
+    pool: Pool
+    identity: IdentityService
+    silence: SilenceService
+    hub: Hub
+    ingest: IngestStream
+    live: LiveStream
+    trends: TrendService
+    mailbox: "Mailbox"
+
+
+class Mailbox:
+    """Carries events from the threads of ingest into the event loop."""
+
+    def __init__(self, take: Callable[[Event], None]) -> None:
+        self._take = take
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on events are carried."""
+        self._loop = loop
+
+    def close(self) -> None:
+        """Events that come later have no reader."""
+        self._loop = None
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Hand over from any thread; returns at once."""
+        loop = self._loop
+        if loop is not None and events:
+            loop.call_soon_threadsafe(self._take_all, tuple(events))
+
+    def _take_all(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._take(event)
+
+
+def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = utc_now) -> Assembly:
+    """Build everything; `connection` is a migrated database to read the beginning from."""
+    pool = build_pool(settings.database_url)
+    silence = SilenceService(pool, clock=clock)
+    hub = Hub(judge=score_patient, clock=clock, display_delay_ms=settings.display_delay_ms)
+    silence.load(connection)
+    load_hub(hub, connection, clock=clock)
+
+    def take(event: Event) -> None:
+        silence.watch.take(event)
+        hub.take(event)
+
+    mailbox = Mailbox(take)
+    ingest = IngestStream(
+        settings.database_url, parse_mqtt_url(settings.mqtt_url), deliver=mailbox.deliver, clock=clock
+    )
+    return Assembly(
+        pool=pool,
+        identity=IdentityService(pool, clock=clock),
+        silence=silence,
+        hub=hub,
+        ingest=ingest,
+        live=LiveStream(hub, pool, parts=ingest.part_states, books=silence, clock=clock),
+        trends=TrendService(pool, clock=clock),
+        mailbox=mailbox,
+    )
+
+
+def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
+    """The HTTP application; its lifespan runs the threads and timers."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with _running(built):
+            yield
+
+    app = FastAPI(
+        title="Qianli",
+        version=version("qianli"),
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.add_middleware(Guard)
+    identity = built.identity
+    app.include_router(identity_routes.build_routes(identity))
+    app.include_router(_health_routes(built.ingest.part_states))
+    app.include_router(
+        live_routes.build_routes(
+            built.hub,
+            find_subject=identity.subject_of,
+            logged_in=identity_routes.subject_reader(identity),
+            cookie=identity_routes.COOKIE,
+        )
+    )
+    may_read = identity_routes.subject_reader(identity, Scope.READ_PATIENTS)
+    app.include_router(trend_routes.build_routes(built.trends, may_read=may_read))
+    app.include_router(pages.build_routes(static))
+    for refusal in identity_routes.REFUSALS:
+        app.add_exception_handler(refusal, identity_routes.answer_refusal)
+    app.add_exception_handler(PatientUnknown, _answer_unknown)
+    for outage in (psycopg.OperationalError, PoolTimeout):
+        app.add_exception_handler(outage, _answer_outage)
+    return app
+
+
+@asynccontextmanager
+async def _running(built: Assembly) -> AsyncIterator[None]:
+    built.mailbox.open(asyncio.get_running_loop())
+    built.pool.open(wait=False)
+    built.ingest.start()
+    timers = asyncio.create_task(built.live.run(), name="live")
+    timers.add_done_callback(_end_without_timers)
+    try:
+        yield
+    finally:
+        built.mailbox.close()
+        timers.cancel()
+        await asyncio.gather(timers, return_exceptions=True)
+        await asyncio.to_thread(built.ingest.stop)
+        await asyncio.to_thread(built.pool.close, 1.0)
+
+
+def _end_without_timers(timers: asyncio.Task[None]) -> None:
+    """A server whose timers died would look alive and tell nothing: better that it ends and is restarted."""
+    if not timers.cancelled() and timers.exception() is not None:
+        _log.error("timers_failed", error=repr(timers.exception()))
+        signal.raise_signal(signal.SIGTERM)
+
+
+def _health_routes(part_states: Callable[[], tuple[PartState, PartState]]) -> APIRouter:
+    router = APIRouter(prefix="/api")
+
+    def health() -> Health:
+        database, broker = part_states()
+        return Health(version=version("qianli"), database=database.ok, broker=broker.ok)
+
+    router.add_api_route("/health", health, methods=["GET"], response_model=Health)
+    return router
+
+
+def _answer_unknown(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, status_code=404)
+
+
+def _answer_outage(_request: Request, error: Exception) -> Response:
+    _log.warning("database_away", error=type(error).__name__)
+    return JSONResponse({"error": "the database is away; try again in a moment"}, status_code=503)

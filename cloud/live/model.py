@@ -1,0 +1,176 @@
+"""The state of the ward: who is bound to which source, and the latest value of each. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cloud.events import CONTINUOUS_WITHIN_S, PatientScore, Reading, ScoreQuestion, Silence
+from vitals.observation import SourceId, VitalKey
+from vitals.wire.status import SourceDeclaration, WaveDeclaration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """Who lies where."""
+
+    patient_id: str
+    organisation_id: str
+    bed: str
+    name_zh: str
+    name_en: str
+    composite_zh: str
+    composite_en: str
+    spo2_scale: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A sensor as it declared itself; `driver` is empty until it did."""
+
+    src: SourceId
+    agent: str | None
+    driver: str
+    title_zh: str
+    title_en: str
+    simulated: bool
+    cadence: dict[VitalKey, float]
+    waves: list[WaveDeclaration]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """Whose a sensor is from a moment, and until when."""
+
+    src: SourceId
+    patient_id: str
+    begins_at: datetime
+    ends_at: datetime | None
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether something measured at a moment belongs to the patient."""
+        return self.begins_at <= moment and (self.ends_at is None or moment < self.ends_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ward:
+    """What people decided: patients in the order of the wall, and bindings that still matter."""
+
+    patients: tuple[Patient, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+
+
+def declared_source(declared: SourceDeclaration, *, agent: str) -> Source:
+    """A source from a birth message."""
+    return Source(
+        src=declared.src,
+        agent=agent,
+        driver=declared.driver,
+        title_zh=declared.title_zh,
+        title_en=declared.title_en,
+        simulated=declared.simulated,
+        cadence=dict(declared.cadence),
+        waves=list(declared.waves),
+    )
+
+
+Latest = dict[tuple[SourceId, VitalKey], Reading]
+
+
+@dataclass(slots=True)
+class WardState:
+    """Everything that a screen shows, as far as it is known. The latest value is the latest measured."""
+
+    ward: Ward = field(default_factory=Ward)
+    sources: dict[SourceId, Source] = field(default_factory=dict)
+    silences: dict[SourceId, tuple[Silence, ...]] = field(default_factory=dict)
+    scores: dict[str, PatientScore] = field(default_factory=dict)
+    _latest: dict[str, Latest] = field(default_factory=dict)
+
+    def patient(self, patient_id: str) -> Patient | None:
+        """A patient of the ward."""
+        return next((entry for entry in self.ward.patients if entry.patient_id == patient_id), None)
+
+    def place_ward(self, ward: Ward) -> None:
+        """New patients or bindings; values of a patient whose sensor was taken away are forgotten."""
+        self.ward = ward
+        for patient in ward.patients:
+            bound = self.sources_of(patient.patient_id)
+            known = self._latest.get(patient.patient_id, {})
+            self._latest[patient.patient_id] = {
+                name: reading for name, reading in known.items() if name[0] in bound
+            }
+
+    def declare(self, sources: Iterable[Source]) -> bool:
+        """Learn how sources describe themselves; tells whether anything is new."""
+        changed = False
+        for source in sources:
+            known = self.sources.get(source.src)
+            foreign = known is not None and known.agent not in (None, source.agent)
+            if not foreign and known != source:
+                self.sources[source.src] = source
+                changed = True
+        return changed
+
+    def owner_of(self, src: SourceId, moment: datetime) -> str | None:
+        """Whose a measurement is."""
+        found = (entry for entry in self.ward.bindings if entry.src == src and entry.covers(moment))
+        return next((entry.patient_id for entry in found), None)
+
+    def sources_of(self, patient_id: str) -> tuple[SourceId, ...]:
+        """Sensors that are bound to a patient without an end."""
+        return tuple(
+            entry.src
+            for entry in self.ward.bindings
+            if entry.patient_id == patient_id and entry.ends_at is None
+        )
+
+    def take(self, readings: Iterable[Reading]) -> dict[str, list[Reading]]:
+        """The readings that are news: by patient, each newer than what was known of its source and key."""
+        news: dict[str, list[Reading]] = {}
+        for reading in readings:
+            patient_id = self.owner_of(reading.src, reading.measured_at)
+            if patient_id is None or reading.src not in self.sources_of(patient_id):
+                continue
+            latest = self._latest.setdefault(patient_id, {})
+            known = latest.get((reading.src, reading.key))
+            if known is None or reading.measured_at > known.measured_at:
+                latest[reading.src, reading.key] = reading
+                news.setdefault(patient_id, []).append(reading)
+        return news
+
+    def readings_of(self, patient_id: str) -> tuple[Reading, ...]:
+        """The latest readings of a patient."""
+        return tuple(self._latest.get(patient_id, {}).values())
+
+    def silences_of(self, patient_id: str) -> tuple[Silence, ...]:
+        """The silences of a patient's sensors."""
+        return tuple(silence for src in self.sources_of(patient_id) for silence in self.silences.get(src, ()))
+
+    def take_silences(self, silences: Mapping[SourceId, tuple[Silence, ...]]) -> list[str]:
+        """The silences of all sources; returns the patients for whom something changed."""
+        before = {entry.patient_id: self.silences_of(entry.patient_id) for entry in self.ward.patients}
+        self.silences = dict(silences)
+        return [patient_id for patient_id, known in before.items() if self.silences_of(patient_id) != known]
+
+    def question_for(self, patient: Patient, *, now: datetime) -> ScoreQuestion:
+        """What a score is asked about a patient."""
+        continuous = {
+            (src, key)
+            for src in self.sources_of(patient.patient_id)
+            if src in self.sources
+            for key, cadence_s in self.sources[src].cadence.items()
+            if cadence_s <= CONTINUOUS_WITHIN_S
+        }
+        return ScoreQuestion(
+            readings=self.readings_of(patient.patient_id),
+            continuous=frozenset(continuous),
+            silences=self.silences_of(patient.patient_id),
+            spo2_scale=patient.spo2_scale,
+            now=now,
+        )
+
+    def wave_of(self, src: SourceId, stream: VitalKey) -> WaveDeclaration | None:
+        """How to read a stream, once it is declared."""
+        source = self.sources.get(src)
+        waves: Sequence[WaveDeclaration] = [] if source is None else source.waves
+        return next((wave for wave in waves if wave.stream == stream), None)

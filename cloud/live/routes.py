@@ -1,0 +1,154 @@
+"""`WS /api/live` and `GET /api/vocabulary` (docs/live-api.md)."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import psycopg
+from fastapi import APIRouter, Depends, Request, WebSocket, WebSocketDisconnect
+from pydantic import BaseModel
+
+from cloud.identity.errors import IdentityError
+from cloud.identity.model import Subject
+from cloud.live.service import Hub, Viewer
+from vitals.vocabulary import vocabulary
+
+LOOK_AGAIN_EVERY_S = 30.0
+NOT_LOGGED_IN = 4401
+TOO_SLOW = 4008
+NOT_UNDERSTOOD = 1003
+TRY_AGAIN = 1013
+_LONGEST_REQUEST = 64 * 1024
+
+FindSubject = Callable[[str | None], Subject]
+StillThere = Callable[[], Awaitable[Subject | None]]
+
+
+class VocabularyEntry(BaseModel):
+    """How to name and print a vital sign."""
+
+    zh: str
+    en: str
+    unit: str
+    decimals: int
+
+
+class _Watch(msgspec.Struct, tag="watch", tag_field="type"):
+    patients: list[str]
+
+
+_request_decoder = msgspec.json.Decoder(_Watch)
+
+
+def build_routes(
+    hub: Hub, *, find_subject: FindSubject, logged_in: Callable[[Request], Subject], cookie: str
+) -> APIRouter:
+    """The routes; `find_subject` turns the cookie's token into a Subject or raises IdentityError."""
+    router = APIRouter(prefix="/api")
+
+    def read_vocabulary() -> dict[str, VocabularyEntry]:
+        return {
+            key: VocabularyEntry(zh=code.name_zh, en=code.name_en, unit=code.ucum, decimals=code.decimals)
+            for key, code in vocabulary().items()
+        }
+
+    async def live(websocket: WebSocket) -> None:
+        await websocket.accept()
+        token = websocket.cookies.get(cookie)
+        try:
+            subject = await _current_subject(find_subject, token)
+        except psycopg.Error:
+            await websocket.close(TRY_AGAIN, "the database is away")
+            return
+        if subject is None:
+            await websocket.close(NOT_LOGGED_IN, "log in first")
+            return
+        viewer = Viewer(subject)
+        hub.add_viewer(viewer)
+        try:
+            await _serve(websocket, viewer, still_there=lambda: _current_subject(find_subject, token))
+        finally:
+            hub.remove_viewer(viewer)
+
+    router.add_api_route(
+        "/vocabulary",
+        read_vocabulary,
+        methods=["GET"],
+        response_model=dict[str, VocabularyEntry],
+        dependencies=[Depends(logged_in)],
+    )
+    router.add_api_websocket_route("/live", live)
+    return router
+
+
+async def _current_subject(find_subject: FindSubject, token: str | None) -> Subject | None:
+    try:
+        return await asyncio.to_thread(find_subject, token)
+    except IdentityError:
+        return None
+
+
+async def _serve(websocket: WebSocket, viewer: Viewer, *, still_there: StillThere) -> None:
+    """Send, listen and look at the session again; the first that ends, ends all."""
+    tasks = [
+        asyncio.create_task(_send(websocket, viewer), name="viewer-send"),
+        asyncio.create_task(_listen(websocket, viewer), name="viewer-listen"),
+        asyncio.create_task(_look_again(viewer, still_there), name="viewer-session"),
+        asyncio.create_task(_await_overrun(viewer), name="viewer-overrun"),
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        code = next((code for task in done if (code := _outcome(task)) is not None), None)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if code is not None:
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+            await asyncio.wait_for(websocket.close(code), timeout=2)
+
+
+def _outcome(task: "asyncio.Task[int | None]") -> int | None:
+    """The close code that a task asks for; a connection that is gone asks for none."""
+    try:
+        return task.result()
+    except (WebSocketDisconnect, RuntimeError):
+        return None
+
+
+async def _send(websocket: WebSocket, viewer: Viewer) -> int | None:
+    while True:
+        frame = await viewer.next_frame()
+        if isinstance(frame, str):
+            await websocket.send_text(frame)
+        else:
+            await websocket.send_bytes(frame)
+
+
+async def _listen(websocket: WebSocket, viewer: Viewer) -> int | None:
+    while True:
+        text = await websocket.receive_text()
+        if len(text) > _LONGEST_REQUEST:
+            return NOT_UNDERSTOOD
+        try:
+            request = _request_decoder.decode(text)
+        except msgspec.MsgspecError:
+            return NOT_UNDERSTOOD
+        viewer.watch(frozenset(request.patients))
+
+
+async def _look_again(viewer: Viewer, still_there: StillThere) -> int | None:
+    """A session that ended closes the connection; a database that is away does not."""
+    while True:
+        await asyncio.sleep(LOOK_AGAIN_EVERY_S)
+        try:
+            if await still_there() != viewer.subject:
+                return NOT_LOGGED_IN
+        except psycopg.Error:
+            continue
+
+
+async def _await_overrun(viewer: Viewer) -> int | None:
+    await viewer.overrun.wait()
+    return TOO_SLOW

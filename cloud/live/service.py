@@ -1,0 +1,196 @@
+"""The hub: one state, many viewers. It lives in the event loop, so nothing here needs a lock."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from cloud.events import (
+    AgentBorn,
+    Clock,
+    Event,
+    PartState,
+    PatientScore,
+    Reading,
+    ReadingsStored,
+    ScoreQuestion,
+    Silence,
+    WaveStored,
+)
+from cloud.identity.model import Subject
+from cloud.live import frames
+from cloud.live.model import Patient, Source, Ward, WardState, declared_source
+from vitals.observation import SourceId
+from vitals.wire.batch import from_ms
+
+_log = structlog.get_logger()
+_TEXTS_WAITING = 500
+_WAVES_WAITING = 120
+
+Judge = Callable[[ScoreQuestion], PatientScore]
+
+
+class Viewer:
+    """One watching browser: a bounded queue that gives up waves first, and then the viewer itself."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.overrun = asyncio.Event()
+        self.dropped_waves = 0
+        self._watched: frozenset[str] | None = None
+        self._frames: deque[str | bytes] = deque()
+        self._texts = 0
+        self._ready = asyncio.Event()
+
+    def watch(self, patients: frozenset[str] | None) -> None:
+        """Receive waves of these patients only; None means all."""
+        self._watched = patients
+
+    def wants_waves_of(self, patient_id: str) -> bool:
+        """Whether waves of a patient are asked for."""
+        return self._watched is None or patient_id in self._watched
+
+    def put_text(self, frame: str) -> None:
+        """Values, silences, scores and ticks are never dropped: too many waiting end the connection."""
+        self._frames.append(frame)
+        self._texts += 1
+        if self._texts > _TEXTS_WAITING:
+            self.overrun.set()
+        self._ready.set()
+
+    def put_wave(self, frame: bytes) -> None:
+        """The oldest wave makes room for the newest."""
+        if len(self._frames) - self._texts >= _WAVES_WAITING:
+            oldest = next(idx for idx, waiting in enumerate(self._frames) if isinstance(waiting, bytes))
+            del self._frames[oldest]
+            self.dropped_waves += 1
+        self._frames.append(frame)
+        self._ready.set()
+
+    async def next_frame(self) -> str | bytes:
+        """The next frame, when there is one."""
+        while not self._frames:
+            self._ready.clear()
+            await self._ready.wait()
+        frame = self._frames.popleft()
+        self._texts -= isinstance(frame, str)
+        return frame
+
+
+class Hub:
+    """Takes events, keeps the state, tells every viewer what concerns it."""
+
+    def __init__(self, *, judge: Judge, clock: Clock, display_delay_ms: int) -> None:
+        self._judge = judge
+        self._clock = clock
+        self._display_delay_ms = display_delay_ms
+        self._viewers: set[Viewer] = set()
+        self.state = WardState()
+
+    def load(self, ward: Ward, *, sources: list[Source], latest: list[Reading]) -> None:
+        """What the database knows at the start."""
+        self.state.place_ward(ward)
+        self.state.declare(sources)
+        self.state.take(latest)
+        self.rescore()
+
+    def add_viewer(self, viewer: Viewer) -> None:
+        """A viewer comes: it is told everything, then what is new."""
+        self._greet(viewer)
+        self._viewers.add(viewer)
+
+    def remove_viewer(self, viewer: Viewer) -> None:
+        """A viewer goes."""
+        self._viewers.discard(viewer)
+        if viewer.dropped_waves:
+            _log.info("viewer_was_slow", dropped_waves=viewer.dropped_waves)
+
+    def take(self, event: Event) -> None:
+        """Learn from an event and tell those whom it concerns."""
+        match event:
+            case ReadingsStored():
+                self._take_readings(event)
+            case WaveStored():
+                self._take_wave(event)
+            case AgentBorn():
+                sources = [declared_source(entry, agent=event.agent) for entry in event.sources]
+                if self.state.declare(sources):
+                    self._greet_all()
+            case _:
+                pass
+
+    def place_ward(self, ward: Ward, *, latest: list[Reading]) -> None:
+        """Patients or bindings as the database has them; viewers hear of it when something changed."""
+        if ward != self.state.ward:
+            self.state.place_ward(ward)
+            self.state.take(latest)
+            self.rescore()
+            self._greet_all()
+
+    def take_silences(self, silences: Mapping[SourceId, tuple[Silence, ...]]) -> None:
+        """All silences as they are now."""
+        for patient_id in self.state.take_silences(silences):
+            frame = frames.encode_silence(patient_id, self.state.silences_of(patient_id))
+            self._tell(patient_id, frame)
+
+    def rescore(self) -> None:
+        """Judge everybody anew: values age even when none arrives."""
+        for patient in self.state.ward.patients:
+            self._rescore(patient)
+
+    def tick(self, parts: tuple[PartState, ...]) -> None:
+        """A sign of life."""
+        frame = frames.encode_tick(parts, now=self._clock())
+        for viewer in self._viewers:
+            viewer.put_text(frame)
+
+    def _take_readings(self, event: ReadingsStored) -> None:
+        for patient_id, readings in self.state.take(event.readings).items():
+            self._tell(patient_id, frames.encode_values(patient_id, readings))
+            patient = self.state.patient(patient_id)
+            if patient is not None:
+                self._rescore(patient)
+
+    def _take_wave(self, event: WaveStored) -> None:
+        measured_at = from_ms(event.block.t0_us // 1000)
+        patient_id = self.state.owner_of(event.src, measured_at)
+        declared = self.state.wave_of(event.src, event.block.stream)
+        patient = None if patient_id is None else self.state.patient(patient_id)
+        if patient is None or declared is None:
+            return
+        frame = frames.encode_wave(patient.patient_id, event, declared)
+        for viewer in self._viewers_of(patient):
+            if viewer.wants_waves_of(patient.patient_id):
+                viewer.put_wave(frame)
+
+    def _rescore(self, patient: Patient) -> None:
+        now = self._clock()
+        score = self._judge(self.state.question_for(patient, now=now))
+        if score != self.state.scores.get(patient.patient_id):
+            self.state.scores[patient.patient_id] = score
+            self._tell(patient.patient_id, frames.encode_score(patient.patient_id, score, now=now))
+
+    def _tell(self, patient_id: str, frame: str) -> None:
+        patient = self.state.patient(patient_id)
+        if patient is not None:
+            for viewer in self._viewers_of(patient):
+                viewer.put_text(frame)
+
+    def _viewers_of(self, patient: Patient) -> list[Viewer]:
+        return [
+            viewer for viewer in self._viewers if viewer.subject.may_read_patients_of(patient.organisation_id)
+        ]
+
+    def _greet_all(self) -> None:
+        for viewer in self._viewers:
+            self._greet(viewer)
+
+    def _greet(self, viewer: Viewer) -> None:
+        patients = [
+            patient
+            for patient in self.state.ward.patients
+            if viewer.subject.may_read_patients_of(patient.organisation_id)
+        ]
+        now = self._clock()
+        viewer.put_text(frames.encode_hello(self.state, patients, now=now, delay_ms=self._display_delay_ms))

@@ -1,0 +1,99 @@
+"""The timers of the live state, each its own, so that no stall of one hides behind another."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import psycopg
+import structlog
+
+from cloud.events import Clock, PartState, Reading, Silence
+from cloud.identity.model import SYSTEM
+from cloud.live import queries
+from cloud.live.model import Ward
+from cloud.live.service import Hub
+from cloud.store.connection import Database, Pool
+from vitals.observation import SourceId
+
+_log = structlog.get_logger()
+JUDGE_EVERY_S = 0.5
+TICK_EVERY_S = 1.0
+RESCORE_EVERY_S = 5.0
+REREAD_EVERY_S = 3.0
+
+Parts = Callable[[], tuple[PartState, ...]]
+
+
+class SilenceBooks(Protocol):
+    """Who judges silence and keeps the books of it."""
+
+    def judge(self, parts: tuple[PartState, ...]) -> Mapping[SourceId, tuple[Silence, ...]]:
+        """The silences of every source now."""
+
+    def record(self) -> None:
+        """Store what began and ended (blocking)."""
+
+
+def load_hub(hub: Hub, connection: Database, *, clock: Clock) -> None:
+    """Fill the hub from the database."""
+    hub.load(
+        queries.find_ward(connection, SYSTEM),
+        sources=queries.find_sources(connection),
+        latest=queries.find_latest(connection, SYSTEM, now=clock()),
+    )
+
+
+class LiveStream:
+    """Runs the timers until it is cancelled."""
+
+    def __init__(self, hub: Hub, pool: Pool, *, parts: Parts, books: SilenceBooks, clock: Clock) -> None:
+        self._hub = hub
+        self._pool = pool
+        self._parts = parts
+        self._books = books
+        self._clock = clock
+
+    async def run(self) -> None:
+        """All timers together; if one fails all end, and with them the process."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._judge(), name="judge-silence")
+            group.create_task(self._tick(), name="tick")
+            group.create_task(self._rescore(), name="rescore")
+            group.create_task(self._keep_books(), name="books")
+
+    async def _judge(self) -> None:
+        while True:
+            self._hub.take_silences(self._books.judge(self._parts()))
+            await asyncio.sleep(JUDGE_EVERY_S)
+
+    async def _tick(self) -> None:
+        while True:
+            self._hub.tick(self._parts())
+            await asyncio.sleep(TICK_EVERY_S)
+
+    async def _rescore(self) -> None:
+        while True:
+            await asyncio.sleep(RESCORE_EVERY_S)
+            self._hub.rescore()
+
+    async def _keep_books(self) -> None:
+        """Record gaps, and see whether somebody changed patients or bindings."""
+        while True:
+            await asyncio.sleep(REREAD_EVERY_S)
+            if not all(state.ok for state in self._parts()):
+                continue
+            await asyncio.to_thread(self._books.record)
+            ward = await asyncio.to_thread(self._read_ward)
+            if ward is not None:
+                self._hub.place_ward(ward[0], latest=ward[1])
+
+    def _read_ward(self) -> tuple[Ward, list[Reading]] | None:
+        try:
+            with self._pool.connection() as connection:
+                ward = queries.find_ward(connection, SYSTEM)
+                if ward == self._hub.state.ward:
+                    return None
+                return ward, queries.find_latest(connection, SYSTEM, now=self._clock())
+        except psycopg.Error as error:
+            _log.warning("ward_not_read", error=" ".join(str(error).split()))
+            return None

@@ -1,0 +1,1 @@
+"""Which sources are silent, since when, and why."""

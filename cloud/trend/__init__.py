@@ -1,0 +1,1 @@
+"""A patient's last hours: what was measured, and where nothing was."""

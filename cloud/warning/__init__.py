@@ -1,0 +1,1 @@
+"""Early-warning scores of patients, from what was measured and is still fresh."""
