@@ -13,5 +13,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     target: "es2022",
   },
-  test: { include: ["src/**/*.test.ts"] },
+  // The colour tokens are read as text by their contrast test.
+  test: { include: ["src/**/*.test.ts"], css: { include: /tokens\.css/ } },
 });

@@ -33,6 +33,9 @@ class Feed {
   vocabulary = $state.raw<Vocabulary>({});
   readonly clock = new ServerClock(() => performance.now());
 
+  /** Server time of the first `hello`: everything measured since then was sent to this page. */
+  watchedSince = NaN;
+
   private connection: Connection | null = null;
   private timer: ReturnType<typeof setInterval> | undefined;
   private lastTickMono = 0;
@@ -100,6 +103,7 @@ class Feed {
   private greet(hello: Extract<ServerMessage, { type: "hello" }>): void {
     this.displayDelayMs = hello.display_delay_ms;
     this.patients = hello.patients.map((patient) => new PatientState(patient, this.patient(patient.id)));
+    if (!this.greeted) this.watchedSince = hello.server_at;
     this.greeted = true;
     this.alive(hello.server_at);
   }

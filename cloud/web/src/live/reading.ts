@@ -26,7 +26,9 @@ export function readingOf(value: Value, context: ReadingContext): Reading {
   // A spot measurement stays what it was when its device goes away: its age is always beside it.
   const silenced = context.silent && !age.spot;
   const notes: Reading["notes"] = value.flags.map((flag) => ["flag", flag]);
-  if (value.quality !== "good" && (invalid || notes.length === 0)) notes.unshift(["quality", value.quality]);
+  // A flag says more than the bare word of the quality; a number that is shown and invalid is called so.
+  const qualityAdds = notes.length === 0 || (invalid && value.value !== null);
+  if (value.quality !== "good" && qualityAdds) notes.unshift(["quality", value.quality]);
   return {
     number: value.value,
     struck: value.value !== null && (age.stale || silenced || invalid),

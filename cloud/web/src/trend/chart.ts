@@ -65,10 +65,20 @@ function seriesOf(colour: string, spot: boolean): uPlot.Series[] {
     stroke: colour,
     width: 1.5,
     spanGaps: false,
-    points: { show: true, size: spot ? 6 : 2.5, fill: colour, width: 0 },
+    points: { show: true, size: spot ? 6 : 3, fill: colour, width: 0 },
   };
+  if (!spot && last.points) last.points.filter = (plot, index) => aloneIn(plot.data[index]);
   if (spot) last.paths = () => null;
   return [last, silent, { ...silent }];
+}
+
+/** Buckets with a hole on both sides: no line shows them. */
+function aloneIn(column: uPlot.AlignedData[number] | undefined): number[] {
+  const alone: number[] = [];
+  column?.forEach((value, i) => {
+    if (value != null && column[i - 1] == null && column[i + 1] == null) alone.push(i);
+  });
+  return alone;
 }
 
 function drawStretches(plot: uPlot, plan: ChartPlan): void {

@@ -9,6 +9,8 @@ export interface Columns {
   y: (number | null)[][];
 }
 
+const EMPTY = { t: [], last: [], min: [], max: [] };
+
 /** Charts from top to bottom; a key that is in none of them gets one of its own. */
 const GROUPS = [
   ["heart_rate", "pulse_rate_spo2", "pulse_rate"],
@@ -32,15 +34,14 @@ export function columnsOf(trend: Trend, keys: readonly string[]): Columns {
     trend.step_ms,
   );
   const place = new Map(x.map((t, i) => [t, i]));
-  const y: (number | null)[][] = [];
-  for (const key of keys) {
-    const series = trend.series[key];
-    for (const column of [series?.last, series?.min, series?.max]) {
+  const y = keys.flatMap((key) => {
+    const series = trend.series[key] ?? EMPTY;
+    return [series.last, series.min, series.max].map((column) => {
       const filled: (number | null)[] = x.map(() => null);
-      series?.t.forEach((t, i) => (filled[place.get(t) as number] = column?.[i] ?? null));
-      y.push(filled);
-    }
-  }
+      series.t.forEach((t, i) => (filled[place.get(t) as number] = column[i] ?? null));
+      return filled;
+    });
+  });
   return { x: x.map((t) => t / 1000), y };
 }
 

@@ -38,10 +38,12 @@ export class Lane {
   private readonly windowMs: number;
   private readonly extent: Extent = { low: 0, high: 0 };
   private paintedTo = NaN;
-  private startedAt = NaN;
+  private readonly watchedSince: () => number;
   private scaledAt = NaN;
 
-  constructor(family: "ecg" | "pleth", windowMs: number) {
+  /** `watchedSince`: from when on the page would have every sample; before it, emptiness means nothing. */
+  constructor(family: "ecg" | "pleth", windowMs: number, watchedSince: () => number) {
+    this.watchedSince = watchedSince;
     this.family = family;
     this.windowMs = windowMs;
   }
@@ -53,7 +55,6 @@ export class Lane {
 
   /** Returns true when the scale changed (the caller redraws its bar). */
   paint(ctx: CanvasRenderingContext2D, track: WaveTrack, to: number, style: LaneStyle): boolean {
-    if (Number.isNaN(this.startedAt)) this.startedAt = to;
     const rescaled = this.rescale(track, to);
     const from = this.paintFrom(track, to);
     if (from >= to) return rescaled;
@@ -192,7 +193,7 @@ export class Lane {
     from: number,
     style: LaneStyle,
   ): void {
-    const start = Math.max(after < 0 ? from : track.timeOf(after), from, this.startedAt);
+    const start = Math.max(after < 0 ? from : track.timeOf(after), from, this.watchedSince());
     const end = track.timeOf(until);
     if (end <= start || !style.hatch) return;
     this.band(ctx, start, end, style.hatch);

@@ -26,11 +26,16 @@ export class Sweep {
   private density = 1;
   private height = 0;
 
-  constructor(canvas: HTMLCanvasElement, sources: readonly LaneSource[], windowMs: number) {
+  constructor(
+    canvas: HTMLCanvasElement,
+    sources: readonly LaneSource[],
+    windowMs: number,
+    watchedSince: () => number,
+  ) {
     this.canvas = canvas;
     this.ctx = canvas.getContext("2d") as CanvasRenderingContext2D;
     this.sources = sources;
-    this.lanes = sources.map((source) => new Lane(source.family, windowMs));
+    this.lanes = sources.map((source) => new Lane(source.family, windowMs, watchedSince));
   }
 
   resize(width: number, height: number): void {

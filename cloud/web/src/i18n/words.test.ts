@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest";
+import { en } from "./en";
+import { inputText, translate, wordText } from "./words";
+import { zh, type Key } from "./zh";
+
+const keys = Object.keys(zh) as Key[];
+const parametersOf = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort();
+
+/** The closed sets of `vitals.gap`, `vitals.observation` and `docs/live-api.md`. */
+const WORDS: Record<string, string> = {
+  cause: `sensor_off sensor_fault demo_mode battery out_of_range cable device_silent agent_off uplink_off
+    broker_off database_off server_off dropped_by_policy unknown`,
+  flag: `failed below_resolution above_range below_range reserved no_contact searching movement cuff_loose
+    irregular_pulse pulse_above_range pulse_below_range bad_position low_perfusion signal_weak demonstration
+    testing intermediate stored clock_not_set unknown_user implausible sensor_fault`,
+  quality: "good questionable invalid",
+  risk: "low low-medium medium high",
+  reason: "never expired silent invalid",
+};
+
+describe("the dictionaries", () => {
+  it("have the same keys", () => expect(Object.keys(en).sort()).toEqual([...keys].sort()));
+
+  it.each(keys)("%s has a text and the same parameters in both", (key) => {
+    expect(zh[key]).not.toBe("");
+    expect(en[key]).not.toBe("");
+    expect(parametersOf(en[key])).toEqual(parametersOf(zh[key]));
+  });
+
+  it.each(Object.entries(WORDS))("know every word of the family %s in both languages", (family, words) => {
+    for (const word of words.split(/\s+/)) {
+      expect(wordText("zh", family, word)).toMatch(/[\u4e00-\u9fff]/);
+      expect(wordText("en", family, word)).toMatch(/^[\x20-\x7e]+$/);
+    }
+  });
+
+  it("English has no Chinese but the name of the language", () => {
+    const chinese = keys.filter((key) => /[\u4e00-\u9fff]/.test(en[key]));
+    expect(chinese).toEqual(["app.language"]);
+  });
+});
+
+describe("a text", () => {
+  it("takes its parameters", () => {
+    expect(translate("zh", "silence.line", { time: "14:03:22", cause: "蓝牙离开范围" })).toBe(
+      "自 14:03:22 起无数据 · 原因: 蓝牙离开范围",
+    );
+  });
+
+  it("shows a word that it does not know instead of hiding it", () => {
+    expect(wordText("zh", "cause", "meteor")).toBe("meteor");
+  });
+
+  it("knows an input by its name in the score and in the vocabulary", () => {
+    expect(["rr", "resp_rate"].map((name) => inputText("zh", name))).toEqual(["呼吸", "呼吸"]);
+  });
+});
