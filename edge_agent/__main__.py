@@ -4,6 +4,8 @@ import asyncio
 import signal
 import sys
 
+import structlog
+
 from devices.radio import BleakRadio
 from devices.registry import find_driver
 from edge_agent.agent import Agent, SerialLine, open_agent
@@ -28,6 +30,18 @@ def parse_serial_lines(text: str) -> list[SerialLine]:
     return lines
 
 
+def set_up_logs() -> None:
+    """One JSON line per event on stderr, opaque ids only."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 async def run_until_signal(agent: Agent, *, faults: FaultSwitch | None = None) -> None:
     """Run agent and panel until SIGINT or SIGTERM."""
     loop = asyncio.get_running_loop()
@@ -49,6 +63,7 @@ async def run_until_signal(agent: Agent, *, faults: FaultSwitch | None = None) -
 
 def main() -> int:
     """Entry of `python -m edge_agent`."""
+    set_up_logs()
     settings = AgentSettings()
     try:
         agent = open_agent(

@@ -8,7 +8,7 @@ from devices.errors import FaultUnsupported
 from devices.radio import BleakRadio
 from devices.registry import find_driver
 from edge_agent.__main__ import main as run_agent
-from edge_agent.__main__ import run_until_signal
+from edge_agent.__main__ import run_until_signal, set_up_logs
 from edge_agent.agent import SerialLine, open_agent
 from edge_agent.settings import AgentSettings
 from qianli import demo_ward
@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM."""
     if not arguments.demo:
         return run_agent()
+    set_up_logs()
     asyncio.run(_run_demo())
     return 0
 
