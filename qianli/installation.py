@@ -1,7 +1,6 @@
 """One running installation: brings its processes up in order, shows the address, takes them down in order."""
 
 import asyncio
-import contextlib
 import errno
 import json
 import os
@@ -31,6 +30,7 @@ from qianli.supervisor import Keeper, Say, Supervisor
 
 PORTS_TO_TRY = 20
 NEARLY_FULL_MB = 200
+SEED_ENDS_WITHIN_S = 5.0
 LOOK_AT_DISK_EVERY_S = 5.0
 
 
@@ -52,6 +52,7 @@ class Installation:
         self._supervisor = Supervisor(say=console.say)
         self._environment: dict[str, str] = {}
         self._ports = Ports(http=wishes.http_port, mqtt=0, panel=0)
+        self._accounts: list[dict[str, str]] = []
 
     async def start(self) -> None:
         """Start all processes and print where to look.
@@ -64,22 +65,14 @@ class Installation:
         )
         self._choose_ports()
         try:
-            database, broker = await self._begin_floor()
-            await self._supervisor.wait_ready(*broker)
-            edge = self._supervisor.start(
-                edge_child(self._home, self._environment, port=self._ports.panel, demo=self._wishes.demo)
-            )
-            await self._supervisor.wait_ready(*database)
-            self._console.say("数据库与消息代理就绪", "database and broker are ready")
-            cloud = self._supervisor.start(cloud_child(self._home, self._environment, port=self._ports.http))
-            await self._supervisor.wait_ready(cloud)
-            accounts = await self._seed() if self._wishes.demo else []
-            await self._supervisor.wait_ready(edge)
+            await self._start_processes()
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise disk_full(self._home) from error
             raise
-        self._show_banner(accounts)
+        finally:
+            self._show_accounts()  # also when the start failed: nobody will see the passwords again
+        self._show_banner()
 
     async def watch(self) -> None:
         """Keep everything running until cancelled."""
@@ -126,6 +119,25 @@ class Installation:
             f"The {PORTS_TO_TRY} ports from {wanted} on are all taken: set {variable} to a free one.",
         )
 
+    async def _start_processes(self) -> None:
+        """Start all side by side: cloud and edge wait by themselves for what they need."""
+        database, broker = await self._begin_floor()
+        demo = self._wishes.demo
+        cloud = self._supervisor.start(cloud_child(self._home, self._environment, port=self._ports.http))
+        edge = self._supervisor.start(
+            edge_child(self._home, self._environment, port=self._ports.panel, demo=demo)
+        )
+        await self._supervisor.wait_ready(*database, *broker)
+        seeding = asyncio.create_task(self._seed()) if demo else None
+        try:
+            await self._supervisor.wait_ready(cloud, edge)
+            if seeding is not None:
+                await seeding
+        finally:
+            if seeding is not None:
+                seeding.cancel()
+                await asyncio.gather(seeding, return_exceptions=True)
+
     async def _begin_floor(self) -> tuple[list[Keeper], list[Keeper]]:
         """Start database and broker side by side, each unless an address of another one was given."""
         mqtt_url = os.environ.get("QIANLI_MQTT_URL")
@@ -157,8 +169,8 @@ class Installation:
             await asyncio.to_thread(make_cluster, programs, self._home.postgres)
         return self._supervisor.start(database_child(self._home, programs))
 
-    async def _seed(self) -> list[dict[str, str]]:
-        """Create the demo's people once; returns the accounts that were created just now."""
+    async def _seed(self) -> None:
+        """Create the demo's people where they are missing; keeps the accounts that were created just now."""
         ward = self._home.path / "demo-ward.json"
         write_ward_file(ward)
         process = await asyncio.create_subprocess_exec(
@@ -169,30 +181,33 @@ class Installation:
             start_new_session=True,
             cwd="/",
         )
+        talking = asyncio.create_task(process.communicate())
         try:
-            output, errors = await process.communicate()
+            output, errors = await asyncio.shield(talking)
         except asyncio.CancelledError:
-            with contextlib.suppress(ProcessLookupError):
+            # What it has created it must also tell: let it end.
+            if (await asyncio.wait([talking], timeout=SEED_ENDS_WITHIN_S))[0]:
+                self._accounts = accounts_in(talking.result()[0].decode())
+            else:
                 process.kill()
-            await process.wait()
             raise
         if process.returncode != 0:
             last = errors.decode(errors="replace").strip().splitlines()[-3:]
             raise StartRefused(
                 "无法创建演示账号。", "The demo's accounts could not be made:\n" + "\n".join(last)
             )
-        return accounts_in(output.decode())
+        self._accounts = accounts_in(output.decode())
 
-    def _show_banner(self, accounts: list[dict[str, str]]) -> None:
+    def _show_accounts(self) -> None:
+        for account in self._accounts:
+            print(f"  账号 · account   {account['name']}   密码 · password   {account['password']}")
+        if self._accounts:
+            print("  密码只显示这一次 · the passwords are shown only this once", flush=True)
+
+    def _show_banner(self) -> None:
         address = f"http://127.0.0.1:{self._ports.http}/"
         panel = f"http://127.0.0.1:{self._ports.panel}/"
         lines = ["", f"  千里 Qianli   {address}", f"  边缘代理面板 · agent's panel   {panel}"]
-        lines += [
-            f"  账号 · account   {entry['name']}   密码 · password   {entry['password']}"
-            for entry in accounts
-        ]
-        if accounts:
-            lines.append("  密码只显示这一次 · the passwords are shown only this once")
         if self._wishes.demo:
             lines.append("  演示:模拟设备回放真实记录 · demo: simulated devices replaying real recordings")
         lines.append("  不是经注册的医疗器械 · not a certified medical device")

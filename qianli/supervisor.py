@@ -156,12 +156,14 @@ class Keeper:
         started = time.monotonic()
         while process.returncode is None:
             if await self.child.is_ready():
+                took_s = time.monotonic() - started
                 if self._was_ready:
-                    took_s = time.monotonic() - started
                     self._say(
-                        f"{self.child.zh}已恢复({took_s:.1f} 秒)。",
-                        f"{self.child.name} is back after {took_s:.1f} s.",
+                        f"{self.child.zh}已恢复({took_s:.1f} 秒)",
+                        f"{self.child.name} is back after {took_s:.1f} s",
                     )
+                else:
+                    self._say(f"{self.child.zh}就绪", f"{self.child.name} is ready")
                 self._was_ready = True
                 self._settled.set()
                 return
