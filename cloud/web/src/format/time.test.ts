@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { translate } from "../i18n/words";
-import { ageText, clockTime, minuteTime, momentTime } from "./time";
+import { ageText, clockTime, minuteTime, momentMinute, momentTime } from "./time";
 
 const AT = Date.UTC(2026, 10, 24, 18, 3, 22);
 const zh = (...args: Parameters<typeof translate> extends [unknown, ...infer Rest] ? Rest : never) =>
@@ -15,6 +15,7 @@ describe("a time", () => {
   it("carries its day when that is not today", () => {
     expect(momentTime(AT, AT + 3_600_000, "zh")).toBe("02:03:22");
     expect(momentTime(AT, AT + 86_400_000, "zh")).toBe("11/25 02:03:22");
+    expect(momentMinute(AT, AT + 86_400_000, "en")).toBe("25 Nov 02:03");
   });
 
   it("is dashes while the clock is unknown", () => expect(clockTime(NaN)).toBe("--:--:--"));

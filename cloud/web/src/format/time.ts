@@ -34,6 +34,11 @@ export function momentTime(at: number, now: number, language: Language): string 
   return sameDay ? clockTime(at) : `${MONTH_DAY[language].format(at)} ${clockTime(at)}`;
 }
 
+/** `14:03`, with the day before it when it is not today's. */
+export function momentMinute(at: number, now: number, language: Language): string {
+  return momentTime(at, now, language).replace(/:\d\d$/, "");
+}
+
 /** `12 秒前`, `3 分钟前`: whole units, rounded down. */
 export function ageText(ageMs: number, t: Translate): string {
   const seconds = Math.floor(ageMs / 1000);
