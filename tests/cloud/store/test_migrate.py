@@ -33,7 +33,7 @@ def test_only_what_is_missing_is_applied(connection):
 def test_changed_migration_is_refused(connection):
     migrate(connection, [ONE])
 
-    with pytest.raises(MigrationChanged, match="0001_one.sql was changed"):
+    with pytest.raises(MigrationChanged, match=r"0001_one\.sql was changed"):
         migrate(connection, [Migration(name=ONE.name, sql=ONE.sql + " -- again")])
 
 

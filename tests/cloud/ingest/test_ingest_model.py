@@ -1,0 +1,119 @@
+from dataclasses import replace
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud.ingest.model import (
+    GapMessage,
+    LaneProgress,
+    Reason,
+    Refused,
+    StatusMessage,
+    VitalsMessage,
+    WaveBlockMessage,
+    decode,
+    peek_place,
+)
+from tests.fixtures.wire_messages import LINEAGE, WireAgent, seconds, utc_now
+from vitals.gap import GapCause
+from vitals.wire.topics import Lane
+
+AGENT = WireAgent()
+
+
+@given(st.permutations(range(1, 12)), st.lists(st.integers(1, 11)))
+def test_progress_does_not_depend_on_order_or_repeats(order, repeats):
+    progress = LaneProgress()
+    for s in [*order, *repeats]:
+        progress = progress.add(s)
+
+    assert progress == LaneProgress(11)
+
+
+@given(st.sets(st.integers(1, 40)))
+def test_progress_ends_before_the_first_hole(received):
+    progress = LaneProgress()
+    for s in received:
+        progress = progress.add(s)
+
+    assert progress.upto == next(s for s in range(1, 42) if s not in received) - 1
+    islands = {s for first, end in progress.ahead for s in range(first, end)}
+    assert islands == {s for s in received if s > progress.upto}
+
+
+def test_hole_that_is_filled_joins_its_islands():
+    progress = LaneProgress().add(1).add(3).add(5).add(4)
+    assert progress == LaneProgress(1, ((3, 6),))
+    assert progress.add(2) == LaneProgress(5)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        (AGENT.vitals(1, 70, at=utc_now()), VitalsMessage),
+        (AGENT.wave(1, [1, 2], at=utc_now()), WaveBlockMessage),
+        (AGENT.gap(1, GapCause.SENSOR_OFF, start=utc_now()), GapMessage),
+        (AGENT.birth(), StatusMessage),
+        (AGENT.will(), StatusMessage),
+    ],
+    ids=["vitals", "wave", "event", "birth", "will"],
+)
+def test_every_kind_of_message_is_read(message, kind):
+    assert isinstance(decode(message), kind)
+
+
+def test_wave_keeps_its_samples_packed_as_they_came():
+    message = AGENT.wave(1, [5, -3, 200], at=utc_now())
+    decoded = decode(message)
+
+    assert decoded.packed in message.payload
+    assert decoded.message.block.samples.tolist() == [5, -3, 200]
+
+
+def test_value_from_the_future_is_a_matter_of_the_clock():
+    refused = decode(AGENT.vitals(7, 70, at=utc_now() + seconds(400)))
+
+    assert (refused.reason, refused.place.s) == (Reason.CLOCK, 7)
+
+
+def test_value_slightly_ahead_is_taken():
+    assert isinstance(decode(AGENT.vitals(7, 70, at=utc_now() + seconds(200))), VitalsMessage)
+
+
+@pytest.mark.parametrize("kind", ["vitals", "wave"])
+def test_broken_message_still_tells_its_place(kind):
+    whole = AGENT.vitals(9, 70, at=utc_now()) if kind == "vitals" else AGENT.wave(9, [1], at=utc_now())
+    if kind == "vitals":
+        broken = msgspec.json.encode(msgspec.json.decode(whole.payload) | {"dt": "x"})
+    else:
+        broken = whole.payload[:-1] + b"?"
+    refused = decode(replace(whole, payload=broken))
+
+    assert refused.reason is Reason.CONTRACT
+    assert (refused.place.lineage, refused.place.lane, refused.place.s) == (LINEAGE, Lane.LIVE, 9)
+
+
+def test_unknown_version_is_told_apart_from_a_broken_message():
+    whole = AGENT.vitals(9, 70, at=utc_now())
+    newer = msgspec.json.encode(msgspec.json.decode(whole.payload) | {"v": 2})
+
+    assert decode(replace(whole, payload=newer)).reason is Reason.VERSION
+
+
+@given(
+    st.binary(max_size=200),
+    st.sampled_from(["vitals", "wave/ecg", "wave/", "event", "status", "ack", "\x00"]),
+)
+def test_any_bytes_are_refused_or_read(payload, name):
+    arrived = replace(AGENT.will(), topic=AGENT.topic(name), payload=payload)
+
+    assert isinstance(decode(arrived), Refused)
+    peek_place(arrived.topic, arrived.payload)
+
+
+def test_status_on_the_topic_of_another_agent_is_refused():
+    foreign = replace(AGENT.birth(), topic=WireAgent(agent="hut-2").topic("status"))
+
+    assert decode(foreign).reason is Reason.CONTRACT
