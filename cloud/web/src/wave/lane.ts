@@ -114,7 +114,8 @@ export class Lane {
 
   private fill(ctx: CanvasRenderingContext2D, x: number, width: number, hatch: CanvasPattern | null): void {
     if (hatch === null) {
-      ctx.clearRect(x, this.box.top - LINE_ROOM, width, this.box.height + 2 * LINE_ROOM);
+      const left = x <= this.box.left ? x - LINE_ROOM : x;
+      ctx.clearRect(left, this.box.top - LINE_ROOM, x + width - left, this.box.height + 2 * LINE_ROOM);
       return;
     }
     ctx.fillStyle = hatch;
