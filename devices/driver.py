@@ -125,5 +125,7 @@ class Driver:
     waves: tuple[WaveLayout, ...] = ()
     cadence_s: Mapping[VitalKey, float] = field(default_factory=dict)
     """Expected seconds between values; a key that is absent here is a spot measurement."""
+    facts: tuple[VitalKey, ...] = ()
+    """Keys that tell of the device or the frame and not of the person: decoded, never stored as a value."""
     confirmed_on_hardware: bool = False
     sources: tuple[str, ...] = ()

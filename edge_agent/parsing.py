@@ -93,7 +93,7 @@ class Parser:
             parsed.gaps += self._note_sensor(src, reading)
 
     def _observe(self, src: SourceId, observation: Observation, parsed: Parsed) -> None:
-        if _NEVER_STORED.intersection(observation.flags):
+        if _NEVER_STORED.intersection(observation.flags) or observation.key in self._drivers[src].facts:
             return
         parsed.observations[src].append(observation)
         if observation.value is not None and observation.quality is not Quality.INVALID:

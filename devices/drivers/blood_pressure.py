@@ -171,6 +171,7 @@ DRIVER = Driver(
         Characteristic(uuid="2A49", name="Blood Pressure Feature", access=Access.READ, required=False),
         BATTERY_LEVEL,
     ),
+    facts=(BP_USER, BP_STATUS, BP_FEATURE),
     sources=(
         "Bluetooth SIG: Blood Pressure Service 1.0",
         "Bluetooth SIG: GATT Specification Supplement",

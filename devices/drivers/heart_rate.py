@@ -11,6 +11,7 @@ from devices.formats.gatt_decoder import (
     decode_battery_level,
 )
 from devices.formats.heart_rate_measurement import (
+    BODY_SENSOR_LOCATION,
     HEART_RATE,
     RR_INTERVAL,
     HeartRateStream,
@@ -48,6 +49,7 @@ DRIVER = Driver(
         BATTERY_LEVEL,
     ),
     cadence_s={HEART_RATE: 1.0},
+    facts=(BODY_SENSOR_LOCATION,),
     sources=(
         "Bluetooth SIG: Heart Rate Service 1.0",
         "Bluetooth SIG: GATT Specification Supplement",

@@ -30,6 +30,7 @@ from devices.formats.gatt_decoder import (
     decode_battery_level,
 )
 from devices.formats.heart_rate_measurement import (
+    BODY_SENSOR_LOCATION,
     HEART_RATE,
     RR_INTERVAL,
     HeartRateStream,
@@ -109,6 +110,7 @@ DRIVER = Driver(
     start=(Write(uuid=polar_pmd.CONTROL_UUID, payload=polar_pmd.START_ECG),),
     waves=(WaveLayout(stream=ECG, rate_hz=ECG_RATE_HZ, gain=0.001, offset=0.0, unit="mV"),),
     cadence_s={HEART_RATE: 1.0},
+    facts=(BODY_SENSOR_LOCATION,),
     sources=(
         "Bluetooth SIG: Heart Rate Service 1.0",
         "polarofficial/polar-ble-sdk: EcgDataTest.kt and documentation/TimeSystemExplained.md",

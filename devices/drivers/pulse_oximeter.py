@@ -256,5 +256,12 @@ DRIVER = Driver(
         BATTERY_LEVEL,
     ),
     cadence_s={SPO2: 1.0, PULSE_RATE: 1.0},
+    facts=(
+        MEASUREMENT_STATUS,
+        DEVICE_STATUS,
+        PLX_FEATURE,
+        SUPPORTED_MEASUREMENT_STATUS,
+        SUPPORTED_DEVICE_STATUS,
+    ),
     sources=("Bluetooth SIG: Pulse Oximeter Service 1.0.1 (from memory of the document)",),
 )

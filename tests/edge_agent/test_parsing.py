@@ -116,6 +116,14 @@ def test_intermediate_cuff_pressure_is_never_stored():
     assert values(parsed, CUFF) == []
 
 
+def test_fact_about_the_device_is_no_value_of_the_person():
+    parser = make_parser()
+
+    parsed = parser.parse([frame(b"\x01", channel="2A38"), frame(b"\x00\x48")], now=at(0))
+
+    assert values(parsed) == [("heart_rate", 72)]
+
+
 def observe(key, value):
     return Observation(key=VitalKey(key), value=value, unit="ms", measured_at=at(9), received_at=at(9))
 

@@ -40,7 +40,7 @@ export function drawTrend(into: HTMLElement, plan: ChartPlan): uPlot {
       width: into.clientWidth,
       height: HEIGHT,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), TIME_ZONE),
-      scales: { x: { time: true, range: [plan.fromS, plan.toS] } },
+      scales: { x: { time: true, range: [plan.fromS, plan.toS] }, y: { range: roomAround } },
       axes: [
         { ...axis, size: 24, values: (_plot, splits) => splits.map((s) => minuteTime(s * 1000)) },
         { ...axis, size: 40, space: 28 },
@@ -57,6 +57,15 @@ export function drawTrend(into: HTMLElement, plan: ChartPlan): uPlot {
     [plan.columns.x, ...plan.columns.y] as uPlot.AlignedData,
     into,
   );
+}
+
+const NARROWEST = 20;
+
+/** A flat line stays in the middle, and noise of one unit does not fill the chart. */
+export function roomAround(_plot: uPlot, low: number | null, high: number | null): [number, number] {
+  if (low === null || high === null) return [0, NARROWEST];
+  const pad = Math.max((NARROWEST - (high - low)) / 2, (high - low) * 0.1);
+  return [Math.floor(low - pad), Math.ceil(high + pad)];
 }
 
 function seriesOf(colour: string, spot: boolean): uPlot.Series[] {
