@@ -58,6 +58,7 @@ class Inbox:
         self._waiting: OrderedDict[Place | int, _Waiting] = OrderedDict()
         self._bytes = 0
         self._count = 0
+        self._is_closed = False
         self._changed = threading.Condition()
         self.refused = 0
 
@@ -82,7 +83,7 @@ class Inbox:
     def look(self, *, limit: int, timeout_s: float) -> list[Arrived]:
         """The oldest messages, which stay until they are settled; waits for the first one."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting, timeout_s)
+            self._changed.wait_for(lambda: self._waiting or self._is_closed, timeout_s)
             return [waiting.arrived for waiting in islice(self._waiting.values(), limit)]
 
     def settle(self, number: int) -> list[Callable[[], None]]:
@@ -92,9 +93,10 @@ class Inbox:
             self._bytes -= sum(len(waiting.arrived.payload) for waiting in settled)
         return [acknowledge for waiting in settled for acknowledge in waiting.acknowledge]
 
-    def wake(self) -> None:
-        """Let `look` return at once."""
+    def close(self) -> None:
+        """Let `look` return at once from now on."""
         with self._changed:
+            self._is_closed = True
             self._changed.notify_all()
 
     def __len__(self) -> int:
@@ -160,7 +162,7 @@ class IngestStream:
     def stop(self) -> None:
         """Finish the transaction that runs; what still waits was not acknowledged and will come again."""
         self._stopping.set()
-        self._inbox.wake()
+        self._inbox.close()
         if self._thread.is_alive():
             self._thread.join(timeout=1.5)
         self._link.stop()

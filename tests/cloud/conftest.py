@@ -1,0 +1,84 @@
+"""The whole cloud, served over HTTP from a thread, with a demo ward."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from websockets.sync.client import ClientConnection
+from websockets.sync.client import connect as connect_websocket
+
+from cloud.app import Assembly, assemble, build_app
+from cloud.identity.routes import COOKIE
+from cloud.identity.service import utc_now
+from cloud.seed import seed_demo
+from cloud.settings import CloudSettings
+from cloud.store.connection import connect
+from cloud.ward.model import WardFile, WardPatient
+from tests.fixtures.wire_messages import SOURCE
+
+WARD = WardFile(
+    agent="hut-1",
+    patients=[
+        WardPatient(id="p-1", bed="1", name_zh="张三", name_en="Zhang San", sources=[SOURCE], spo2_scale=2)
+    ],
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class CloudServer:
+    address: str
+    assembly: Assembly
+    passwords: dict[str, str]
+    clients: list[httpx.Client] = field(default_factory=list)
+
+    def client(self, name: str | None = None) -> httpx.Client:
+        client = httpx.Client(base_url=self.address)
+        self.clients.append(client)
+        if name is not None:
+            answer = client.post("/api/login", json={"name": name, "password": self.passwords[name]})
+            answer.raise_for_status()
+        return client
+
+    def websocket(self, client: httpx.Client | None = None, **fields: object) -> ClientConnection:
+        headers = {} if client is None else {"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
+        url = self.address.replace("http", "ws") + "/api/live"
+        return connect_websocket(
+            url, additional_headers=headers, origin=fields.get("origin", self.address), max_size=None
+        )
+
+
+@pytest.fixture
+def cloud_server(database_url: str, mqtt_url: str, tmp_path: Path) -> Iterator[CloudServer]:
+    settings = CloudSettings(database_url=database_url, mqtt_url=mqtt_url)
+    with connect(database_url) as connection:
+        accounts = seed_demo(connection, WARD, now=utc_now())
+        built = assemble(settings, connection)
+    config = uvicorn.Config(
+        build_app(built, static=tmp_path / "static"),
+        host="127.0.0.1",
+        port=0,
+        log_level="warning",
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started:
+        assert time.monotonic() < deadline, "the server did not start"
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    passwords = {entry["name"]: entry["password"] for entry in accounts}
+    made = CloudServer(address=f"http://127.0.0.1:{port}", assembly=built, passwords=passwords)
+    yield made
+    for client in made.clients:
+        client.close()
+    server.should_exit = True
+    thread.join(timeout=10)
+    assert not thread.is_alive()
