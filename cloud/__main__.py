@@ -3,8 +3,10 @@
 import argparse
 import json
 import logging
+import socket
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -12,7 +14,7 @@ import structlog
 import uvicorn
 
 from cloud.app import assemble, build_app
-from cloud.errors import CloudError
+from cloud.errors import CloudError, SettingInvalid
 from cloud.identity.service import utc_now
 from cloud.seed import seed_demo
 from cloud.settings import CloudSettings, read_settings
@@ -74,32 +76,48 @@ def _seed(settings: CloudSettings, ward_file: Path) -> int:
 class _Server(uvicorn.Server):
     """Says in one line that it is ready, and where."""
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override] # narrower
-        await super().startup(sockets)  # type: ignore[arg-type] # passed on as it came
-        if self.started:
-            port = self.servers[0].sockets[0].getsockname()[1]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            port = sockets[0].getsockname()[1]
             sys.stdout.write(f"cloud ready at http://{HOST}:{port}/\n")
             sys.stdout.flush()
 
 
+def _bind(port: int) -> socket.socket:
+    """Take the port first: a second service must not touch anything before it finds that it is the second.
+
+    Raises:
+        SettingInvalid: the port is not free.
+    """
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((HOST, port))
+    except OSError as error:
+        bound.close()
+        reason = f"port {port} on {HOST} is not free ({error.strerror}); choose another"
+        raise SettingInvalid("QIANLI_HTTP_PORT", reason) from error
+    return bound
+
+
 def _serve(settings: CloudSettings) -> int:
-    with await_database(settings.database_url) as connection:
-        migrate(connection)
-        built = assemble(settings, connection)
-    config = uvicorn.Config(
-        build_app(built),
-        host=HOST,
-        port=settings.http_port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="websockets-sansio",
-        ws_max_size=64 * 1024,
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = _Server(config)
-    server.run()
+    with closing(_bind(settings.http_port)) as bound:
+        with await_database(settings.database_url) as connection:
+            migrate(connection)
+            built = assemble(settings, connection)
+        config = uvicorn.Config(
+            build_app(built),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="websockets-sansio",
+            ws_max_size=64 * 1024,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=1,
+        )
+        server = _Server(config)
+        server.run(sockets=[bound])
     return 0 if server.started else 1
 
 

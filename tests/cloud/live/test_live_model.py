@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+from cloud.events import Silence
+from cloud.live.model import Binding, Patient, Source, Ward, WardState
+from tests.cloud.live.readings import START, at, reading
+from tests.fixtures.wire_messages import HEART_RATE, SOURCE
+from vitals.gap import GapCause
+
+PATIENT = Patient(
+    patient_id="p-1",
+    organisation_id="o-1",
+    bed="1",
+    name_zh="张三",
+    name_en="Zhang San",
+    composite_zh="",
+    composite_en="",
+    spo2_scale=1,
+)
+OTHER = replace(PATIENT, patient_id="p-2", bed="2")
+BOUND = Binding(src=SOURCE, patient_id="p-1", begins_at=START, ends_at=None)
+DECLARED = Source(
+    src=SOURCE,
+    agent="hut-1",
+    driver="polar_h10",
+    title_zh="",
+    title_en="",
+    simulated=True,
+    cadence={HEART_RATE: 1.0},
+    waves=[],
+)
+
+
+def ward_state():
+    state = WardState()
+    state.place_ward(Ward(patients=(PATIENT, OTHER), bindings=(BOUND,)))
+    return state
+
+
+def shown(state, patient_id="p-1"):
+    return [entry.value for entry in state.readings_of(patient_id)]
+
+
+def test_latest_is_the_latest_measured_not_the_latest_arrived():
+    state = ward_state()
+    assert state.take([reading(5, 75)]) == {"p-1": [reading(5, 75)]}
+    assert state.take([reading(4, 74)]) == {}
+
+    assert shown(state) == [75]
+
+
+def test_late_value_is_shown_only_when_it_is_newer():
+    state = ward_state()
+    state.take([reading(5, 75), reading(3, 73, late=True)])
+    assert shown(state) == [75]
+
+    state.take([reading(6, 76, late=True)])
+    assert [entry.late for entry in state.readings_of("p-1")] == [True]
+
+
+def test_value_from_before_the_binding_belongs_to_nobody():
+    state = ward_state()
+
+    assert state.take([reading(-1, 70)]) == {}
+    assert shown(state) == []
+
+
+def test_moved_sensor_takes_no_value_along():
+    state = ward_state()
+    state.take([reading(5, 75)])
+    moved = (replace(BOUND, ends_at=at(10)), replace(BOUND, patient_id="p-2", begins_at=at(10)))
+    state.place_ward(Ward(patients=(PATIENT, OTHER), bindings=moved))
+
+    assert (shown(state), shown(state, "p-2")) == ([], [])
+    assert state.take([reading(9, 79)]) == {}
+    state.take([reading(10, 80)])
+    assert shown(state, "p-2") == [80]
+
+
+def test_declaration_of_another_agent_changes_nothing():
+    state = ward_state()
+    assert state.declare([DECLARED])
+    assert not state.declare([replace(DECLARED, agent="hut-2", driver="other")])
+
+    assert state.sources[SOURCE].driver == "polar_h10"
+
+
+def test_only_patients_whose_silence_changed_are_named():
+    state = ward_state()
+    silence = Silence(src=SOURCE, keys=(), cause=GapCause.CABLE, since_at=START)
+
+    assert state.take_silences({SOURCE: (silence,)}) == ["p-1"]
+    assert state.take_silences({SOURCE: (silence,)}) == []
+    assert state.take_silences({}) == ["p-1"]
+
+
+def test_score_is_asked_with_what_is_continuous():
+    state = ward_state()
+    state.declare([replace(DECLARED, cadence={HEART_RATE: 1.0, "nibp_sys": 900.0})])
+    question = state.question_for(PATIENT, now=START)
+
+    assert question.continuous == {(SOURCE, HEART_RATE)}

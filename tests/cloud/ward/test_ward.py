@@ -1,0 +1,97 @@
+import json
+
+import psycopg
+import pytest
+
+from cloud.seed import seed_demo
+from cloud.ward import queries
+from cloud.ward.model import WardFile, WardFileInvalid, WardPatient, read_ward_file
+from cloud.ward.service import bind_source
+from tests.fixtures.wire_messages import SOURCE, seconds, utc_now
+
+real = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
+START = utc_now()
+
+
+def ward(*sources, patient="p-1"):
+    other = WardPatient(id="p-2", bed="2", name_zh="乙", name_en="Yi", sources=[])
+    return WardFile(
+        agent="hut-1",
+        patients=[
+            WardPatient(id=patient, bed="1", name_zh="甲", name_en="Jia", sources=list(sources)),
+            other,
+        ],
+    )
+
+
+def bindings(database):
+    return database.execute(
+        "SELECT patient_id, lower(during), upper(during) FROM binding ORDER BY binding_id"
+    ).fetchall()
+
+
+class TestDatabase:
+    pytestmark = real
+
+    def test_second_seeding_changes_nothing_and_tells_no_password(self, database):
+        created = seed_demo(database, ward(SOURCE), now=START)
+        assert sorted(account["role"] for account in created) == ["administrator", "clinician"]
+
+        assert seed_demo(database, ward(SOURCE), now=START + seconds(60)) == []
+        assert bindings(database) == [("p-1", START, None)]
+
+    def test_passwords_are_kept_as_argon2id_hashes_only(self, database):
+        created = seed_demo(database, ward(), now=START)
+        hashes = [row[0] for row in database.execute("SELECT password_hash FROM account")]
+
+        assert all(stored.startswith("$argon2id$") for stored in hashes)
+        assert not any(account["password"] in "".join(hashes) for account in created)
+
+    def test_database_refuses_one_sensor_on_two_patients(self, database):
+        seed_demo(database, ward(SOURCE), now=START)
+
+        with pytest.raises(psycopg.errors.ExclusionViolation):
+            queries.begin_binding(database, SOURCE, patient_id="p-2", at=START + seconds(5))
+
+    def test_moved_sensor_leaves_its_patient_at_that_moment(self, database):
+        seed_demo(database, ward(SOURCE), now=START)
+        bind_source(database, SOURCE, patient_id="p-2", now=START + seconds(30))
+
+        assert bindings(database) == [
+            ("p-1", START, START + seconds(30)),
+            ("p-2", START + seconds(30), None),
+        ]
+        assert queries.bound_patient(database, SOURCE, at=START + seconds(29)) == "p-1"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("nonsense", "malformed"),
+        ('{"agent": "a", "patients": [{"id": "p"}]}', "missing required field"),
+        (
+            json.dumps(
+                {
+                    "agent": "a",
+                    "patients": [
+                        {"id": name, "bed": "1", "name_zh": "", "name_en": "", "sources": ["s-1"]}
+                        for name in ("p-1", "p-2")
+                    ],
+                }
+            ),
+            "one source is bound to two patients",
+        ),
+    ],
+    ids=["not json", "incomplete", "shared source"],
+)
+def test_ward_file_that_cannot_be_used_says_why(tmp_path, content, reason):
+    path = tmp_path / "ward.json"
+    path.write_text(content)
+
+    with pytest.raises(WardFileInvalid, match=reason):
+        read_ward_file(path)
+
+
+def test_ward_file_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(WardFileInvalid, match="No such file"):
+        read_ward_file(tmp_path / "none.json")
