@@ -27,6 +27,8 @@ def build_routes(static: Path) -> APIRouter:
     def read_page(path: str) -> Response:
         if path == "api" or path.startswith("api/"):
             return JSONResponse({"error": "no such route"}, status_code=404)
+        if "\0" in path:
+            return JSONResponse({"error": "no such file"}, status_code=404)
         index = static / "index.html"
         if not index.is_file():
             return HTMLResponse(_UNBUILT, headers={"Cache-Control": "no-store"})

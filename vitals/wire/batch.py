@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
-from vitals.wire.errors import WireInvalid, WireVersionUnknown
+from vitals.wire.errors import UNREADABLE, WireInvalid, WireVersionUnknown
 from vitals.wire.topics import Lane
 
 VERSION = 1
@@ -173,7 +173,7 @@ def decode_batch(payload: bytes) -> VitalsBatch:
     check_version(payload)
     try:
         batch = _decoder.decode(payload)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise WireInvalid(str(error)) from error
     _check_columns(batch)
     return batch
@@ -187,7 +187,7 @@ def check_version(payload: bytes) -> None:
     """
     try:
         version = _version_decoder.decode(payload).v
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise WireInvalid(str(error)) from error
     if version != VERSION:
         raise WireVersionUnknown(version)

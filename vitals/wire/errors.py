@@ -1,6 +1,11 @@
 """What can be wrong with bytes from the wire."""
 
+import msgspec
+
 from vitals.errors import QianliError
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises on hostile JSON: wrong shape, bytes that are no UTF-8, nesting without end."""
 
 
 class WireError(QianliError):

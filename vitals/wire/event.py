@@ -8,7 +8,7 @@ import msgspec
 from vitals.gap import Gap, GapCause
 from vitals.observation import SourceId, VitalKey
 from vitals.wire.batch import HISTORICAL_AFTER_MS, VERSION, Envelope, check_version, from_ms, to_ms
-from vitals.wire.errors import WireInvalid
+from vitals.wire.errors import UNREADABLE, WireInvalid
 from vitals.wire.topics import Lane
 
 
@@ -76,7 +76,7 @@ def decode_event(payload: bytes) -> GapEvent:
     check_version(payload)
     try:
         event = _decoder.decode(payload)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise WireInvalid(str(error)) from error
     gap = read_gap(event)
     if event.s < 1 or (gap.ended_at is not None and gap.ended_at < gap.started_at):

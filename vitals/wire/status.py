@@ -9,7 +9,7 @@ import msgspec
 from vitals.observation import SourceId, VitalKey
 from vitals.wave import WaveLayout
 from vitals.wire.batch import ClockState, check_version
-from vitals.wire.errors import WireInvalid
+from vitals.wire.errors import UNREADABLE, WireInvalid
 from vitals.wire.topics import Lane
 
 
@@ -147,5 +147,5 @@ def _decode(payload: bytes, kind: type[_Kind]) -> _Kind:
     check_version(payload)
     try:
         return msgspec.json.decode(payload, type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise WireInvalid(str(error)) from error

@@ -49,7 +49,7 @@ def test_batch_returns_every_observation():
         observe("spo2", 97.0, quality=Quality.QUESTIONABLE, flags=(Flag.LOW_PERFUSION,)),
         observe(after_s=1),
         observe("nibp_mean", None, flags=(Flag.FAILED,), quality=Quality.INVALID),
-        observe("nibp_sys", 120.0, device_time=datetime(2026, 11, 25, 16, 0)),  # noqa: DTZ001 device clock
+        observe("nibp_sys", 120.0, device_time=datetime(2026, 11, 25, 16, 0)),
     ]
 
     got = read_batch(decode_batch(encode_batch(pack(*sent))))
@@ -94,6 +94,8 @@ def broken(**changes):
         b"",
         b"{",
         b"\xff",
+        broken(src="s-1").replace(b"s-1", b"s-\xc4"),
+        b'{"v":1,"m":' + b"[" * 100_000,
         broken(s=0),
         broken(rx=[]),
         broken(dt=[], rx=[]),
