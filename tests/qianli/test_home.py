@@ -31,10 +31,10 @@ def test_a_path_too_long_for_a_socket_is_refused_with_the_way_out(tmp_path: Path
         prepare_home(Home(path=tmp_path / ("x" * 90)))
 
 
-def test_a_folder_that_cannot_be_made_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+def test_a_folder_that_cannot_be_made_is_refused_with_the_way_out(home: Home) -> None:
+    (home.path / "file").touch()
     with pytest.raises(StartRefused, match="cannot be written"):
-        prepare_home(Home(path=tmp_path / "file" / "home"))
+        prepare_home(Home(path=home.path / "file" / "home"))
 
 
 def test_a_full_disk_is_refused_with_the_way_out(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
