@@ -202,11 +202,15 @@ class BrokerLink:
         except UnicodeDecodeError:
             acknowledge()
             return
-        self._on_delivery(
-            Delivery(
-                topic=topic,
-                payload=bytes(message.payload),
-                retained=bool(message.retain),
-                acknowledge=acknowledge,
-            )
+        delivery = Delivery(
+            topic=topic,
+            payload=bytes(message.payload),
+            retained=bool(message.retain),
+            acknowledge=acknowledge,
         )
+        try:
+            self._on_delivery(delivery)
+        except Exception:
+            # The root of paho's thread: an error here would end it and leave a link that looks alive.
+            _log.exception("delivery_failed", topic=topic)
+            self._session_over.set()

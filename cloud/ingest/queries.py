@@ -53,12 +53,6 @@ def note_agent_status(connection: Database, agent: str, *, boot: str, online: bo
     )
 
 
-def find_lineage(connection: Database, agent: str) -> str | None:
-    """The lineage that the agent used last."""
-    row = connection.execute("SELECT lineage FROM agent WHERE agent = %s", (agent,)).fetchone()
-    return None if row is None else row[0]
-
-
 def claim_source(connection: Database, src: SourceId, *, agent: str) -> str:
     """Note an undeclared source; returns the agent that it belongs to: whoever spoke for it first."""
     row = connection.execute(

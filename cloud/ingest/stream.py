@@ -6,6 +6,7 @@ While the database is away the Inbox keeps what came; a repeat of a waiting mess
 finds the Inbox full is neither kept nor acknowledged: the broker and the agent still have it.
 """
 
+import signal
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -206,11 +207,16 @@ class IngestStream:
         )
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            messages = self._inbox.look(limit=_TRANSACTION_MESSAGES, timeout_s=_IDLE_S)
-            self._store_until_done(messages)
-        if self._database is not None:
-            self._database.close()
+        try:
+            while not self._stopping.is_set():
+                messages = self._inbox.look(limit=_TRANSACTION_MESSAGES, timeout_s=_IDLE_S)
+                self._store_until_done(messages)
+        except Exception:
+            # Without its writer the process would look alive: better that it ends and is restarted.
+            _log.exception("writer_failed")
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            self._disconnect()
 
     def _store_until_done(self, messages: Sequence[Arrived]) -> None:
         pause_s = _FIRST_PAUSE_S

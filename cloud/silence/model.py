@@ -77,6 +77,10 @@ class SilenceWatch:
             source.cadence_s = {key: s for key, s in cadence.items() if s <= CONTINUOUS_WITHIN_S}
             source.cadence_s |= dict.fromkeys(streams, _BLOCK_CADENCE_S)
 
+    def remember_agent(self, name: str, *, heard_at: datetime) -> None:
+        """When an earlier run heard an agent last: where its silence began, should it say nothing now."""
+        self._agents[name] = _Agent(heard_at=heard_at)
+
     def note_part(self, state: PartState) -> None:
         """Database or broker as it is now."""
         self._parts[state.part] = state

@@ -33,6 +33,13 @@ def find_declared_sources(connection: Database) -> list[DeclaredSource]:
         ).fetchall()
 
 
+def find_agents(connection: Database) -> dict[str, datetime]:
+    """When each agent that ever declared something was heard last."""
+    return dict(
+        connection.execute("SELECT agent, last_seen_at FROM agent WHERE lineage IS NOT NULL").fetchall()
+    )
+
+
 def find_open_gaps(connection: Database) -> list[Gap]:
     """Gaps that an agent opened and has not ended."""
     rows = connection.execute(

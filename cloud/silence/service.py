@@ -24,6 +24,8 @@ class SilenceService:
     def load(self, connection: Database) -> None:
         """Sources and open gaps as the last run left them."""
         queries.close_after_restart(connection, now=self._clock(), at_least_s=QUIET_ALLOWED.total_seconds())
+        for agent, heard_at in queries.find_agents(connection).items():
+            self.watch.remember_agent(agent, heard_at=heard_at)
         for source in queries.find_declared_sources(connection):
             self.watch.declare(source.src, agent=source.agent, cadence=source.cadence, streams=source.streams)
         for gap in queries.find_open_gaps(connection):

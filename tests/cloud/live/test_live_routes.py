@@ -127,10 +127,12 @@ def test_silent_source_is_told_within_five_seconds(ready_server, send):
         send(AGENT.birth(), AGENT.vitals(1, 72, at=utc_now()))
         next_frame(websocket, "values")
         started = time.monotonic()
-        silence = next_frame(websocket, "silence")
+        silences = []
+        while not silences:  # the end of an earlier test's silence may come first
+            silences = next_frame(websocket, "silence")["silences"]
 
     assert time.monotonic() - started < 5
-    assert silence["silences"][0]["src"] == SOURCE
+    assert silences[0]["src"] == SOURCE
 
 
 def test_without_a_session_the_connection_is_closed_with_its_code(cloud_server):

@@ -63,3 +63,18 @@ def test_silence_is_recorded_and_closed_by_the_next_run(database, pool):
     now = START + seconds(12)
     SilenceService(pool, clock=lambda: now).load(database)
     assert ("uplink_off", START, now, "cloud") in gaps(database)
+
+
+def test_agent_that_stays_away_is_silent_since_the_last_run_heard_it(database, pool):
+    Writer().write(database, [AGENT.birth()], now=START - seconds(60))
+    now = START
+    service = SilenceService(pool, clock=lambda: now)
+    service.load(database)
+    now = START + seconds(3)
+    assert service.judge(())[AGENT.src] == ()
+
+    now = START + seconds(5)
+    found = service.judge(())[AGENT.src]
+    assert [(silence.cause, silence.since_at) for silence in found] == [
+        (GapCause.UPLINK_OFF, START - seconds(60))
+    ]
