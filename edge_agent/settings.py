@@ -17,7 +17,7 @@ class AgentSettings(BaseSettings):
     mqtt_url: str = "mqtt://127.0.0.1:1883"
     agent: str = ""
     """Identity of this agent; empty: one is made at the first start and kept in the spool."""
-    panel_port: int = 8001
+    panel_port: int = 8010
     site_zone: str = "Asia/Shanghai"
     """Zone of the clocks in the devices of this site."""
     serial_lines: str = ""

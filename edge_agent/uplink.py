@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import paho.mqtt.client as mqtt
 import structlog
@@ -40,24 +40,27 @@ LOOP_S = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """Where the broker is, from `mqtt://user:password@host:port`."""
+    """Where the broker is, from `mqtt://user:password@host:port`, and its MQTT version where it is known."""
 
     host: str
     port: int
     user: str | None
     password: str | None
+    version: int | None = None
 
     @classmethod
     def parse(cls, url: str) -> "BrokerAddress":
         """Raises: SettingInvalid."""
         parts = urlsplit(url)
-        if parts.scheme != "mqtt" or not parts.hostname:
-            raise SettingInvalid("QIANLI_MQTT_URL", "expected mqtt://user:password@host:port")
+        version = parse_qs(parts.query).get("version", [None])[0]
+        if parts.scheme != "mqtt" or not parts.hostname or version not in (None, "3", "5"):
+            raise SettingInvalid("QIANLI_MQTT_URL", "expected mqtt://user:password@host:port[?version=3|5]")
         return cls(
             host=parts.hostname,
             port=parts.port or 1883,
             user=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
+            version=None if version is None else int(version),
         )
 
 
@@ -110,7 +113,7 @@ class Uplink:
         self._windows = {lane: LaneWindow(size) for lane, size in WINDOW.items()}
         self._stopping = threading.Event()
         self._birth_due = threading.Event()
-        self._protocol = mqtt.MQTTv5
+        self._protocol = mqtt.MQTTv311 if broker.version == 3 else mqtt.MQTTv5
         self._connected = False
         self._beat_mono_s = 0.0
         self.cut = threading.Event()
@@ -300,7 +303,9 @@ class Uplink:
         client.disconnect()
 
     def _try_other_protocol(self) -> None:
-        """MQTT 5 where the broker offers it, 3.1.1 where not."""
+        """MQTT 5 where the broker offers it, 3.1.1 where not; a version that was given stays."""
+        if self._broker.version is not None:
+            return
         self._protocol = mqtt.MQTTv311 if self._protocol == mqtt.MQTTv5 else mqtt.MQTTv5
 
 

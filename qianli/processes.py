@@ -42,8 +42,8 @@ def child_environment(home: Home, ports: Ports, *, database_url: str, mqtt_url: 
 
 
 def embedded_mqtt_url(*, port: int, password: str) -> str:
-    """Where edge and cloud find the embedded broker."""
-    return f"mqtt://{USER}:{password}@127.0.0.1:{port}"
+    """Where edge and cloud find the embedded broker. It speaks 3.1.1: nobody needs to try version 5 first."""
+    return f"mqtt://{USER}:{password}@127.0.0.1:{port}?version=3"
 
 
 def database_child(home: Home, programs: Programs) -> Child:

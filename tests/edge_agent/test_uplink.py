@@ -54,7 +54,7 @@ class Broker:
 
     @property
     def address(self):
-        return BrokerAddress(host="127.0.0.1", port=self.port, user=USER, password=self.password)
+        return BrokerAddress(host="127.0.0.1", port=self.port, user=USER, password=self.password, version=3)
 
 
 @pytest.fixture
@@ -209,7 +209,17 @@ def test_cut_link_is_told_by_the_will(uplink, cloud):
     assert decode_status(cloud.take("status")).online is False
 
 
-@pytest.mark.parametrize("url", ["", "http://x", "mqtt://"])
+def test_broker_without_mqtt_5_is_spoken_to_in_3_1_1(spool, broker, cloud):
+    address = BrokerAddress(host="127.0.0.1", port=broker.port, user=USER, password=broker.password)
+    uplink = Uplink(spool, agent=AGENT, boot="00" * 8, broker=address, sources=list)
+
+    uplink.start()
+
+    assert decode_status(cloud.take("status", within_s=15)).online is True
+    uplink.stop()
+
+
+@pytest.mark.parametrize("url", ["", "http://x", "mqtt://", "mqtt://x?version=4"])
 def test_wrong_address_is_said(url):
     with pytest.raises(SettingInvalid, match="mqtt://user:password@host:port"):
         BrokerAddress.parse(url)
