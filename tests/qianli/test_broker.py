@@ -89,4 +89,4 @@ async def test_a_closed_port_does_not_answer(port: int) -> None:
 
 
 def test_the_address_for_clients_holds_user_and_password() -> None:
-    assert embedded_mqtt_url(port=1883, password="p") == "mqtt://qianli:p@127.0.0.1:1883"
+    assert embedded_mqtt_url(port=1883, password="p") == "mqtt://qianli:p@127.0.0.1:1883?version=3"
