@@ -3,26 +3,20 @@
 import argparse
 import json
 import logging
-import socket
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import structlog
-import uvicorn
 
-from cloud.app import assemble, build_app
-from cloud.errors import CloudError, SettingInvalid
+from cloud.errors import CloudError
 from cloud.identity.service import utc_now
 from cloud.seed import seed_demo
 from cloud.settings import CloudSettings, read_settings
 from cloud.store.connection import await_database
 from cloud.store.migrate import migrate
 from cloud.ward.model import read_ward_file
-
-HOST = "127.0.0.1"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,52 +67,10 @@ def _seed(settings: CloudSettings, ward_file: Path) -> int:
     return 0
 
 
-class _Server(uvicorn.Server):
-    """Says in one line that it is ready, and where."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and sockets:
-            port = sockets[0].getsockname()[1]
-            sys.stdout.write(f"cloud ready at http://{HOST}:{port}/\n")
-            sys.stdout.flush()
-
-
-def _bind(port: int) -> socket.socket:
-    """Take the port first: a second service must not touch anything before it finds that it is the second.
-
-    Raises:
-        SettingInvalid: the port is not free.
-    """
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((HOST, port))
-    except OSError as error:
-        bound.close()
-        reason = f"port {port} on {HOST} is not free ({error.strerror}); choose another"
-        raise SettingInvalid("QIANLI_HTTP_PORT", reason) from error
-    return bound
-
-
 def _serve(settings: CloudSettings) -> int:
-    with closing(_bind(settings.http_port)) as bound:
-        with await_database(settings.database_url) as connection:
-            migrate(connection)
-            built = assemble(settings, connection)
-        config = uvicorn.Config(
-            build_app(built),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            ws="websockets-sansio",
-            ws_max_size=64 * 1024,
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=1,
-        )
-        server = _Server(config)
-        server.run(sockets=[bound])
-    return 0 if server.started else 1
+    from cloud.server import serve  # noqa: PLC0415 seeding does without the web framework and starts at once
+
+    return serve(settings)
 
 
 if __name__ == "__main__":

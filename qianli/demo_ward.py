@@ -1,6 +1,7 @@
 """The demo: four composite patients, the devices they wear, and who is bound to what.
 
-Every patient is put together from public recordings of different people, and says so.
+Every patient is put together from public recordings of different people, and says so. Run this file to
+write `demo_ward.json` anew.
 """
 
 import json
@@ -145,10 +146,10 @@ def places() -> dict[str, Place]:
     return {identity_of(spec): Place(bed=spec.bed, simulated=True) for spec in all_devices()}
 
 
-def write_ward_file(path: Path) -> None:
-    """Patients and bindings, as `python -m cloud seed` reads them."""
+def describe_ward() -> str:
+    """Patients and bindings as JSON, as `python -m cloud seed` reads them."""
     ward = {"agent": AGENT, "patients": [_ward_patient(patient) for patient in PATIENTS]}
-    path.write_text(json.dumps(ward, ensure_ascii=False, indent=1), "utf-8")
+    return json.dumps(ward, ensure_ascii=False, indent=1) + "\n"
 
 
 def _ward_patient(patient: DemoPatient) -> dict[str, object]:
@@ -165,3 +166,7 @@ def _ward_patient(patient: DemoPatient) -> dict[str, object]:
         f"made of public recordings of different people: {sources}",
         "sources": [source_of(spec) for spec in patient.devices],
     }
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("demo_ward.json").write_text(describe_ward(), "utf-8")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qianli.console import Console
-from qianli.demo_ward import write_ward_file
 from qianli.embedded.postgres import clear_stale_server, database_url, find_programs, make_cluster
 from qianli.embedded.upgrade import upgrade_cluster_if_needed
 from qianli.errors import StartRefused
@@ -29,6 +28,8 @@ from qianli.processes import (
 from qianli.supervisor import Keeper, Say, Supervisor
 
 PORTS_TO_TRY = 20
+DEMO_WARD = Path(__file__).with_name("demo_ward.json")
+"""Made by `python -m qianli.demo_ward`: importing that module costs half a second of the start."""
 NEARLY_FULL_MB = 200
 SEED_ENDS_WITHIN_S = 5.0
 LOOK_AT_DISK_EVERY_S = 5.0
@@ -121,25 +122,6 @@ class Installation:
 
     async def _start_processes(self) -> None:
         """Start all side by side: cloud and edge wait by themselves for what they need."""
-        database, broker = await self._begin_floor()
-        demo = self._wishes.demo
-        cloud = self._supervisor.start(cloud_child(self._home, self._environment, port=self._ports.http))
-        edge = self._supervisor.start(
-            edge_child(self._home, self._environment, port=self._ports.panel, demo=demo)
-        )
-        await self._supervisor.wait_ready(*database, *broker)
-        seeding = asyncio.create_task(self._seed()) if demo else None
-        try:
-            await self._supervisor.wait_ready(cloud, edge)
-            if seeding is not None:
-                await seeding
-        finally:
-            if seeding is not None:
-                seeding.cancel()
-                await asyncio.gather(seeding, return_exceptions=True)
-
-    async def _begin_floor(self) -> tuple[list[Keeper], list[Keeper]]:
-        """Start database and broker side by side, each unless an address of another one was given."""
         mqtt_url = os.environ.get("QIANLI_MQTT_URL")
         postgres_url = os.environ.get("QIANLI_DATABASE_URL")
         password = "" if mqtt_url else broker_password(self._home)
@@ -149,12 +131,30 @@ class Installation:
             database_url=postgres_url or database_url(self._home.postgres),
             mqtt_url=mqtt_url or embedded_mqtt_url(port=self._ports.mqtt, password=password),
         )
-        broker = []
+        floor = []
         if not mqtt_url:
-            child = broker_child(self._home, self._environment, port=self._ports.mqtt, password=password)
-            broker = [self._supervisor.start(child)]
-        database = [] if postgres_url else [await self._begin_database()]
-        return database, broker
+            broker = broker_child(self._home, self._environment, port=self._ports.mqtt, password=password)
+            floor.append(self._supervisor.start(broker))
+        demo = self._wishes.demo
+        edge = self._supervisor.start(
+            edge_child(self._home, self._environment, port=self._ports.panel, demo=demo)
+        )
+        if not postgres_url:
+            floor.append(await self._begin_database())
+        cloud = self._supervisor.start(cloud_child(self._home, self._environment, port=self._ports.http))
+        await self._supervisor.wait_ready(*floor)
+        await self._wait_and_seed(cloud, edge)
+
+    async def _wait_and_seed(self, *keepers: Keeper) -> None:
+        seeding = asyncio.create_task(self._seed()) if self._wishes.demo else None
+        try:
+            await self._supervisor.wait_ready(*keepers)
+            if seeding is not None:
+                await seeding
+        finally:
+            if seeding is not None:
+                seeding.cancel()
+                await asyncio.gather(seeding, return_exceptions=True)
 
     async def _begin_database(self) -> Keeper:
         programs = await asyncio.to_thread(find_programs, self._home)
@@ -171,10 +171,8 @@ class Installation:
 
     async def _seed(self) -> None:
         """Create the demo's people where they are missing; keeps the accounts that were created just now."""
-        ward = self._home.path / "demo-ward.json"
-        write_ward_file(ward)
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cloud", "seed", "--demo", "--ward", str(ward)),
+            *(sys.executable, "-m", "cloud", "seed", "--demo", "--ward", str(DEMO_WARD)),
             env=self._environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

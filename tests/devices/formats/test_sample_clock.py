@@ -56,7 +56,7 @@ def test_skipped_samples_are_a_hole_of_their_length():
 
 
 def test_device_blocks_are_seamless_whatever_the_jitter():
-    clock, jitter = DeviceClock(ECG_HZ), random.Random(20261122)  # noqa: S311 - no secret
+    clock, jitter = DeviceClock(ECG_HZ), random.Random(20261122)
     places = [place_ecg(clock, 1, delay_ms=5)]
     places += [place_ecg(clock, n, delay_ms=5 + jitter.expovariate(1 / 40)) for n in range(2, 60)]
     assert [p.t0_us - places[0].t0_us for p in places] == [500_000 * n for n in range(59)]
