@@ -20,10 +20,11 @@ from qianli import web_build
 from qianli.web_build import WebBuildFailed
 
 OLDEST_PYTHON = (3, 11)
+PACKAGES = ("vitals", "devices", "edge_agent", "cloud", "qianli")
 FREE_BYTES_NEEDED = 1_500_000_000
 SAY_EVERY_S = 5.0
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
-# Byte code is written when a module is first imported; compiling all of it up front costs many seconds.
+# Compiled afterwards by all cores at once; pip would use one.
 PIP_INSTALL = (
     *PIP,
     "install",
@@ -102,7 +103,17 @@ class Setup:
             return
         self.say(f"installing the packages of {self._lock.relative_to(self._root)}")
         self._pip([*PIP_INSTALL, "-r", str(self._lock)], expected=self._lock.read_text().count("=="))
+        self._compile()
         stamp.write_text(digest)
+
+    def _compile(self) -> None:
+        """Write byte code now: without it each process of the system spends two seconds more on its start."""
+        self.say("compiling")
+        ours = [str(self._root / name) for name in PACKAGES]
+        subprocess.run(
+            [str(self.python), "-m", "compileall", "-qq", "-j", "0", str(self._venv / "lib"), *ours],
+            check=False,  # a package may carry files for another Python
+        )
 
     def _install_project(self) -> None:
         digest = _digest(self._root / "pyproject.toml", extra=str(self._root))
