@@ -41,10 +41,11 @@ def calls(checkout: Path) -> list[str]:
 
 def test_the_first_run_installs_by_hash_and_then_the_project(checkout: Path) -> None:
     Setup(checkout, lock_name="up").prepare()
-    venv, locked, project = calls(checkout)
+    venv, locked, compiled, project = calls(checkout)
     assert venv == f"-m venv {checkout}/.venv"
     assert "--require-hashes" in locked
     assert locked.endswith(f"-r {checkout}/requirements/up.txt")
+    assert "compileall" in compiled
     assert project.endswith(f"-e {checkout}")
     assert "--no-deps" in project
 
