@@ -84,8 +84,9 @@ def coverage(session: nox.Session) -> None:
     _python(session, "pytest", "-q", "-n", "2", *report, "-m", f"not ({ALONE})")
 
 
-def _marked(session: nox.Session, mark: str) -> None:
-    _python(session, "pytest", "-q", "-m", mark, *session.posargs)
+def _marked(session: nox.Session, mark: str, **counts: str) -> None:
+    session.env.update(counts)
+    _python(session, "pytest", "-q", "-s", "-m", mark, *session.posargs)
 
 
 @nox.session
@@ -103,25 +104,25 @@ def web(session: nox.Session) -> None:
 @nox.session
 def faults(session: nox.Session) -> None:
     """Parts are killed and cut off."""
-    _marked(session, "faults")
+    _marked(session, "faults", QIANLI_ROUNDS=os.environ.get("QIANLI_ROUNDS", "60"))
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Hostile bytes and hostile clients."""
-    _marked(session, "fuzz")
+    _marked(session, "fuzz", QIANLI_FUZZ=os.environ.get("QIANLI_FUZZ", "5000"))
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
     """Minutes of normal running, watched."""
-    _marked(session, "soak")
+    _marked(session, "soak", QIANLI_SOAK_S=os.environ.get("QIANLI_SOAK_S", "1800"))
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Speed, measured on this machine."""
-    _python(session, "pytest", "-q", "tests/benchmarks", "-s", *session.posargs)
+    """Start, memory, CPU and latency of the running demo on this machine."""
+    _python(session, "tests.benchmarks.measure_demo")
 
 
 @nox.session
