@@ -18,7 +18,7 @@ from playwright.sync_api import sync_playwright
 from tests.fixtures.running_demo import RunningDemo
 from tests.web.conftest import QUIET
 
-WATCH_S = 30
+WATCH_S = 60
 
 
 def main() -> None:

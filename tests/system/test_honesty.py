@@ -149,6 +149,7 @@ def test_killed_agent_says_that_it_was_off(running_demo, live):
 @pytest.mark.parametrize("part", ["broker", "database", "cloud"])
 def test_killed_part_comes_back_by_itself(running_demo, live, part):
     running_demo.kill(part)
+    time.sleep(5)
 
     wait_until(
         lambda: time.monotonic() - live.last_tick_mono_s < 2 and everything_lives(live),
