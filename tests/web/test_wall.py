@@ -118,7 +118,7 @@ def test_dead_server_makes_the_page_say_so_by_itself(open_page, running_demo):
     wait_until(lambda: opacity(page) < 0.1, within_s=20, what="the band to go")
 
 
-def test_frozen_script_makes_the_page_say_so_by_itself(open_page):
+def test_thawed_page_says_that_it_was_frozen(open_page):
     page = open_page()
     wait_until(lambda: last_sample_at(page, "p-demo-1"), within_s=20, what="a live wall")
 
