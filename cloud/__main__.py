@@ -1,4 +1,4 @@
-"""`python -m cloud` serves; `python -m cloud seed --demo --ward FILE` fills an empty database."""
+"""`python -m cloud` serves; `python -m cloud seed --ward FILE` fills an empty database."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ import structlog
 
 from cloud.errors import CloudError
 from cloud.identity.service import utc_now
-from cloud.seed import seed_demo
+from cloud.seed import seed_ward
 from cloud.settings import CloudSettings, read_settings
 from cloud.store.connection import await_database
 from cloud.store.migrate import migrate
@@ -37,8 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cloud", description="The service and its pages")
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("serve", help="serve on 127.0.0.1 (the default)")
-    seed = commands.add_parser("seed", help="create the demo's accounts and patients where they are missing")
-    seed.add_argument("--demo", action="store_true", required=True, help="say that it is for a demo")
+    seed = commands.add_parser("seed", help="create accounts, patients and bindings where they are missing")
     seed.add_argument("--ward", type=Path, required=True, help="JSON file of patients and their sources")
     return parser
 
@@ -61,7 +60,7 @@ def _seed(settings: CloudSettings, ward_file: Path) -> int:
     ward = read_ward_file(ward_file)
     with await_database(settings.database_url) as connection:
         migrate(connection)
-        accounts = seed_demo(connection, ward, now=utc_now())
+        accounts = seed_ward(connection, ward, now=utc_now())
     if accounts:
         sys.stdout.write(json.dumps({"accounts": accounts}) + "\n")
     return 0

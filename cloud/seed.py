@@ -1,4 +1,4 @@
-"""`python -m cloud seed --demo --ward FILE`: one organisation, two accounts, the patients of a file."""
+"""`python -m cloud seed --ward FILE`: one organisation, two accounts, the patients of a file."""
 
 from datetime import datetime
 from typing import TypedDict
@@ -10,11 +10,11 @@ from cloud.store.connection import Database
 from cloud.ward.model import WardFile
 from cloud.ward.service import place_ward
 
-ORGANISATION = "demo-hospital"
-SITE = "demo-ward"
+ORGANISATION = "first-hospital"
+SITE = "first-ward"
 _ACCOUNTS = (
-    ("doctor", Role.CLINICIAN, ("演示医生", "Demo clinician")),
-    ("admin", Role.ADMINISTRATOR, ("演示管理员", "Demo administrator")),
+    ("doctor", Role.CLINICIAN, ("医生", "Clinician")),
+    ("admin", Role.ADMINISTRATOR, ("管理员", "Administrator")),
 )
 
 
@@ -26,12 +26,16 @@ class NewAccount(TypedDict):
     role: str
 
 
-def seed_demo(connection: Database, ward: WardFile, *, now: datetime) -> list[NewAccount]:
+def seed_ward(connection: Database, ward: WardFile, *, now: datetime) -> list[NewAccount]:
     """Create what is missing, all or nothing, and return the accounts that are new."""
     created: list[NewAccount] = []
     with connection.transaction():
         identity_queries.upsert_organisation(
-            connection, ORGANISATION, site_id=SITE, name_zh="千里演示医院", name_en="Qianli demo hospital"
+            connection,
+            ORGANISATION,
+            site_id=SITE,
+            name_zh=ward.organisation_zh,
+            name_en=ward.organisation_en,
         )
         for name, role, display in _ACCOUNTS:
             password = create_account(

@@ -43,6 +43,7 @@ function sessionCard(session, simulators) {
   head.append(
     element("strong", `${session.bed ? session.bed + " 床 · " : ""}${session.title_zh} ${session.title_en}`),
     element("span", session.is_linked ? "已连接 linked" : "未连接 not linked", session.is_linked ? "ok" : "bad"),
+    element("code", session.src),
     element("small", `${session.frames} 帧 frames · 最近 last ${age(session.last_frame_us)}`),
   );
   card.append(head);

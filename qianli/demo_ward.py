@@ -148,7 +148,12 @@ def places() -> dict[str, Place]:
 
 def describe_ward() -> str:
     """Patients and bindings as JSON, as `python -m cloud seed` reads them."""
-    ward = {"agent": AGENT, "patients": [_ward_patient(patient) for patient in PATIENTS]}
+    ward = {
+        "agent": AGENT,
+        "organisation_zh": "千里演示医院",
+        "organisation_en": "Qianli demo hospital",
+        "patients": [_ward_patient(patient) for patient in PATIENTS],
+    }
     return json.dumps(ward, ensure_ascii=False, indent=1) + "\n"
 
 

@@ -40,6 +40,7 @@ class Wishes:
     """What the person asked for on the command line."""
 
     demo: bool
+    ward: Path | None
     http_port: int
 
 
@@ -146,7 +147,8 @@ class Installation:
         await self._wait_and_seed(cloud, edge)
 
     async def _wait_and_seed(self, *keepers: Keeper) -> None:
-        seeding = asyncio.create_task(self._seed()) if self._wishes.demo else None
+        ward = DEMO_WARD if self._wishes.demo else self._wishes.ward
+        seeding = asyncio.create_task(self._seed(ward)) if ward is not None else None
         try:
             await self._supervisor.wait_ready(*keepers)
             if seeding is not None:
@@ -169,10 +171,10 @@ class Installation:
             await asyncio.to_thread(make_cluster, programs, self._home.postgres)
         return self._supervisor.start(database_child(self._home, programs))
 
-    async def _seed(self) -> None:
-        """Create the demo's people where they are missing; keeps the accounts that were created just now."""
+    async def _seed(self, ward: Path) -> None:
+        """Create the ward's people where they are missing; keeps the accounts that were created just now."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cloud", "seed", "--demo", "--ward", str(DEMO_WARD)),
+            *(sys.executable, "-m", "cloud", "seed", "--ward", str(ward)),
             env=self._environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -192,7 +194,8 @@ class Installation:
         if process.returncode != 0:
             last = errors.decode(errors="replace").strip().splitlines()[-3:]
             raise StartRefused(
-                "无法创建演示账号。", "The demo's accounts could not be made:\n" + "\n".join(last)
+                "无法按病区文件建立账号与绑定:\n" + "\n".join(last),
+                "The accounts and bindings of the ward file could not be made:\n" + "\n".join(last),
             )
         self._accounts = accounts_in(output.decode())
 

@@ -42,6 +42,8 @@ class WardFile:
 
     agent: str
     patients: list[WardPatient] = field(default_factory=list)
+    organisation_zh: str = "千里"
+    organisation_en: str = "Qianli"
 
 
 def read_ward_file(path: Path) -> WardFile:

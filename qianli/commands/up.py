@@ -5,6 +5,7 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 from qianli.console import Console
 from qianli.errors import StartRefused
@@ -22,6 +23,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--demo", action="store_true", help="with virtual devices that replay real recordings"
     )
     parser.add_argument(
+        "--ward",
+        type=Path,
+        help="JSON file of patients and their devices (docs/operations.md), without --demo",
+    )
+    parser.add_argument(
         "--fresh", action="store_true", help="delete this installation's data first, without asking"
     )
     parser.add_argument(
@@ -33,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run until SIGINT, SIGTERM or SIGHUP; zero after a clean stop."""
     console = Console()
     home = home_from_environment()
-    wishes = Wishes(demo=arguments.demo, http_port=arguments.port)
+    ward = arguments.ward.absolute() if arguments.ward else None
+    wishes = Wishes(demo=arguments.demo, ward=ward, http_port=arguments.port)
     try:
         prepare_home(home)
         with hold_home(home):

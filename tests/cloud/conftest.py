@@ -15,7 +15,7 @@ from websockets.sync.client import connect as connect_websocket
 from cloud.app import Assembly, assemble, build_app
 from cloud.identity.routes import COOKIE
 from cloud.identity.service import utc_now
-from cloud.seed import seed_demo
+from cloud.seed import seed_ward
 from cloud.settings import CloudSettings
 from cloud.store.connection import connect
 from cloud.ward.model import WardFile, WardPatient
@@ -56,7 +56,7 @@ class CloudServer:
 def cloud_server(database_url: str, mqtt_url: str, tmp_path: Path) -> Iterator[CloudServer]:
     settings = CloudSettings(database_url=database_url, mqtt_url=mqtt_url)
     with connect(database_url) as connection:
-        accounts = seed_demo(connection, WARD, now=utc_now())
+        accounts = seed_ward(connection, WARD, now=utc_now())
         built = assemble(settings, connection)
     config = uvicorn.Config(
         build_app(built, static=tmp_path / "static"),

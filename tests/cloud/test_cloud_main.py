@@ -48,7 +48,7 @@ def test_service_says_where_it_is_and_stops_within_three_seconds(settings):
 def test_seeding_prints_each_password_once(settings, tmp_path):
     ward = tmp_path / "ward.json"
     ward.write_text('{"agent": "a", "patients": []}')
-    words = ("seed", "--demo", "--ward", str(ward))
+    words = ("seed", "--ward", str(ward))
     printed = []
     for _ in range(2):
         with run_cloud(*words, **settings) as process:

@@ -1,4 +1,4 @@
-"""What a person sees of a page whose script has stopped: the compositor's frames, not the script's answers."""
+"""What a person sees of a page whose script has stopped: the compositor's frames, not the script's."""
 
 import asyncio
 import shutil

@@ -3,7 +3,7 @@ import pytest
 from cloud.identity.model import SYSTEM, Role, subject_of
 from cloud.ingest.service import Writer
 from cloud.live import queries
-from cloud.seed import ORGANISATION, seed_demo
+from cloud.seed import ORGANISATION, seed_ward
 from cloud.ward.model import WardFile, WardPatient
 from tests.fixtures.wire_messages import SOURCE, WireAgent, seconds, utc_now
 from vitals.observation import VitalKey
@@ -26,7 +26,7 @@ STRANGER = subject_of(person="s", role=Role.CLINICIAN, organisation="elsewhere")
 
 @pytest.fixture
 def filled(database):
-    seed_demo(database, WARD, now=START)
+    seed_ward(database, WARD, now=START)
     messages = [
         AGENT.birth(),
         AGENT.vitals(1, 60, at=START - seconds(5)),

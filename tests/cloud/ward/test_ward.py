@@ -3,7 +3,7 @@ import json
 import psycopg
 import pytest
 
-from cloud.seed import seed_demo
+from cloud.seed import seed_ward
 from cloud.ward import queries
 from cloud.ward.model import WardFile, WardFileInvalid, WardPatient, read_ward_file
 from cloud.ward.service import bind_source
@@ -34,27 +34,27 @@ class TestDatabase:
     pytestmark = real
 
     def test_second_seeding_changes_nothing_and_tells_no_password(self, database):
-        created = seed_demo(database, ward(SOURCE), now=START)
+        created = seed_ward(database, ward(SOURCE), now=START)
         assert sorted(account["role"] for account in created) == ["administrator", "clinician"]
 
-        assert seed_demo(database, ward(SOURCE), now=START + seconds(60)) == []
+        assert seed_ward(database, ward(SOURCE), now=START + seconds(60)) == []
         assert bindings(database) == [("p-1", START, None)]
 
     def test_passwords_are_kept_as_argon2id_hashes_only(self, database):
-        created = seed_demo(database, ward(), now=START)
+        created = seed_ward(database, ward(), now=START)
         hashes = [row[0] for row in database.execute("SELECT password_hash FROM account")]
 
         assert all(stored.startswith("$argon2id$") for stored in hashes)
         assert not any(account["password"] in "".join(hashes) for account in created)
 
     def test_database_refuses_one_sensor_on_two_patients(self, database):
-        seed_demo(database, ward(SOURCE), now=START)
+        seed_ward(database, ward(SOURCE), now=START)
 
         with pytest.raises(psycopg.errors.ExclusionViolation):
             queries.begin_binding(database, SOURCE, patient_id="p-2", at=START + seconds(5))
 
     def test_moved_sensor_leaves_its_patient_at_that_moment(self, database):
-        seed_demo(database, ward(SOURCE), now=START)
+        seed_ward(database, ward(SOURCE), now=START)
         bind_source(database, SOURCE, patient_id="p-2", now=START + seconds(30))
 
         assert bindings(database) == [
