@@ -22,6 +22,7 @@ from vitals.errors import QianliError
 log = structlog.get_logger()
 
 LOOPBACK = "127.0.0.1"
+REJECTED_SHOWN = 20
 
 
 class FaultSwitch(Protocol):
@@ -143,7 +144,7 @@ def describe(agent: Agent, faults: FaultSwitch | None) -> dict[str, object]:
         ],
         "rejected": [
             {"src": frame.src, "channel": frame.channel, "reason": reason}
-            for frame, reason in agent.spool.rejected()[:20]
+            for frame, reason in agent.spool.rejected(limit=REJECTED_SHOWN)
         ],
         "simulators": None if faults is None else faults.list_devices(),
     }

@@ -58,12 +58,15 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_sequence ON outbox (lane, s) WHERE lane IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (is_event, created_ms, id) WHERE lane IS NULL;
+CREATE INDEX IF NOT EXISTS outbox_age ON outbox (created_ms);
 CREATE TABLE IF NOT EXISTS lane (name TEXT PRIMARY KEY, next_s INTEGER NOT NULL) WITHOUT ROWID;
 """
 _WAITING = "SELECT id, topic, payload FROM outbox WHERE lane IS NULL AND is_event = "
 _WAITING_EVENTS = _WAITING + "1 ORDER BY id LIMIT ?"
 _WAITING_YOUNG = _WAITING + "0 AND created_ms >= ? ORDER BY id LIMIT ?"
-_WAITING_OLD = _WAITING + "0 AND created_ms < ? ORDER BY id LIMIT ?"
+# In the order of the index: after a day without a link there are millions of rows to sort otherwise, each time.
+_WAITING_OLD = _WAITING + "0 AND created_ms < ? ORDER BY created_ms, id LIMIT ?"
+_DEPTH = "SELECT (SELECT count(*) FROM outbox), (SELECT min(created_ms) FROM outbox)"
 REJECTED_KEPT = 1000
 
 
@@ -233,14 +236,15 @@ class Spool:
     def depth(self) -> SpoolDepth:
         """Count and age of what is not yet known to be stored."""
         with self._lock:
-            count, oldest = self._database.execute("SELECT count(*), min(created_ms) FROM outbox").fetchone()
+            count, oldest = self._database.execute(_DEPTH).fetchone()
         return SpoolDepth(messages=count, oldest_ms=oldest)
 
-    def rejected(self) -> list[tuple[RawFrame, str]]:
+    def rejected(self, *, limit: int = REJECTED_KEPT) -> list[tuple[RawFrame, str]]:
         """The latest frames that no driver could read, with the reason; newest first."""
         with self._lock:
             rows = self._database.execute(
-                "SELECT id, src, channel, received_us, payload, reason FROM rejected ORDER BY id DESC"
+                "SELECT id, src, channel, received_us, payload, reason FROM rejected ORDER BY id DESC LIMIT ?",
+                (limit,),
             ).fetchall()
         return [
             (
@@ -268,7 +272,8 @@ class Spool:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # on a full disk SQLite may have rolled back by itself
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")

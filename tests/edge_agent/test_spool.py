@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from edge_agent.errors import SpoolUnusable
-from edge_agent.spool import REJECTED_KEPT, OutboxEntry, RawFrame, Spool
+from edge_agent.spool import _WAITING_OLD, REJECTED_KEPT, OutboxEntry, RawFrame, Spool, SpoolDepth
+from tests.fixtures.full_disk import fill_disk, free_disk
 from vitals.observation import SourceId
 from vitals.wire.topics import LANES, Lane
 
@@ -72,6 +73,37 @@ def test_lane_follows_kind_and_age(spool):
     sent = {lane: [m.payload for m in spool.assign(lane, now_ms=NOW_MS, limit=9)] for lane in LANES}
 
     assert sent == {Lane.EVENT: [b"gap"], Lane.LIVE: [b"new"], Lane.BACKLOG: [b"old"]}
+
+
+def test_refill_is_read_in_the_order_of_an_index(spool):
+    plan = spool._database.execute(f"EXPLAIN QUERY PLAN {_WAITING_OLD}", (NOW_MS, 32)).fetchall()
+
+    assert [row[3].split(" (")[0] for row in plan] == ["SEARCH outbox USING INDEX outbox_waiting"]
+
+
+def test_refill_begins_with_the_oldest(spool):
+    spool.commit_parsed([entry(b"later", age_s=60), entry(b"earlier", age_s=90)], parsed_up_to=0)
+
+    sent = spool.assign(Lane.BACKLOG, now_ms=NOW_MS, limit=9)
+
+    assert [message.payload for message in sent] == [b"earlier", b"later"]
+
+
+def test_depth_counts_and_finds_the_oldest(spool):
+    spool.commit_parsed([entry(age_s=5), entry(age_s=9), entry(age_s=7)], parsed_up_to=0)
+
+    assert spool.depth() == SpoolDepth(messages=3, oldest_ms=NOW_MS - 9000)
+
+
+def test_spool_goes_on_after_its_disk_was_full(spool):
+    fill_disk(spool)
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        spool.append_raw([raw(bytes(100_000))])
+    free_disk(spool)
+
+    spool.append_raw([raw(b"a")])
+
+    assert [frame.payload for frame in spool.read_raw(limit=9)] == [b"a"]
 
 
 def test_sequence_goes_on_after_a_restart(tmp_path):
