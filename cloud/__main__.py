@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings()
         if arguments.command == "seed":
-            return _seed(settings, arguments.ward)
+            return _seed(settings, arguments.ward, since=arguments.since)
         return _serve(settings)
     except (CloudError, psycopg.Error) as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
@@ -39,6 +40,12 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("serve", help="serve on 127.0.0.1 (the default)")
     seed = commands.add_parser("seed", help="create accounts, patients and bindings where they are missing")
     seed.add_argument("--ward", type=Path, required=True, help="JSON file of patients and their sources")
+    seed.add_argument(
+        "--since",
+        type=datetime.fromisoformat,
+        default=utc_now(),
+        help="from when new bindings hold (ISO 8601 with zone; default now)",
+    )
     return parser
 
 
@@ -56,11 +63,11 @@ def _set_up_logs() -> None:
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 
-def _seed(settings: CloudSettings, ward_file: Path) -> int:
+def _seed(settings: CloudSettings, ward_file: Path, *, since: datetime) -> int:
     ward = read_ward_file(ward_file)
     with await_database(settings.database_url) as connection:
         migrate(connection)
-        accounts = seed_ward(connection, ward, now=utc_now())
+        accounts = seed_ward(connection, ward, now=since)
     if accounts:
         sys.stdout.write(json.dumps({"accounts": accounts}) + "\n")
     return 0

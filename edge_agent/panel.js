@@ -7,6 +7,11 @@ const CAUSES = {
   device_silent: "设备无输出 device silent", agent_off: "代理曾停止 agent was off",
 };
 
+const FAULTS = {
+  out_of_range: "离开范围", silent: "不再发送", low_battery: "电量不足", electrodes_off: "电极脱落", noise: "噪声",
+  cuff_error: "袖带错误", movement: "身体移动", finger_out: "手指移出", low_perfusion: "灌注低", demo_flag: "演示标志",
+};
+
 function element(tag, text, className) {
   const made = document.createElement(tag);
   if (text !== undefined) made.textContent = text;
@@ -53,7 +58,7 @@ function sessionCard(session, simulators) {
     const row = element("div", undefined, "row");
     for (const fault of simulated.faults) {
       const on = simulated.active.includes(fault);
-      row.append(button(fault, on, () => post("/api/faults", { device: simulated.name, fault, on: !on })));
+      row.append(button(`${FAULTS[fault] ?? ""} ${fault.replaceAll("_", " ")}`, on, () => post("/api/faults", { device: simulated.name, fault, on: !on })));
     }
     card.append(element("small", `模拟设备,回放 simulated, replays ${simulated.record} @ ${simulated.seconds.toFixed(0)} s`), row);
   }

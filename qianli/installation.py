@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from qianli.console import Console
@@ -55,6 +56,7 @@ class Installation:
         self._environment: dict[str, str] = {}
         self._ports = Ports(http=wishes.http_port, mqtt=0, panel=0)
         self._accounts: list[dict[str, str]] = []
+        self._started_at = datetime.now(UTC)
 
     async def start(self) -> None:
         """Start all processes and print where to look.
@@ -173,8 +175,10 @@ class Installation:
 
     async def _seed(self, ward: Path) -> None:
         """Create the ward's people where they are missing; keeps the accounts that were created just now."""
+        # The demo's devices were on their patients from the beginning; somebody else's only from now on.
+        since = ("--since", self._started_at.isoformat()) if self._wishes.demo else ()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cloud", "seed", "--ward", str(ward)),
+            *(sys.executable, "-m", "cloud", "seed", "--ward", str(ward), *since),
             env=self._environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

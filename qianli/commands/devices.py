@@ -6,20 +6,23 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import chain
+from string import hexdigits
 
 from devices.driver import Access, Decoder, Driver, Frame, Reading, SensorState, Transport
 from devices.errors import FrameError, FrameInvalid
+from devices.formats.contec_frame import STORED_SAMPLE_BYTES, is_stored_sample
 from devices.formats.gatt_uuid import canonical_uuid
 from devices.registry import driver_by_name, find_driver
 from vitals.errors import QianliError
-from vitals.observation import Observation
+from vitals.observation import Observation, Quality
 from vitals.wave import WaveBlock, WaveLayout
 
 HELP = "List the device drivers, decode bytes by hand, write the driver page."
 
 READ_BYTES = 4096
-STORED_SAMPLE_BYTES = 3
-SERIAL_CHANNELS = ("serial", "stored")
+LIVE_CHANNEL, STORED_CHANNEL = SERIAL_CHANNELS = ("serial", "stored")
 
 Row = dict[str, object]
 """One line of JSON."""
@@ -31,6 +34,11 @@ class HexUnreadable(QianliError):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
+
+    @property
+    def offset(self) -> int:
+        """The place in `text`: of the first character that is no digit, or the end if half a byte is missing."""
+        return next((at for at, sign in enumerate(self.text) if sign not in hexdigits), len(self.text))
 
     def __str__(self) -> str:
         return f"not hexadecimal: {self.text!r}"
@@ -56,20 +64,31 @@ class NothingToDecode(QianliError):
         return "give the bytes of a frame as HEX, or --stdin"
 
 
+class IntermixedParser(argparse.ArgumentParser):
+    """Options may stand before, between and after the words, which argparse alone does not allow here."""
+
+    _is_inside = False
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def,override]
+        """See `argparse`; `parse_known_intermixed_args` comes back here for its two passes."""
+        if self._is_inside:
+            return super().parse_known_args(args, namespace)
+        self._is_inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_inside = False
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the actions."""
-    actions = parser.add_subparsers(dest="action", required=True)
+    actions = parser.add_subparsers(dest="action", required=True, parser_class=IntermixedParser)
     actions.add_parser("list", help="one line of JSON per driver")
     actions.add_parser("catalogue", help="docs/drivers.md on stdout")
     decode = actions.add_parser("decode", help="one line of JSON per observation, wave block or sensor state")
     decode.add_argument("driver", metavar="DRIVER", help="a name of `qianli devices list`")
     decode.add_argument("frames", metavar="HEX", nargs="*", help="the bytes of one frame each")
-    decode.add_argument(
-        "--char",
-        nargs="+",  # argparse gives every word after an option's value to the option, if it gives any
-        metavar=("UUID16", "HEX"),
-        help="characteristic (default: the main measurement)",
-    )
+    decode.add_argument("--char", metavar="UUID16", help="characteristic (default: the main measurement)")
     decode.add_argument("--stdin", action="store_true", help="read raw bytes from stdin instead")
 
 
@@ -83,15 +102,12 @@ def run(arguments: argparse.Namespace) -> int:
         print(catalogue(driver_by_name().values()), end="")
         return 0
     driver = find_driver(arguments.driver)
-    char, *frames_after_char = arguments.char or [None]
-    frames = [*arguments.frames, *frames_after_char]
-    if not frames and not arguments.stdin:
+    if not arguments.frames and not arguments.stdin:
         raise NothingToDecode
-    payloads = [_parse_hex(text) for text in frames]
-    channel = None if char is None else _known_channel(driver, char)
+    channel = None if arguments.char is None else _known_channel(driver, arguments.char)
     if arguments.stdin:
         return _decode_stream(driver, channel)
-    return _decode_frames(driver, payloads, channel)
+    return _decode_frames(driver, arguments.frames, channel)
 
 
 def catalogue(drivers: Iterable[Driver]) -> str:
@@ -115,24 +131,31 @@ A value that a device marks as missing is `null`, with the reason in its flags: 
 `below_resolution` (NRes), `above_range` (+INF), `below_range` (-INF), `reserved`, or `searching` (the device
 sent 0 because it has no value yet). Wave samples are the device's own integers; the value is sample × gain +
 offset.
+
+Every line on stdout has `key`, `value`, `unit`, `quality`, `flags` and `device_time`. A wave has its `samples`
+too, and the last of them as `value`. `sensor_state` tells that the values of `keys` fall silent (`sensor_off`,
+`sensor_fault`, `demo_mode` …) or, with `null`, that they are back. `as_sent` is what a frame said and no other
+field holds: `value` (`NaN`, `NRes`, `+INF`, `-INF`, `reserved` or 0 where `value` is `null`), `device_time` (a
+clock that is not set or not whole, 0 for what it does not know), `contact` of a strap that can tell, `signal`,
+`bar`, `beep` and `spo2_drop` of an oximeter. A bad frame is one line on stderr (`error`, `reason`, `offset`,
+`payload`); the others are still decoded, and the exit code is 1.
 """
 
 
-def _decode_frames(driver: Driver, payloads: list[bytes], channel: str | None) -> int:
+def _decode_frames(driver: Driver, texts: list[str], channel: str | None) -> int:
     """Decode each argument as one whole frame, a second apart, in one session."""
     decoder = driver.new_decoder()
     received_at = datetime.now(UTC)
     exit_code = 0
-    for payload in payloads:
+    for text in texts:
         received_at += timedelta(seconds=1)
-        frame = Frame(
-            channel=channel or _usual_channel(driver, payload), payload=payload, received_at=received_at
-        )
         try:
-            readings = decoder.feed(frame)
+            payload = _parse_hex(text)
+            usual = channel or _usual_channel(driver, payload)
+            readings = decoder.feed(Frame(channel=usual, payload=payload, received_at=received_at))
             if not readings and driver.transport is Transport.SERIAL:
                 raise FrameInvalid("no complete frame", offset=len(payload), payload=payload)
-        except FrameError as error:
+        except (FrameError, HexUnreadable) as error:
             _print_error(error)
             exit_code = 1
             continue
@@ -144,12 +167,17 @@ def _decode_frames(driver: Driver, payloads: list[bytes], channel: str | None) -
 def _decode_stream(driver: Driver, channel: str | None) -> int:
     """Decode stdin as it comes (serial), or as one value (Bluetooth)."""
     decoder = driver.new_decoder()
-    channel = channel or _usual_channel(driver, b"")
+    chunks = _stdin_chunks()
+    if driver.transport is Transport.SERIAL:
+        beginning = _take_beginning(chunks)
+        channel = channel or _usual_channel(driver, beginning[:STORED_SAMPLE_BYTES])
+        chunks = chain([beginning], chunks)
     total_bytes = total_readings = 0
-    for payload in _stdin_chunks(driver):
+    for payload in chunks if channel == LIVE_CHANNEL else [b"".join(chunks)]:
         total_bytes += len(payload)
         try:
-            readings = decoder.feed(Frame(channel=channel, payload=payload, received_at=datetime.now(UTC)))
+            usual = channel or _usual_channel(driver, payload)
+            readings = decoder.feed(Frame(channel=usual, payload=payload, received_at=datetime.now(UTC)))
         except FrameError as error:
             _print_error(error)
             return 1
@@ -162,19 +190,24 @@ def _decode_stream(driver: Driver, channel: str | None) -> int:
     return 0
 
 
-def _stdin_chunks(driver: Driver) -> Iterator[bytes]:
-    if driver.transport is Transport.BLE:
-        yield sys.stdin.buffer.read()
-        return
+def _stdin_chunks() -> Iterator[bytes]:
     while chunk := os.read(sys.stdin.fileno(), READ_BYTES):
         yield chunk
+
+
+def _take_beginning(chunks: Iterator[bytes]) -> bytes:
+    """Enough of a serial stream to tell a live one from a download, or all of it."""
+    beginning = b""
+    while len(beginning) < STORED_SAMPLE_BYTES and (chunk := next(chunks, b"")):
+        beginning += chunk
+    return beginning
 
 
 def _usual_channel(driver: Driver, payload: bytes) -> str:
     if driver.transport is Transport.BLE:
         return driver.characteristics[0].uuid
-    live, stored = SERIAL_CHANNELS
-    return stored if len(payload) == STORED_SAMPLE_BYTES else live
+    is_stored = len(payload) >= STORED_SAMPLE_BYTES and is_stored_sample(payload[:STORED_SAMPLE_BYTES])
+    return STORED_CHANNEL if is_stored else LIVE_CHANNEL
 
 
 def _known_channel(driver: Driver, text: str) -> str:
@@ -205,10 +238,13 @@ def _print_row(row: Row) -> None:
     print(json.dumps(row, ensure_ascii=False), flush=True)
 
 
-def _print_error(error: FrameError) -> None:
-    row: Row = {"error": str(error)}
-    if isinstance(error, FrameInvalid):
-        row = {"error": error.reason, "offset": error.offset, "payload": error.payload.hex()}
+def _print_error(error: FrameError | HexUnreadable) -> None:
+    row: Row = {"error": "bad frame", "reason": str(error)}
+    match error:
+        case FrameInvalid():
+            row |= {"reason": error.reason, "offset": error.offset, "payload": error.payload.hex()}
+        case HexUnreadable():
+            row |= {"offset": error.offset, "payload": error.text}
     print(json.dumps(row), file=sys.stderr)
 
 
@@ -223,13 +259,28 @@ def _reading_row(reading: Reading, driver: Driver) -> Row:
             return _observation_row(reading)
         case WaveBlock():
             layout = next(layout for layout in driver.waves if layout.stream == reading.stream)
-            return {
-                **_layout_row(layout),
-                "first_sample": reading.first_sample,
-                "samples": reading.samples.tolist(),
-            }
+            return _wave_row(reading, layout)
         case SensorState():
-            return {"state": reading.cause, "keys": list(reading.keys)}
+            quality = Quality.INVALID if reading.cause else Quality.GOOD
+            return {
+                **_basic_row("sensor_state", reading.cause, unit=None, quality=quality),
+                "keys": list(reading.keys),
+            }
+
+
+def _wave_row(block: WaveBlock, layout: WaveLayout) -> Row:
+    last = float(Decimal(str(layout.gain)) * int(block.samples[-1]) + Decimal(str(layout.offset)))
+    return {
+        **_basic_row(block.stream, _plain_number(last), unit=layout.unit, quality=Quality.GOOD),
+        **_layout_row(layout),
+        "first_sample": block.first_sample,
+        "samples": block.samples.tolist(),
+    }
+
+
+def _basic_row(key: str, value: float | str | None, *, unit: str | None, quality: Quality) -> Row:
+    """What every line on stdout has."""
+    return {"key": key, "value": value, "unit": unit, "quality": quality, "flags": [], "device_time": None}
 
 
 def _layout_row(layout: WaveLayout) -> Row:
@@ -243,16 +294,15 @@ def _layout_row(layout: WaveLayout) -> Row:
 
 
 def _observation_row(observation: Observation) -> Row:
-    row: Row = {
-        "key": observation.key,
-        "value": _plain_number(observation.value),
-        "unit": observation.unit,
-        "quality": observation.quality,
+    number = _plain_number(observation.value)
+    row = _basic_row(observation.key, number, unit=observation.unit, quality=observation.quality) | {
         "flags": list(observation.flags),
         "device_time": observation.device_time.isoformat() if observation.device_time else None,
     }
     if observation.key == "rr_interval" and observation.value is not None:
         row["rr_1024"] = round(observation.value * 1024 / 1000)
+    if observation.as_sent:
+        row["as_sent"] = dict(observation.as_sent)
     return row
 
 
