@@ -64,7 +64,7 @@ CREATE TABLE IF NOT EXISTS lane (name TEXT PRIMARY KEY, next_s INTEGER NOT NULL)
 _WAITING = "SELECT id, topic, payload FROM outbox WHERE lane IS NULL AND is_event = "
 _WAITING_EVENTS = _WAITING + "1 ORDER BY id LIMIT ?"
 _WAITING_YOUNG = _WAITING + "0 AND created_ms >= ? ORDER BY id LIMIT ?"
-# In the order of the index: after a day without a link there are millions of rows to sort otherwise, each time.
+# In the order of the index: after a day without a link each call would sort millions of rows otherwise.
 _WAITING_OLD = _WAITING + "0 AND created_ms < ? ORDER BY created_ms, id LIMIT ?"
 _DEPTH = "SELECT (SELECT count(*) FROM outbox), (SELECT min(created_ms) FROM outbox)"
 REJECTED_KEPT = 1000
@@ -243,7 +243,8 @@ class Spool:
         """The latest frames that no driver could read, with the reason; newest first."""
         with self._lock:
             rows = self._database.execute(
-                "SELECT id, src, channel, received_us, payload, reason FROM rejected ORDER BY id DESC LIMIT ?",
+                "SELECT id, src, channel, received_us, payload, reason FROM rejected "
+                "ORDER BY id DESC LIMIT ?",
                 (limit,),
             ).fetchall()
         return [

@@ -141,8 +141,14 @@ class Uplink:
     def _run(self) -> None:
         pause_s = PAUSE_S[0]
         while not self._stopping.is_set():
-            if not self.cut.is_set() and self._serve_connection():
-                pause_s = PAUSE_S[0]
+            try:
+                if not self.cut.is_set() and self._serve_connection():
+                    pause_s = PAUSE_S[0]
+            except OSError as error:
+                log.info("uplink_unreachable", reason=str(error))
+            except Exception:
+                # The root of this thread: a full disk or a flaw must not end it, for nobody would notice.
+                log.exception("uplink_failed")
             self._connected = False
             self._stopping.wait(pause_s)
             pause_s = min(pause_s * 2, PAUSE_S[1])
@@ -150,11 +156,7 @@ class Uplink:
     def _serve_connection(self) -> bool:
         """Connect and work until the link breaks; True if it had been accepted."""
         client = self._make_client()
-        try:
-            client.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
-        except OSError as error:
-            log.info("uplink_unreachable", reason=str(error))
-            return False
+        client.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
         give_up_mono_s = time.monotonic() + CONNECT_WITHIN_S
         was_connected = False
         while self._may_go_on(client):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import queue
+import sqlite3
 import subprocess
 import sys
 import time
@@ -113,6 +114,18 @@ def spool(tmp_path):
     opened.close()
 
 
+class FullSpool(Spool):
+    """Its disk is full for the first few messages."""
+
+    failures = 3
+
+    def assign(self, lane, *, now_ms, limit):
+        if self.failures:
+            self.failures -= 1
+            raise sqlite3.OperationalError("database or disk is full")
+        return super().assign(lane, now_ms=now_ms, limit=limit)
+
+
 @pytest.fixture
 def uplink(spool, broker):
     made = Uplink(spool, agent=AGENT, boot="00" * 8, broker=broker.address, sources=list)
@@ -187,6 +200,18 @@ def test_killed_broker_loses_nothing(uplink, broker, cloud, spool):
 
     values = {json.loads(cloud.take("vitals", within_s=20))["m"]["heart_rate"][0] for _ in range(2)}
     assert values == {61.0, 62.0}
+
+
+def test_full_disk_does_not_end_the_uplink(tmp_path, broker, cloud):
+    spool = FullSpool(tmp_path / "full.sqlite3")
+    uplink = Uplink(spool, agent=AGENT, boot="00" * 8, broker=broker.address, sources=list)
+    queue_value(spool)
+
+    uplink.start()
+
+    assert decode_batch(cloud.take("vitals")).s == 1
+    assert spool.failures == 0
+    uplink.stop()
 
 
 def test_window_bounds_what_is_under_way(uplink, cloud, spool):
