@@ -233,6 +233,14 @@ class Spool:
         with self._transaction():
             self._database.executemany("DELETE FROM outbox WHERE lane = ? AND s <= ?", list(upto.items()))
 
+    def released(self) -> dict[Lane, int]:
+        """Per lane the sequence up to which everything was let go: it can never be sent again."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT name, COALESCE((SELECT min(s) FROM outbox WHERE lane = name), next_s) - 1 FROM lane"
+            ).fetchall()
+        return {Lane(name): released for name, released in rows}
+
     def depth(self) -> SpoolDepth:
         """Count and age of what is not yet known to be stored."""
         with self._lock:

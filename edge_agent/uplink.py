@@ -36,6 +36,7 @@ RESEND_AFTER_S = (5.0, 60.0)
 PAUSE_S = (0.5, 5.0)
 CONNECT_WITHIN_S = 5.0
 LOOP_S = 0.05
+BIRTH_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,7 @@ class Uplink:
         self._protocol = mqtt.MQTTv311 if broker.version == 3 else mqtt.MQTTv5
         self._connected = False
         self._beat_mono_s = 0.0
+        self._birth_mono_s = 0.0
         self.cut = threading.Event()
         """Set: the link is cut on purpose (from the panel), nothing is sent or received."""
         self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
@@ -177,8 +179,9 @@ class Uplink:
         return client.loop(LOOP_S) is MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _talk(self, client: mqtt.Client, mono_s: float) -> None:
-        if self._birth_due.is_set():
+        if self._birth_due.is_set() and mono_s - self._birth_mono_s >= BIRTH_PAUSE_S:
             self._birth_due.clear()
+            self._birth_mono_s = mono_s
             self._publish(client, "status", self._birth(), retain=True)
         if mono_s - self._beat_mono_s >= BEAT_EVERY_S:
             self._beat_mono_s = mono_s
@@ -217,6 +220,7 @@ class Uplink:
             self._resend(client, lane, time.monotonic())
         client.subscribe(self._topic("ack"), qos=1)
         self._birth_due.set()
+        self._birth_mono_s = 0.0
         self._connected = True
         log.info("uplink_connected", protocol=int(self._protocol))
 
@@ -231,6 +235,10 @@ class Uplink:
             return
         if ack.ln != self._spool.lineage:
             return  # it speaks of the spool of a disk that was here before
+        released = self._spool.released()
+        if any(upto < released[lane] for lane, upto in ack.upto.items()):
+            log.warning("cloud_knows_less", upto=ack.upto, released=released)  # a database from a backup
+            self._birth_due.set()
         self._spool.acknowledge(ack.upto)
         for lane, upto in ack.upto.items():
             self._windows[lane].acknowledge(upto)
@@ -271,6 +279,7 @@ class Uplink:
                 at=now_ms(),
                 clk=clock_state(),
                 sources=self._sources(),
+                released=self._spool.released(),
             )
         )
 

@@ -221,9 +221,16 @@ class LaneProgress:
 
     def add(self, s: int) -> "LaneProgress":
         """With `s` received too; repeats change nothing."""
-        if s <= self.upto:
+        return self._with((s, s + 1))
+
+    def skip_to(self, s: int) -> "LaneProgress":
+        """With everything up to `s` counted as received: the sender has it no longer."""
+        return self._with((1, s + 1))
+
+    def _with(self, island: tuple[int, int]) -> "LaneProgress":
+        if island[1] <= self.upto + 1:
             return self
-        islands = sorted([*self.ahead, (s, s + 1)])
+        islands = sorted([*self.ahead, island])
         merged = [(1, self.upto + 1)]
         for first, end in islands:
             last_first, last_end = merged[-1]

@@ -147,8 +147,22 @@ class Writer:
                     waves = [msgspec.to_builtins(wave) for wave in source.waves]
                     queries.declare_source(connection, source, waves=waves, now=draft.now)
             if status.ln:
-                self._lanes(connection, (item.agent, status.ln), draft)
+                self._skip_released(connection, (item.agent, status.ln), status.released, draft)
                 draft.touched[item.agent] = status.ln
+
+    def _skip_released(
+        self, connection: Database, spool: SpoolId, released: Mapping[Lane, int], draft: _Draft
+    ) -> None:
+        """What a spool has let go and we do not know was lost on our side; waiting for it would never end."""
+        lanes = self._lanes(connection, spool, draft)
+        for lane, s in released.items():
+            known = lanes.get(lane, LaneProgress())
+            lanes[lane] = known.skip_to(s)
+            if lanes[lane] != known:
+                _log.warning(
+                    "stored_messages_missing", agent=spool[0], lane=lane.value, upto=known.upto, released=s
+                )
+                queries.save_progress(connection, spool[0], lineage=spool[1], lane=lane, progress=lanes[lane])
 
     def _lanes(self, connection: Database, spool: SpoolId, draft: _Draft) -> dict[Lane, LaneProgress]:
         if spool not in draft.progress:

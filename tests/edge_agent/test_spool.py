@@ -89,6 +89,17 @@ def test_refill_begins_with_the_oldest(spool):
     assert [message.payload for message in sent] == [b"earlier", b"later"]
 
 
+def test_released_is_what_lies_below_the_oldest_that_waits(spool):
+    spool.commit_parsed([entry() for _ in range(5)], parsed_up_to=0)
+    spool.assign(Lane.LIVE, now_ms=NOW_MS, limit=4)
+    spool.acknowledge({Lane.LIVE: 2})
+    assert spool.released() == {Lane.EVENT: 0, Lane.LIVE: 2, Lane.BACKLOG: 0}
+
+    spool.acknowledge({Lane.LIVE: 4})
+
+    assert spool.released()[Lane.LIVE] == 4
+
+
 def test_depth_counts_and_finds_the_oldest(spool):
     spool.commit_parsed([entry(age_s=5), entry(age_s=9), entry(age_s=7)], parsed_up_to=0)
 

@@ -179,6 +179,18 @@ def test_acknowledgement_of_another_disk_is_ignored(uplink, cloud, spool):
     assert spool.depth().messages == 1
 
 
+def test_cloud_that_has_forgotten_is_told_what_was_let_go(uplink, cloud, spool):
+    queue_value(spool)
+    uplink.start()
+    assert decode_status(cloud.take("status")).released[Lane.LIVE] == 0
+    cloud.take("vitals")
+    cloud.acknowledge(spool.lineage, {Lane.LIVE: 1})
+
+    cloud.acknowledge(spool.lineage, {Lane.LIVE: 0})
+
+    assert decode_status(cloud.take("status")).released[Lane.LIVE] == 1
+
+
 def test_unacknowledged_message_is_sent_again(uplink, cloud, spool):
     queue_value(spool)
     uplink.start()

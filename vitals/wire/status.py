@@ -51,6 +51,8 @@ class Status:
     at: int = 0
     clk: ClockState = field(default_factory=ClockState)
     sources: list[SourceDeclaration] = field(default_factory=list)
+    released: dict[Lane, int] = field(default_factory=dict)
+    """Per lane: up to here the spool has let go, because a cloud said that it was stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,13 @@ def test_hole_that_is_filled_joins_its_islands():
     assert progress.add(2) == LaneProgress(5)
 
 
+def test_what_the_sender_has_no_longer_counts_as_received():
+    progress = LaneProgress().add(7).add(9)
+
+    assert progress.skip_to(6) == LaneProgress(7, ((9, 10),))
+    assert progress.skip_to(6).skip_to(3) == progress.skip_to(6)
+
+
 @pytest.mark.parametrize(
     ("message", "kind"),
     [

@@ -68,6 +68,16 @@ def test_new_lineage_is_acknowledged_from_its_own_beginning(database):
     assert (written.acks["hut-1"].ln, written.acks["hut-1"].upto[Lane.LIVE]) == ("0000000000000001", 1)
 
 
+def test_database_from_a_backup_does_not_wait_for_what_the_agent_let_go(database):
+    writer = Writer()
+    assert write(database, *beats(7, 8), writer=writer).acks["hut-1"].upto[Lane.LIVE] == 0
+
+    written = write(database, AGENT.birth(released={Lane.LIVE: 6}), writer=writer)
+
+    assert written.acks["hut-1"].upto[Lane.LIVE] == 8
+    assert write(database, *beats(9)).acks["hut-1"].upto[Lane.LIVE] == 9
+
+
 def test_birth_answers_what_was_stored_before(database):
     write(database, *beats(1, 2))
 
