@@ -1,6 +1,7 @@
 """A measured value, with everything a reader needs to trust it or not."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
@@ -48,12 +49,18 @@ class Flag(StrEnum):
     SENSOR_FAULT = "sensor_fault"
 
 
+SentField = str | int | bool
+"""A field as it stood in the bytes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """One value of one vital sign.
 
     `value` is None when the device said that it has none; `flags` then say why. Both times are
     aware UTC. `device_time` is the device's own clock as sent, without a zone.
+    `as_sent` is what the frame said and no other field can hold (a special number, a clock without a year,
+    the signal strength …): for whoever decodes bytes by hand, never on the wire.
     """
 
     key: VitalKey
@@ -64,3 +71,4 @@ class Observation:
     quality: Quality = Quality.GOOD
     flags: tuple[Flag, ...] = ()
     device_time: datetime | None = None
+    as_sent: Mapping[str, SentField] = field(default_factory=dict, compare=False)

@@ -139,6 +139,7 @@ def _circumstances(measurement: BloodPressureMeasurement, frame: Frame) -> Circu
         device_time = measurement.timestamp.complete()
         if device_time is None:
             under = under.doubted(Quality.GOOD, Flag.CLOCK_NOT_SET)
+            under = under.beside(device_time=str(measurement.timestamp))
         under = replace(under, device_time=device_time)
     return under
 
@@ -146,10 +147,10 @@ def _circumstances(measurement: BloodPressureMeasurement, frame: Frame) -> Circu
 def _beside_pressure(measurement: BloodPressureMeasurement, under: Circumstances) -> list[Reading]:
     readings: list[Reading] = []
     if measurement.pulse_rate == 0:  # the cuff found no pulse: never a rate of zero
-        readings.append(absent(PULSE_RATE, Flag.FAILED, unit="/min", under=under))
+        readings.append(absent(PULSE_RATE, Flag.FAILED, unit="/min", under=under.beside(value=0)))
     elif measurement.pulse_rate is not None:
         readings.append(observe(PULSE_RATE, measurement.pulse_rate, unit="/min", under=under))
-    plain = replace(under, quality=Quality.GOOD, flags=())
+    plain = replace(under, quality=Quality.GOOD, flags=(), as_sent={})
     for key, code in ((BP_USER, measurement.user_id), (BP_STATUS, measurement.status)):
         if code is not None:
             readings.append(observe(key, code, unit="1", under=plain))

@@ -5,7 +5,8 @@
   are counted as a hole.
 * SpO2 and pulse rate come with every frame; one observation a second is kept, and one at every change.
 * "Searching" silences SpO2 and pulse rate only: the pleth that it searches in is real.
-* The bits "SpO2 is dropping", beep, bar graph and signal strength say nothing that the values do not.
+* The bits "SpO2 is dropping", beep, bar graph and signal strength say nothing that the values do not: they
+  stay beside them, as sent.
 
 A `Frame` may hold any run of bytes, and becomes one wave block: collect a quarter of a second or so per
 frame. Frames of the channel `STORED_CHANNEL` hold whole stored samples.
@@ -105,7 +106,9 @@ class ContecDecoder:
             return []
         self._last_numerics, self._last_numerics_at = numerics, measured_at
         spo2, pulse_rate, reason = numerics
-        under = Circumstances(received_at=received_at, measured_at=measured_at)
+        under = Circumstances(received_at=received_at, measured_at=measured_at).beside(
+            signal=live.signal, bar=live.bar, beep=live.beep, spo2_drop=live.spo2_drop
+        )
         return _observe_pair(spo2, pulse_rate, under=under, reason=reason)
 
     def _pleth_blocks(self, live_frames: list[LiveFrame], received_at: datetime) -> list[Reading]:

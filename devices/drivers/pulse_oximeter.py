@@ -198,6 +198,8 @@ def _circumstances(measurement: OximetryMeasurement, frame: Frame) -> Circumstan
         device_time = measurement.timestamp.complete()
     if measurement.clock_not_set or (measurement.timestamp is not None and device_time is None):
         under = under.doubted(Quality.GOOD, Flag.CLOCK_NOT_SET)
+        if measurement.timestamp is not None:
+            under = under.beside(device_time=str(measurement.timestamp))
     return replace(under, device_time=device_time)
 
 
@@ -211,7 +213,7 @@ def _cause(measurement: OximetryMeasurement) -> GapCause | None:
 
 
 def _status_codes(measurement: OximetryMeasurement, under: Circumstances) -> list[Reading]:
-    plain = replace(under, quality=Quality.GOOD, flags=())
+    plain = replace(under, quality=Quality.GOOD, flags=(), as_sent={})
     codes = (
         (MEASUREMENT_STATUS, measurement.measurement_status),
         (DEVICE_STATUS, measurement.device_status),

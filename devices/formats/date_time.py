@@ -24,6 +24,11 @@ class DeviceDateTime:
     minute: int
     second: int
 
+    def __str__(self) -> str:
+        """ISO 8601 with 0 for what is not known, as in the bytes: "0000-04-17T20:41:59"."""
+        date = f"{self.year or 0:04}-{self.month or 0:02}-{self.day or 0:02}"
+        return f"{date}T{self.hour:02}:{self.minute:02}:{self.second:02}"
+
     def complete(self) -> datetime | None:
         """The naive time, or None if a part is unknown or the calendar has no such day."""
         if self.year is None or self.month is None or self.day is None:

@@ -91,6 +91,8 @@ class HeartRateStream:
         measurement = decode_heart_rate_measurement(frame.payload)
         under = Circumstances.live(frame.received_at)
         cause = None
+        if measurement.has_contact is not None:
+            under = under.beside(contact=measurement.has_contact)
         if measurement.has_contact is False:
             under = under.doubted(Quality.INVALID, Flag.NO_CONTACT)
             cause = GapCause.SENSOR_OFF

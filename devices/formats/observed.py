@@ -1,14 +1,14 @@
 """Builds observations: special numbers, plausibility and the flags of a frame are applied here only."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
 from devices.formats.medfloat import MedicalNumber, NotANumber
 from devices.formats.plausible_range import is_plausible
 from devices.formats.vocabulary_unit import to_vocabulary_unit
-from vitals.observation import Flag, Observation, Quality, VitalKey
+from vitals.observation import Flag, Observation, Quality, SentField, VitalKey
 
 FLAG_BY_NOT_A_NUMBER = MappingProxyType(
     {
@@ -32,6 +32,7 @@ class Circumstances:
     quality: Quality = Quality.GOOD
     flags: tuple[Flag, ...] = ()
     device_time: datetime | None = None
+    as_sent: Mapping[str, SentField] = field(default_factory=dict)
 
     @classmethod
     def live(cls, received_at: datetime) -> "Circumstances":
@@ -41,6 +42,10 @@ class Circumstances:
     def doubted(self, quality: Quality, *flags: Flag) -> "Circumstances":
         """The same with more doubt: flags add up, the worse quality stays."""
         return replace(self, quality=worse(self.quality, quality), flags=merged(self.flags, flags))
+
+    def beside(self, **fields: SentField) -> "Circumstances":
+        """The same with more fields as sent."""
+        return replace(self, as_sent={**self.as_sent, **fields})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,7 @@ class StatusBit:
 def observe(key: VitalKey, number: MedicalNumber | float, *, unit: str, under: Circumstances) -> Observation:
     """An observation of a number as the device sent it."""
     if isinstance(number, NotANumber):
+        under = under.beside(value=number.value)
         return absent(key, FLAG_BY_NOT_A_NUMBER[number], unit=unit, under=under)
     observation = _observation(key, float(number), unit=unit, under=under)
     in_vocabulary_unit = to_vocabulary_unit(observation)
@@ -69,7 +75,7 @@ def observe_unless_zero(
 ) -> Observation:
     """As `observe`, for devices that send 0 while they look for a value: 0 is no value, never asystole."""
     if number == 0:
-        return absent(key, Flag.SEARCHING, unit=unit, under=under)
+        return absent(key, Flag.SEARCHING, unit=unit, under=under.beside(value=0))
     return observe(key, number, unit=unit, under=under)
 
 
@@ -106,4 +112,5 @@ def _observation(key: VitalKey, value: float | None, *, unit: str, under: Circum
         quality=under.quality,
         flags=under.flags,
         device_time=under.device_time,
+        as_sent=under.as_sent,
     )
