@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import chain
-from string import hexdigits
+from string import hexdigits, whitespace
 
 from devices.driver import Access, Decoder, Driver, Frame, Reading, SensorState, Transport
 from devices.errors import FrameError, FrameInvalid
@@ -37,8 +37,9 @@ class HexUnreadable(QianliError):
 
     @property
     def offset(self) -> int:
-        """The place in `text`: of the first character that is no digit, or the end if half a byte is missing."""
-        return next((at for at, sign in enumerate(self.text) if sign not in hexdigits), len(self.text))
+        """The place of the first wrong character, or the end of the text if half a byte is missing."""
+        allowed = hexdigits + whitespace + "xX"
+        return next((at for at, sign in enumerate(self.text) if sign not in allowed), len(self.text))
 
     def __str__(self) -> str:
         return f"not hexadecimal: {self.text!r}"
@@ -69,7 +70,7 @@ class IntermixedParser(argparse.ArgumentParser):
 
     _is_inside = False
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def,override]
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         """See `argparse`; `parse_known_intermixed_args` comes back here for its two passes."""
         if self._is_inside:
             return super().parse_known_args(args, namespace)
@@ -132,13 +133,13 @@ A value that a device marks as missing is `null`, with the reason in its flags: 
 sent 0 because it has no value yet). Wave samples are the device's own integers; the value is sample × gain +
 offset.
 
-Every line on stdout has `key`, `value`, `unit`, `quality`, `flags` and `device_time`. A wave has its `samples`
-too, and the last of them as `value`. `sensor_state` tells that the values of `keys` fall silent (`sensor_off`,
-`sensor_fault`, `demo_mode` …) or, with `null`, that they are back. `as_sent` is what a frame said and no other
-field holds: `value` (`NaN`, `NRes`, `+INF`, `-INF`, `reserved` or 0 where `value` is `null`), `device_time` (a
-clock that is not set or not whole, 0 for what it does not know), `contact` of a strap that can tell, `signal`,
-`bar`, `beep` and `spo2_drop` of an oximeter. A bad frame is one line on stderr (`error`, `reason`, `offset`,
-`payload`); the others are still decoded, and the exit code is 1.
+Every line on stdout has `key`, `value`, `unit`, `quality`, `flags` and `device_time`. A wave has its
+`samples` too, and the last of them as `value`. `sensor_state` tells that the values of `keys` fall silent
+(`sensor_off`, `sensor_fault`, `demo_mode` …) or, with `null`, that they are back. `as_sent` is what a frame
+said and no other field holds: `value` (`NaN`, `NRes`, `+INF`, `-INF`, `reserved` or 0 where `value` is
+`null`), `device_time` (a clock that is not set or not whole, 0 for what it does not know), `contact` of a
+strap that can tell, `signal`, `bar`, `beep` and `spo2_drop` of an oximeter. A bad frame is one line on
+stderr (`error`, `reason`, `offset`, `payload`); the others are still decoded, and the exit code is 1.
 """
 
 
@@ -230,7 +231,8 @@ def _parse_hex(text: str) -> bytes:
 
 
 def _print_readings(readings: Iterable[Reading], driver: Driver) -> None:
-    for reading in readings:
+    """Values first: a reader who wants the measurement finds it on the first line."""
+    for reading in sorted(readings, key=lambda reading: isinstance(reading, SensorState)):
         _print_row(_reading_row(reading, driver))
 
 
