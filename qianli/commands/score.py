@@ -80,7 +80,7 @@ def answer_line(line: bytes) -> dict[str, object]:
     try:
         result = find_score(request.score).compute(request.inputs)
     except ScoreError as error:
-        field = error.field if isinstance(error, ScoreInputInvalid) else None
+        field = error.field if isinstance(error, ScoreInputInvalid) else "score"
         raise RequestInvalid(str(error), request_id=request.request_id, field=field) from error
     return {"id": request.request_id, "score": request.score} | result.build_answer()
 
@@ -103,10 +103,10 @@ def parse_request(line: bytes) -> ScoreRequest:
         raise RequestInvalid("id must be a string, an integer or null")
     score = request.get("score")
     if not isinstance(score, str):
-        raise RequestInvalid("score must be a string", request_id=request_id)
+        raise RequestInvalid("score must be a string", request_id=request_id, field="score")
     inputs = request.get("inputs")
     if not isinstance(inputs, dict):
-        raise RequestInvalid("inputs must be a JSON object", request_id=request_id)
+        raise RequestInvalid("inputs must be a JSON object", request_id=request_id, field="inputs")
     return ScoreRequest(request_id=request_id, score=score, inputs=inputs)
 
 
