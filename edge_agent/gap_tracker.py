@@ -19,7 +19,11 @@ class GapTracker:
     @classmethod
     def resume(cls, gaps: Iterable[Gap]) -> "GapTracker":
         """Go on with gaps that were open when the agent stopped."""
-        return cls({(gap.src, gap.keys, gap.cause): gap for gap in gaps})
+        return cls(_by_name(gaps))
+
+    def rewind(self, gaps: Iterable[Gap]) -> None:
+        """Only these are open: what was noted since could not be stored."""
+        self._open = _by_name(gaps)
 
     def open_gap(self, src: SourceId, cause: GapCause, *, at: datetime, keys: Keys = ()) -> list[Gap]:
         """The gap that begins now, or nothing if it lasts already."""
@@ -51,3 +55,7 @@ class GapTracker:
 
     def _end(self, names: list[tuple[SourceId, Keys, GapCause]], at: datetime) -> list[Gap]:
         return [replace(gap, ended_at=max(at, gap.started_at)) for gap in map(self._open.pop, names)]
+
+
+def _by_name(gaps: Iterable[Gap]) -> dict[tuple[SourceId, Keys, GapCause], Gap]:
+    return {(gap.src, gap.keys, gap.cause): gap for gap in gaps}

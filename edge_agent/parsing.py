@@ -17,6 +17,8 @@ from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
 from vitals.wave import WaveBlock
 
 SILENT_AFTER_S = 3.0
+LONGEST_BLOCK_S = 5
+"""A log that was not read for long is still sent in blocks that a message can hold and a screen can draw."""
 LINK_CAUSES = (GapCause.OUT_OF_RANGE, GapCause.CABLE, GapCause.AGENT_OFF, GapCause.DEVICE_SILENT)
 SENSOR_CAUSES = (GapCause.SENSOR_OFF, GapCause.SENSOR_FAULT, GapCause.DEMO_MODE, GapCause.BATTERY)
 _RR = VitalKey("rr_interval")
@@ -34,6 +36,14 @@ class Parsed:
     rejected: list[tuple[RawFrame, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParserMark:
+    """What a parser knew at a moment, to go back to."""
+
+    gaps: tuple[Gap, ...]
+    last_frame_at: Mapping[SourceId, datetime]
+
+
 class Parser:
     """Holds one decoder per source, from link to link, and the open gaps."""
 
@@ -42,6 +52,16 @@ class Parser:
         self._gaps = gaps
         self._decoders: dict[SourceId, Decoder] = {}
         self._last_frame_at: dict[SourceId, datetime] = {}
+
+    def mark(self) -> ParserMark:
+        """What is known now."""
+        return ParserMark(gaps=tuple(self._gaps.open_gaps()), last_frame_at=dict(self._last_frame_at))
+
+    def rewind(self, mark: ParserMark) -> None:
+        """Go back: what was taken from the log since could not be stored, and will be read again."""
+        self._gaps.rewind(mark.gaps)
+        self._last_frame_at = dict(mark.last_frame_at)
+        self._decoders.clear()
 
     def parse(self, frames: Sequence[RawFrame], *, now: datetime) -> Parsed:
         """Take the next entries of the log, then look for sources that have fallen silent."""
@@ -81,7 +101,7 @@ class Parser:
         except FrameError as error:
             parsed.rejected.append((frame, str(error)))
             return
-        for reading in spread_rr(readings):
+        for reading in sorted(spread_rr(readings), key=_is_told_after_samples):
             self._take(frame.src, reading, parsed)
 
     def _take(self, src: SourceId, reading: Reading, parsed: Parsed) -> None:
@@ -89,6 +109,8 @@ class Parser:
             self._observe(src, reading, parsed)
         elif isinstance(reading, WaveBlock):
             parsed.blocks.append((src, reading))
+            at = from_us(reading.t0_us)
+            parsed.gaps += self._gaps.close_covering(src, reading.stream, at=at, causes=SENSOR_CAUSES)
         else:
             parsed.gaps += self._note_sensor(src, reading)
 
@@ -114,6 +136,11 @@ class Parser:
             limit = timedelta(seconds=max(SILENT_AFTER_S, 3 * min(cadences)))
             if now - last_at > limit:
                 parsed.gaps += self._gaps.open_gap(src, GapCause.DEVICE_SILENT, at=last_at)
+
+
+def _is_told_after_samples(reading: Reading) -> bool:
+    """A finger that comes out at the end of a frame does so after the samples of that frame."""
+    return not isinstance(reading, WaveBlock)
 
 
 def _is_read_once(driver: Driver, channel: str) -> bool:
@@ -145,13 +172,13 @@ def spread_rr(readings: Sequence[Reading]) -> list[Reading]:
 
 
 def merge_blocks(blocks: Sequence[tuple[SourceId, WaveBlock]]) -> list[tuple[SourceId, WaveBlock]]:
-    """Join the blocks of each stream that follow one another sample by sample."""
+    """Join the blocks of each stream that follow one another sample by sample, up to `LONGEST_BLOCK_S`."""
     ordered = sorted(blocks, key=lambda item: (item[0], item[1].stream, item[1].t0_us))
     merged: list[tuple[SourceId, WaveBlock]] = []
     for (src, _), group in groupby(ordered, key=lambda item: (item[0], item[1].stream)):
         run: list[WaveBlock] = []
         for _, block in group:
-            if run and not _follows(run[-1], block):
+            if run and (_is_long(run) or not _follows(run[-1], block)):
                 merged.append((src, _join(run)))
                 run = []
             run.append(block)
@@ -163,6 +190,10 @@ def _follows(earlier: WaveBlock, later: WaveBlock) -> bool:
     sample_us = 1_000_000 / later.rate_hz
     is_next = later.first_sample == earlier.first_sample + len(earlier.samples)
     return is_next and earlier.rate_hz == later.rate_hz and abs(later.t0_us - earlier.end_us) < sample_us
+
+
+def _is_long(run: Sequence[WaveBlock]) -> bool:
+    return sum(len(block.samples) for block in run) >= LONGEST_BLOCK_S * run[0].rate_hz
 
 
 def _join(run: Sequence[WaveBlock]) -> WaveBlock:

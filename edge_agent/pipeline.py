@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -51,15 +51,20 @@ class Pipeline:
         """Parse what waits; returns how many raw entries were taken."""
         frames = self._spool.read_raw(limit=RAW_PER_PASS)
         now = self._clock()
-        parsed = self._parser.parse(frames, now=now)
-        parsed.gaps = self._restart_gaps + parsed.gaps
+        before = self._parser.mark()
+        try:
+            parsed = self._parser.parse(frames, now=now)
+            parsed.gaps = self._restart_gaps + parsed.gaps
+            self._spool.commit_parsed(
+                self._entries(parsed, now_ms=to_ms(now)),
+                parsed_up_to=frames[-1].id if frames else 0,
+                rejected=parsed.rejected,
+                settings={_ALIVE: str(to_ms(now)), _OPEN_GAPS: self._dump_gaps()},
+            )
+        except BaseException:
+            self._parser.rewind(before)
+            raise
         self._restart_gaps = []
-        self._spool.commit_parsed(
-            self._entries(parsed, now_ms=to_ms(now)),
-            parsed_up_to=frames[-1].id if frames else 0,
-            rejected=parsed.rejected,
-            settings={_ALIVE: str(to_ms(now)), _OPEN_GAPS: self._dump_gaps()},
-        )
         return len(frames)
 
     def open_gaps(self) -> list[Gap]:
@@ -123,13 +128,24 @@ def place_in_time(observation: Observation, *, zone: ZoneInfo) -> Observation:
     converted = to_vocabulary_unit(observation)
     if converted.device_time is None:
         return converted
-    device_at = converted.device_time.replace(tzinfo=zone).astimezone(UTC)
-    behind = converted.received_at - device_at
-    if abs(behind) <= LIVE_WITHIN:
-        return converted
-    if behind < timedelta(0):
+    device_at = read_device_clock(converted.device_time, zone=zone, near=converted.received_at)
+    if device_at is None or device_at > converted.received_at + LIVE_WITHIN:
         return replace(converted, flags=_with(converted.flags, Flag.CLOCK_NOT_SET))
+    if device_at >= converted.received_at - LIVE_WITHIN:
+        return converted
     return replace(converted, measured_at=device_at, flags=_with(converted.flags, Flag.STORED))
+
+
+def read_device_clock(device_time: datetime, *, zone: ZoneInfo, near: datetime) -> datetime | None:
+    """UTC of a clock on the wall of a zone; in the hour that a zone has twice, the one closer to `near`.
+
+    None at the ends of the calendar, where there is no such time in UTC.
+    """
+    try:
+        both = [device_time.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+    except OverflowError:
+        return None
+    return min(both, key=lambda moment: abs(near - moment))
 
 
 def _with(flags: tuple[Flag, ...], flag: Flag) -> tuple[Flag, ...]:

@@ -4,6 +4,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from devices.formats.polar_pmd import CONTROL_UUID, DATA_UUID, EcgFrame, encode_ecg_frame
 from devices.registry import find_driver
 from edge_agent.gap_tracker import GapTracker
 from edge_agent.parsing import Parser, from_us, merge_blocks, spread_rr
@@ -15,10 +16,17 @@ from vitals.wave import WaveBlock
 START_US = 1_790_000_000_000_000
 BELT = SourceId("s-belt")
 CUFF = SourceId("s-cuff")
+CLIP = SourceId("s-clip")
+STRAP = SourceId("s-strap")
 
 
 def make_parser():
-    drivers = {BELT: find_driver("heart_rate"), CUFF: find_driver("blood_pressure")}
+    drivers = {
+        BELT: find_driver("heart_rate"),
+        CUFF: find_driver("blood_pressure"),
+        CLIP: find_driver("contec_cms50dplus"),
+        STRAP: find_driver("polar_h10"),
+    }
     return Parser(drivers, GapTracker.resume([]))
 
 
@@ -108,6 +116,36 @@ def test_strap_off_is_a_gap_until_a_good_value():
     assert [(gap.cause, gap.ended_at) for gap in on.gaps] == [(GapCause.SENSOR_OFF, at(1))]
 
 
+def test_samples_end_the_gap_of_their_stream_after_a_new_link():
+    parser = make_parser()
+    stopped = frame(b"\x01\x00", src=STRAP, channel=CONTROL_UUID)
+    ecg = encode_ecg_frame(EcgFrame(last_sample_ns=10**9, samples_uv=(1, 2, 3)))
+    (gap,) = parser.parse([stopped], now=at(0)).gaps
+
+    parsed = parser.parse(
+        [
+            frame(b"", after_s=1, src=STRAP, channel=LINK),
+            frame(ecg, after_s=2, src=STRAP, channel=DATA_UUID),
+        ],
+        now=at(2),
+    )
+
+    assert (gap.cause, gap.keys) == (GapCause.SENSOR_FAULT, ("ecg",))
+    assert [(item.cause, item.ended_at is not None) for item in parsed.gaps] == [
+        (GapCause.SENSOR_FAULT, True)
+    ]
+
+
+def test_finger_that_comes_out_within_a_frame_stays_out():
+    finger_in, finger_out = bytes.fromhex("c62d074861"), bytes.fromhex("d62d074861")
+    parser = make_parser()
+
+    parser.parse([frame(finger_in * 3 + finger_out * 3, src=CLIP, channel="serial")], now=at(0))
+
+    (gap,) = parser.mark().gaps
+    assert (gap.src, gap.cause) == (CLIP, GapCause.SENSOR_OFF)
+
+
 def test_intermediate_cuff_pressure_is_never_stored():
     parser = make_parser()
 
@@ -158,6 +196,15 @@ def test_blocks_that_follow_one_another_are_joined():
 )
 def test_blocks_with_a_hole_between_stay_apart(second):
     assert len(merge_blocks([(BELT, block(0, 73)), (BELT, second)])) == 2
+
+
+def test_long_run_is_cut_into_blocks_that_fit_a_message():
+    minute = [(BELT, block(65 * n, 65, t0_us=START_US + 500_000 * n)) for n in range(120)]
+
+    merged = [item for _, item in merge_blocks(minute)]
+
+    assert [len(item.samples) for item in merged] == [650] * 12
+    assert [item.first_sample for item in merged] == [650 * n for n in range(12)]
 
 
 def test_time_of_a_frame_is_utc():

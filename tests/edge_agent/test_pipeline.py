@@ -1,3 +1,5 @@
+import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -5,6 +7,7 @@ import pytest
 
 from edge_agent.pipeline import Pipeline, place_in_time, separate_times
 from edge_agent.spool import LINK, RawFrame, Spool
+from tests.fixtures.full_disk import fill_disk, free_disk
 from vitals.gap import GapCause
 from vitals.observation import Flag, Observation, SourceId, VitalKey
 from vitals.wire.batch import decode_batch, read_batch
@@ -123,6 +126,22 @@ def test_unreadable_frame_does_not_stop_the_others(spool, clock):
     assert len(spool.rejected()) == 1
 
 
+def test_full_disk_forgets_no_gap(spool, clock):
+    pipeline = open_pipeline(spool, clock)
+    append(spool, b"\x00\x48" + bytes(4000))  # rejected and kept whole: needs pages that are not there
+    append(spool, b"cable", channel=LINK)
+    fill_disk(spool)
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        pipeline.run_once()
+    assert pipeline.open_gaps() == []
+    free_disk(spool)
+
+    pipeline.run_once()
+
+    gaps = [decode_event(m.payload) for m in messages(spool, Lane.EVENT)]
+    assert [(gap.cause, gap.to_ms) for gap in gaps] == [(GapCause.CABLE, None)]
+
+
 def cuff(device_time, unit="mm[Hg]", value=120.0):
     return Observation(
         key=VitalKey("nibp_sys"),
@@ -149,6 +168,29 @@ def test_device_clock_places_a_reading(device_time, measured_at, flags):
     placed = place_in_time(cuff(device_time), zone=SHANGHAI)
 
     assert (placed.measured_at, placed.flags) == (measured_at, flags)
+
+
+@pytest.mark.parametrize("hour_utc", [5, 6], ids=["before", "after"])
+def test_hour_that_a_zone_has_twice_is_the_one_of_reception(hour_utc):
+    received_at = datetime(2026, 11, 1, hour_utc, 30, tzinfo=UTC)
+    item = replace(cuff(datetime(2026, 11, 1, 1, 30)), measured_at=received_at, received_at=received_at)
+
+    placed = place_in_time(item, zone=ZoneInfo("America/New_York"))
+
+    assert (placed.measured_at, placed.flags) == (received_at, ())
+
+
+@pytest.mark.parametrize(
+    ("device_time", "zone"),
+    [
+        pytest.param(datetime(9999, 12, 31, 23, 59), "America/New_York", id="last"),
+        pytest.param(datetime(1, 1, 1, 0, 0), "Asia/Shanghai", id="first"),
+    ],
+)
+def test_end_of_the_calendar_is_a_clock_that_is_not_set(device_time, zone):
+    placed = place_in_time(cuff(device_time), zone=ZoneInfo(zone))
+
+    assert (placed.measured_at, placed.flags) == (NOW, (Flag.CLOCK_NOT_SET,))
 
 
 def test_pressure_in_kilopascal_is_kept_in_millimetres_of_mercury():
