@@ -28,7 +28,7 @@ def test_a_strict_run_turns_skips_into_failures(strict: str, outcome: str, tmp_p
     (tmp_path / "test_it.py").write_text(SKIPPING)
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", tmp_path, tmp_path],
-        env={**os.environ, "QIANLI_STRICT": strict, "PYTHONPATH": str(HERE.parent), "PYTEST_ADDOPTS": ""},
+        env={"PATH": os.environ["PATH"], "QIANLI_STRICT": strict, "PYTHONPATH": str(HERE.parent)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert outcome in result.stdout
