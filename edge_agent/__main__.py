@@ -6,6 +6,7 @@ import sys
 
 import structlog
 
+from devices.driver import Transport
 from devices.radio import BleakRadio
 from devices.registry import find_driver
 from edge_agent.agent import Agent, SerialLine, open_agent
@@ -26,7 +27,10 @@ def parse_serial_lines(text: str) -> list[SerialLine]:
         path, separator, driver_name = part.partition("=")
         if not separator:
             raise SettingInvalid("QIANLI_SERIAL_LINES", f"expected path=driver, got {part!r}")
-        lines.append(SerialLine(path=path, driver=find_driver(driver_name), serial=path))
+        driver = find_driver(driver_name)
+        if driver.transport is not Transport.SERIAL:
+            raise SettingInvalid("QIANLI_SERIAL_LINES", f"{driver_name} is no driver for a serial line")
+        lines.append(SerialLine(path=path, driver=driver, serial=path))
     return lines
 
 

@@ -3,8 +3,9 @@
 import asyncio
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 import structlog
@@ -25,7 +26,7 @@ from edge_agent.raw_log import RawLog
 from edge_agent.settings import AgentSettings
 from edge_agent.spool import Spool
 from edge_agent.uplink import BrokerAddress, Uplink
-from vitals.gap import Gap
+from vitals.gap import Gap, GapCause
 from vitals.observation import SourceId
 from vitals.wire.status import SourceDeclaration, declare_wave
 from vitals.wire.topics import source_id
@@ -34,6 +35,7 @@ log = structlog.get_logger()
 
 TICK_S = 0.5
 RADIO_RETRY_S = 5.0
+SESSION_RETRY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ class Agent:
             broker=BrokerAddress.parse(self.settings.mqtt_url),
             sources=self.declarations,
         )
+        self._adopted = msgspec.json.decode(self.spool.setting("adopted", default="[]"), type=list[str])
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
@@ -95,7 +98,8 @@ class Agent:
                 tasks.create_task(self._scan_forever())
                 for line in self.serial_lines:
                     session = self._open_session(line.serial, line.driver, place=line.path)
-                    tasks.create_task(run_serial_session(line.path, line.driver, session))
+                    run = partial(run_serial_session, line.path, line.driver, session)
+                    tasks.create_task(_keep_session(session, run))
         finally:
             await asyncio.to_thread(self._finish)
 
@@ -107,7 +111,8 @@ class Agent:
             return False
         self._remember_adopted(address)
         session = self._open_session(address, driver, place=address)
-        self._tasks.create_task(run_ble_session(self.radio, address, driver, session))
+        run = partial(run_ble_session, self.radio, address, driver, session)
+        self._tasks.create_task(_keep_session(session, run))
         return True
 
     def open_gaps(self) -> list[Gap]:
@@ -122,7 +127,10 @@ class Agent:
         ]
 
     def _finish(self) -> None:
-        self.pipeline.run_once()
+        try:
+            self.pipeline.run_once()
+        except sqlite3.Error as error:  # a full disk: the raw rows stay for the next start
+            log.warning("spool_not_written", reason=str(error))
         self.uplink.stop()
         self.spool.close()
 
@@ -171,16 +179,24 @@ class Agent:
         if any(state.place == heard.address for state in self.sessions.values()):
             return
         self.found[heard.address] = heard
-        if self.settings.adopt_all or heard.address in self._adopted():
+        if self.settings.adopt_all or heard.address in self._adopted:
             self.adopt(heard.address)
 
-    def _adopted(self) -> list[str]:
-        return msgspec.json.decode(self.spool.setting("adopted", default="[]"), type=list[str])
-
     def _remember_adopted(self, address: str) -> None:
-        adopted = self._adopted()
-        if address not in adopted:
-            self.spool.put_setting("adopted", msgspec.json.encode([*adopted, address]).decode())
+        if address not in self._adopted:
+            self.spool.put_setting("adopted", msgspec.json.encode([*self._adopted, address]).decode())
+            self._adopted.append(address)
+
+
+async def _keep_session(session: SessionLog, run: Callable[[], Awaitable[None]]) -> None:
+    """The root of a session's task: a device that trips over a flaw must not take the others along."""
+    while True:
+        try:
+            await run()
+        except Exception as error:
+            log.exception("session_failed", src=session.state.src)
+            session.note_down(GapCause.UNKNOWN, repr(error))
+            await asyncio.sleep(SESSION_RETRY_S)
 
 
 def open_agent(

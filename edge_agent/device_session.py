@@ -85,22 +85,18 @@ async def run_ble_session(radio: Radio, address: str, driver: Driver, session: S
         lost = asyncio.Event()
         try:
             link = await radio.connect(address, on_disconnected=lost.set)
+            try:
+                session.note_up()
+                await start_device(link, driver, session.note_frame)
+                pause_s = PAUSE_S[0]
+                if await _is_lost(lost, driver, session):
+                    session.note_down(GapCause.OUT_OF_RANGE, "the link was lost")
+            finally:
+                await link.disconnect()
         except DeviceError as error:
             session.note_down(GapCause.OUT_OF_RANGE, str(error))
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, PAUSE_S[1])
-            continue
-        try:
-            session.note_up()
-            await start_device(link, driver, session.note_frame)
-            pause_s = PAUSE_S[0]
-            if await _is_lost(lost, driver, session):
-                session.note_down(GapCause.OUT_OF_RANGE, "the link was lost")
-        except DeviceError as error:
-            session.note_down(GapCause.OUT_OF_RANGE, str(error))
-        finally:
-            await link.disconnect()
         await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, PAUSE_S[1])
 
 
 async def start_device(link: RadioLink, driver: Driver, on_frame: Callable[..., None]) -> None:
@@ -150,21 +146,17 @@ async def run_serial_session(path: str, driver: Driver, session: SessionLog) -> 
     while True:
         try:
             stream = open_serial(path, driver.serial)
+            try:
+                session.note_up()
+                for write in driver.start:
+                    await stream.write(write.payload)
+                while payload := await stream.read():
+                    session.note_frame("serial", payload)
+                    pause_s = PAUSE_S[0]
+                session.note_down(GapCause.CABLE, "the port ended")
+            finally:
+                await stream.close()
         except PortError as error:
             session.note_down(GapCause.CABLE, str(error))
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, PAUSE_S[1])
-            continue
-        try:
-            session.note_up()
-            for write in driver.start:
-                await stream.write(write.payload)
-            while payload := await stream.read():
-                session.note_frame("serial", payload)
-                pause_s = PAUSE_S[0]
-            session.note_down(GapCause.CABLE, "the port ended")
-        except PortError as error:
-            session.note_down(GapCause.CABLE, str(error))
-        finally:
-            await stream.close()
         await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, PAUSE_S[1])

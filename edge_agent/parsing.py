@@ -19,7 +19,13 @@ from vitals.wave import WaveBlock
 SILENT_AFTER_S = 3.0
 LONGEST_BLOCK_S = 5
 """A log that was not read for long is still sent in blocks that a message can hold and a screen can draw."""
-LINK_CAUSES = (GapCause.OUT_OF_RANGE, GapCause.CABLE, GapCause.AGENT_OFF, GapCause.DEVICE_SILENT)
+LINK_CAUSES = (
+    GapCause.OUT_OF_RANGE,
+    GapCause.CABLE,
+    GapCause.AGENT_OFF,
+    GapCause.DEVICE_SILENT,
+    GapCause.UNKNOWN,
+)
 SENSOR_CAUSES = (GapCause.SENSOR_OFF, GapCause.SENSOR_FAULT, GapCause.DEMO_MODE, GapCause.BATTERY)
 _RR = VitalKey("rr_interval")
 _NEVER_STORED = frozenset({Flag.INTERMEDIATE, Flag.DEMONSTRATION, Flag.TESTING})

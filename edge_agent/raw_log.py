@@ -49,7 +49,7 @@ class RawLog:
                 self._urgent.clear()
                 await self._write()
         finally:
-            self._spool.append_raw(self._take_all())
+            self._spool.append_raw(self._waiting)
 
     async def _gather(self) -> None:
         try:
@@ -59,17 +59,22 @@ class RawLog:
             return
 
     async def _write(self) -> None:
-        frames = self._take_all()
         while True:
+            frames = list(self._waiting)
+            writing = asyncio.create_task(asyncio.to_thread(self._spool.append_raw, frames))
             try:
-                await asyncio.shield(asyncio.to_thread(self._spool.append_raw, frames))
+                await asyncio.shield(writing)
             except sqlite3.Error as error:
                 log.warning("raw_not_written", reason=str(error), frames=len(frames))
                 await asyncio.sleep(RETRY_S)
+            except asyncio.CancelledError:
+                await asyncio.wait([writing])  # what comes after it must not overtake it
+                self._forget(0 if writing.exception() else len(frames))
+                raise
             else:
+                self._forget(len(frames))
                 return
 
-    def _take_all(self) -> list[RawFrame]:
-        frames = list(self._waiting)
-        self._waiting.clear()
-        return frames
+    def _forget(self, number: int) -> None:
+        for _ in range(number):
+            self._waiting.popleft()

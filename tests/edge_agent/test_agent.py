@@ -97,6 +97,25 @@ async def test_pulled_cable_is_a_gap_until_it_is_put_back(tmp_path):
         await until(lambda: GapCause.CABLE not in causes(agent), within_s=20)
 
 
+async def test_flaw_in_one_session_leaves_the_others_and_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge_agent.agent.SESSION_RETRY_S", 0.01)
+    flaws = [RuntimeError("a flaw in the stack")]
+    connect = BleakRadio.connect
+
+    async def trip(radio, address, *, on_disconnected):
+        if flaws:
+            raise flaws.pop()
+        return await connect(radio, address, on_disconnected=on_disconnected)
+
+    monkeypatch.setattr(BleakRadio, "connect", trip)
+    async with running_agent(tmp_path) as (agent, _):
+        await until(lambda: frames_of(agent, "heart_rate") > 1)
+        await until(lambda: frames_of(agent, "contec_cms50dplus") > 1)
+        await until(lambda: not causes(agent))
+
+    assert flaws == []
+
+
 async def test_nothing_is_adopted_without_a_press(tmp_path):
     async with running_agent(tmp_path, adopt_all=False) as (agent, _):
         await until(lambda: agent.found)
@@ -148,6 +167,10 @@ def test_serial_lines_are_read_from_one_setting():
     assert [(line.path, line.driver.name) for line in lines] == [("/dev/ttyUSB0", "contec_cms50dplus")]
 
 
-def test_wrong_serial_line_is_said():
-    with pytest.raises(SettingInvalid, match="path=driver"):
-        parse_serial_lines("/dev/ttyUSB0")
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [("/dev/ttyUSB0", "path=driver"), ("/dev/ttyUSB0=polar_h10", "no driver for a serial line")],
+)
+def test_wrong_serial_line_is_said(setting, reason):
+    with pytest.raises(SettingInvalid, match=reason):
+        parse_serial_lines(setting)

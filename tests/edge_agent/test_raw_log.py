@@ -1,5 +1,6 @@
 import asyncio
 import sqlite3
+import threading
 
 import pytest
 
@@ -24,6 +25,20 @@ class FlakyDisk:
             raise sqlite3.OperationalError("database or disk is full")
         self.written += frames
         self.loop.call_soon_threadsafe(self.wrote.set)
+
+
+class SlowDisk:
+    """A spool whose first write takes until it may end."""
+
+    def __init__(self):
+        self.began, self.may_end = threading.Event(), threading.Event()
+        self.written = []
+
+    def append_raw(self, frames):
+        if not self.began.is_set():
+            self.began.set()
+            self.may_end.wait(5)
+        self.written += frames
 
 
 def frame(n):
@@ -73,6 +88,37 @@ async def test_what_waits_at_the_end_is_written(tmp_path):
 
     assert [item.received_us for item in spool.read_raw(limit=9)] == [7]
     spool.close()
+
+
+async def test_cancelled_write_loses_and_repeats_nothing():
+    disk = SlowDisk()
+    log = RawLog(disk)
+    log.append(frame(1), urgent=True)
+    task = asyncio.create_task(log.run())
+    await asyncio.to_thread(disk.began.wait, 5)
+    log.append(frame(2), urgent=True)
+
+    task.cancel()
+    await asyncio.sleep(0)
+    disk.may_end.set()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert [item.received_us for item in disk.written] == [1, 2]
+
+
+async def test_frames_of_a_failed_write_are_tried_once_more_at_the_end():
+    disk = FlakyDisk(failures=1)
+    log = RawLog(disk)
+    log.append(frame(1), urgent=True)
+    task = asyncio.create_task(log.run())
+    async with asyncio.timeout(5):
+        while disk.failures:  # noqa: ASYNC110 what is waited for has no event
+            await asyncio.sleep(0.01)
+
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert [item.received_us for item in disk.written] == [1]
 
 
 async def test_full_queue_counts_what_it_drops(monkeypatch):
