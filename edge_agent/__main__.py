@@ -12,7 +12,7 @@ from devices.registry import find_driver
 from edge_agent.agent import Agent, SerialLine, open_agent
 from edge_agent.errors import SettingInvalid
 from edge_agent.panel import FaultSwitch, Panel, serve_panel
-from edge_agent.settings import AgentSettings
+from edge_agent.settings import read_settings
 from vitals.errors import QianliError
 
 
@@ -68,8 +68,8 @@ async def run_until_signal(agent: Agent, *, faults: FaultSwitch | None = None) -
 def main() -> int:
     """Entry of `python -m edge_agent`."""
     set_up_logs()
-    settings = AgentSettings()
     try:
+        settings = read_settings()
         agent = open_agent(
             settings, radio=BleakRadio(), serial_lines=parse_serial_lines(settings.serial_lines)
         )

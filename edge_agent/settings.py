@@ -3,8 +3,11 @@
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from edge_agent.errors import SettingInvalid
+from vitals.wire.topics import is_agent_name
 
 
 class AgentSettings(BaseSettings):
@@ -25,7 +28,37 @@ class AgentSettings(BaseSettings):
     adopt_all: bool = False
     """Take every device that a driver knows, without a press on the panel."""
 
+    @field_validator("agent")
+    @classmethod
+    def _check_agent(cls, name: str) -> str:
+        if name and not is_agent_name(name):
+            raise ValueError("lower-case letters, digits and hyphens only, at most 41")
+        return name
+
+    @field_validator("site_zone")
+    @classmethod
+    def _check_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{name!r} is no IANA zone, such as Asia/Shanghai") from error
+        return name
+
     @property
     def zone(self) -> ZoneInfo:
         """The site's zone."""
         return ZoneInfo(self.site_zone)
+
+
+def read_settings() -> AgentSettings:
+    """The settings of this process.
+
+    Raises:
+        SettingInvalid: one cannot be used.
+    """
+    try:
+        return AgentSettings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingInvalid(f"QIANLI_{name}", first["msg"]) from error

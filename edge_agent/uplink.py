@@ -54,11 +54,15 @@ class BrokerAddress:
         """Raises: SettingInvalid."""
         parts = urlsplit(url)
         version = parse_qs(parts.query).get("version", [None])[0]
+        try:
+            port = parts.port or 1883
+        except ValueError as error:
+            raise SettingInvalid("QIANLI_MQTT_URL", "its port is not a number up to 65535") from error
         if parts.scheme != "mqtt" or not parts.hostname or version not in (None, "3", "5"):
             raise SettingInvalid("QIANLI_MQTT_URL", "expected mqtt://user:password@host:port[?version=3|5]")
         return cls(
             host=parts.hostname,
-            port=parts.port or 1883,
+            port=port,
             user=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
             version=None if version is None else int(version),

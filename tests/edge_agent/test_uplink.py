@@ -262,6 +262,11 @@ def test_wrong_address_is_said(url):
         BrokerAddress.parse(url)
 
 
+def test_port_that_cannot_be_is_said():
+    with pytest.raises(SettingInvalid, match="65535"):
+        BrokerAddress.parse("mqtt://x:99999")
+
+
 def test_address_keeps_special_characters_of_the_password():
     parsed = BrokerAddress.parse("mqtt://me:a%2Fb@broker.local:1884")
 

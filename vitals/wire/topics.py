@@ -35,6 +35,11 @@ class AgentTopic:
         return f"{ROOT}/{shard_of(self.agent)}/{self.agent}/{self.name}"
 
 
+def is_agent_name(name: str) -> bool:
+    """Whether an agent may have this name: it is one level of a topic."""
+    return _AGENT.fullmatch(name) is not None
+
+
 def shard_of(agent: str) -> str:
     """Two hex digits that never change for an agent: the unit of scale-out (`docs/wire-contract.md`)."""
     return hashlib.sha256(agent.encode()).hexdigest()[:2]
@@ -47,7 +52,7 @@ def parse_agent_topic(topic: str) -> AgentTopic:
         WireInvalid: it is not `q/v1/{shard}/{agent}/{name}` with the shard that belongs to the agent.
     """
     parts = topic.split("/", 4)
-    if len(parts) != 5 or "/".join(parts[:2]) != ROOT or not _AGENT.fullmatch(parts[3]):
+    if len(parts) != 5 or "/".join(parts[:2]) != ROOT or not is_agent_name(parts[3]):
         raise WireInvalid("not an agent topic", topic=topic)
     if parts[2] != shard_of(parts[3]):
         raise WireInvalid(f"shard {parts[2]!r} is not that of agent {parts[3]!r}", topic=topic)
