@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from cloud.identity.model import Scope, Subject
 from cloud.store.connection import Database
 from cloud.ward.model import WardPatient
 from vitals.observation import SourceId
@@ -41,10 +42,12 @@ def insert_unknown_source(connection: Database, src: SourceId, *, agent: str) ->
     connection.execute("INSERT INTO source (src, agent) VALUES (%s, %s) ON CONFLICT DO NOTHING", (src, agent))
 
 
-def bound_patient(connection: Database, src: SourceId, *, at: datetime) -> str | None:
-    """Whom a source is bound to at a moment."""
+def bound_patient(connection: Database, subject: Subject, src: SourceId, *, at: datetime) -> str | None:
+    """Whom a source is bound to at a moment, of the patients that the subject may see."""
     row = connection.execute(
-        "SELECT patient_id FROM binding WHERE src = %s AND during @> %s", (src, at)
+        "SELECT patient_id FROM binding JOIN patient USING (patient_id) "
+        "WHERE src = %s AND during @> %s AND %s AND (%s::text IS NULL OR organisation_id = %s)",
+        (src, at, Scope.READ_PATIENTS in subject.scopes, subject.organisation, subject.organisation),
     ).fetchone()
     return None if row is None else str(row[0])
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from cloud.identity.model import SYSTEM
 from cloud.store.connection import Database
 from cloud.ward import queries
 from cloud.ward.model import WardFile
@@ -21,7 +22,7 @@ def place_ward(
 
 def bind_source(connection: Database, src: SourceId, *, patient_id: str, now: datetime) -> None:
     """Bind a known sensor to a patient from now on, ending its binding to another."""
-    bound = queries.bound_patient(connection, src, at=now)
+    bound = queries.bound_patient(connection, SYSTEM, src, at=now)
     if bound == patient_id:
         return
     if bound is not None:

@@ -3,6 +3,7 @@ import json
 import psycopg
 import pytest
 
+from cloud.identity.model import SYSTEM
 from cloud.seed import seed_ward
 from cloud.ward import queries
 from cloud.ward.model import WardFile, WardFileInvalid, WardPatient, read_ward_file
@@ -61,7 +62,7 @@ class TestDatabase:
             ("p-1", START, START + seconds(30)),
             ("p-2", START + seconds(30), None),
         ]
-        assert queries.bound_patient(database, SOURCE, at=START + seconds(29)) == "p-1"
+        assert queries.bound_patient(database, SYSTEM, SOURCE, at=START + seconds(29)) == "p-1"
 
 
 @pytest.mark.parametrize(
