@@ -28,17 +28,24 @@ def content_security_policy(host: str) -> str:
 def why_refused(scope: MutableMapping[str, object], headers: Headers) -> str | None:
     """Why a request from there is refused, or None."""
     host = headers.get("host", "")
-    if urlsplit(f"//{host}").hostname not in LOOPBACK_HOSTS:
+    if _host_name(host) not in LOOPBACK_HOSTS:
         return "this server answers to 127.0.0.1 and localhost only"
     changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
     if not changes:
         return None
     origin = headers.get("origin")
-    if origin is not None and (urlsplit(origin).scheme != "http" or urlsplit(origin).netloc != host):
+    if origin is not None and origin != f"http://{host}":
         return "this request comes from a foreign page"
     if origin is None and headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return "this request comes from a foreign page"
     return None
+
+
+def _host_name(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:  # half an IPv6 address
+        return None
 
 
 class Guard:

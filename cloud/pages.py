@@ -17,6 +17,7 @@ _UNBUILT = """<!doctype html>
 Run <code>qianli web build</code> and reload this page.</p>
 </html>
 """
+_LONGEST_PATH_BYTES = 200  # a longer name is no file of ours, and an error of the file system
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -27,7 +28,7 @@ def build_routes(static: Path) -> APIRouter:
     def read_page(path: str) -> Response:
         if path == "api" or path.startswith("api/"):
             return JSONResponse({"error": "no such route"}, status_code=404)
-        if "\0" in path:
+        if "\0" in path or len(path.encode()) > _LONGEST_PATH_BYTES:
             return JSONResponse({"error": "no such file"}, status_code=404)
         index = static / "index.html"
         if not index.is_file():

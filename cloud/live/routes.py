@@ -128,7 +128,10 @@ async def _send(websocket: WebSocket, viewer: Viewer) -> int | None:
 
 async def _listen(websocket: WebSocket, viewer: Viewer) -> int | None:
     while True:
-        text = await websocket.receive_text()
+        try:
+            text = await websocket.receive_text()
+        except KeyError:  # a binary frame
+            return NOT_UNDERSTOOD
         if len(text) > _LONGEST_REQUEST:
             return NOT_UNDERSTOOD
         try:

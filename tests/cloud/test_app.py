@@ -130,6 +130,7 @@ def test_built_page_is_served_and_nothing_beside_it(cloud_server, tmp_path):
     assert "immutable" in client.get("/assets/a.js").headers["cache-control"]
     assert client.get("/%2e%2e/secret.txt").status_code == 404
     assert client.get("/assets/b.js").status_code == 404
+    assert client.get(f"/{'千' * 100}").status_code == 404
     assert client.get("/api/nothing").json() == {"error": "no such route"}
 
 

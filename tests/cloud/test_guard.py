@@ -16,13 +16,15 @@ def test_names_of_this_machine_are_answered(host):
     assert refused(host=host) is None
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "10.0.0.1:8000"])
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "10.0.0.1:8000", "[", "[::1"])
 def test_any_other_name_is_refused_because_it_may_be_rebound(host):
     assert "127.0.0.1" in refused(host=host)
 
 
 @pytest.mark.parametrize(("kind", "method"), [("http", "POST"), ("http", "DELETE"), ("websocket", "GET")])
-@pytest.mark.parametrize("origin", ["http://evil.example", f"https://{OWN}", "null", "http://127.0.0.1:9000"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", f"https://{OWN}", "null", "http://127.0.0.1:9000", "http://["]
+)
 def test_foreign_page_can_neither_change_nor_watch_anything(kind, method, origin):
     assert refused(kind, method, origin=origin) == "this request comes from a foreign page"
 

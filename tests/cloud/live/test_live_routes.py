@@ -157,7 +157,8 @@ def test_session_that_ends_closes_the_connection(cloud_server, monkeypatch):
         assert close_code(websocket) == routes.NOT_LOGGED_IN
 
 
-def test_words_that_are_not_understood_end_the_connection(cloud_server):
+@pytest.mark.parametrize("words", ["hello", b"\x00\x01"], ids=["text", "bytes"])
+def test_words_that_are_not_understood_end_the_connection(cloud_server, words):
     with cloud_server.websocket(cloud_server.client("doctor")) as websocket:
-        websocket.send("hello")
+        websocket.send(words)
         assert close_code(websocket) == routes.NOT_UNDERSTOOD
