@@ -36,11 +36,12 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """A message as it came from the broker."""
+    """A message as it came from the broker; a retained one is no sign of life."""
 
     topic: str
     payload: bytes
     received_at: datetime
+    retained: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,12 @@ class StatusMessage:
 
     agent: str
     status: Status
+    retained: bool
+
+    @property
+    def is_sign_of_life(self) -> bool:
+        """Whether the agent itself said it just now; a will is the broker's word."""
+        return self.status.online and not self.retained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +156,7 @@ def decode(arrived: Arrived) -> Decoded:
     try:
         topic = parse_agent_topic(arrived.topic)
         if topic.name == "status":
-            return _decode_status(topic.agent, arrived.payload)
+            return _decode_status(topic.agent, arrived)
         if place is None:
             raise WireInvalid("it has no place in a sequence")
         measured = _decode_measured(topic.name, place, arrived)
@@ -163,14 +170,14 @@ def decode(arrived: Arrived) -> Decoded:
     return measured
 
 
-def _decode_status(agent: str, payload: bytes) -> StatusMessage:
-    status = decode_status(payload)
+def _decode_status(agent: str, arrived: Arrived) -> StatusMessage:
+    status = decode_status(arrived.payload)
     if status.agent != agent:
         raise WireInvalid(f"agent {status.agent!r} speaks on the topic of {agent!r}")
     for source in status.sources:
         for wave in source.waves:
             read_wave_layout(wave)
-    return StatusMessage(agent=agent, status=status)
+    return StatusMessage(agent=agent, status=status, retained=arrived.retained)
 
 
 def _decode_measured(name: str, place: Place, arrived: Arrived) -> Measured:

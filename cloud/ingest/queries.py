@@ -1,6 +1,6 @@
 """SQL of ingest: everything is inserted once, however often it arrives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,17 +33,20 @@ def is_alive(connection: Database) -> None:
 
 
 def note_agents(connection: Database, lineages: Mapping[str, str | None], *, now: datetime) -> None:
-    """Agents that sent something, with the lineage if it is known."""
+    """Agents that something is known of, with the lineage if that is known."""
     for agent, lineage in sorted(lineages.items()):
         connection.execute(
             """
             INSERT INTO agent (agent, lineage, first_seen_at, last_seen_at) VALUES (%s, %s, %s, %s)
-            ON CONFLICT (agent) DO UPDATE
-               SET last_seen_at = excluded.last_seen_at,
-                   lineage = COALESCE(excluded.lineage, agent.lineage)
+            ON CONFLICT (agent) DO UPDATE SET lineage = COALESCE(excluded.lineage, agent.lineage)
             """,
             (agent, lineage, now, now),
         )
+
+
+def note_heard(connection: Database, agents: Collection[str], *, now: datetime) -> None:
+    """Agents that spoke themselves just now."""
+    connection.execute("UPDATE agent SET last_seen_at = %s WHERE agent = ANY(%s)", (now, sorted(agents)))
 
 
 def note_agent_status(connection: Database, agent: str, *, boot: str, online: bool) -> None:

@@ -96,6 +96,7 @@ class Writer:
         draft = _Draft(now=now)
         with connection.transaction():
             queries.note_agents(connection, _lineages(messages), now=now)
+            queries.note_heard(connection, _heard(messages), now=now)
             measured, refused = self._check_owners(connection, messages, draft)
             self._store_statuses(connection, messages, draft)
             _store_readings(connection, measured, draft)
@@ -206,6 +207,17 @@ def _lineages(messages: Sequence[Decoded]) -> dict[str, str | None]:
         elif item.place is not None:
             found[item.place.agent] = item.place.lineage
     return found
+
+
+def _heard(messages: Sequence[Decoded]) -> set[str]:
+    heard = set()
+    for item in messages:
+        if isinstance(item, StatusMessage):
+            if item.is_sign_of_life:
+                heard.add(item.agent)
+        elif item.place is not None:
+            heard.add(item.place.agent)
+    return heard
 
 
 def _store_readings(connection: Database, measured: Sequence[Measured], draft: _Draft) -> None:

@@ -178,9 +178,11 @@ class IngestStream:
         if delivery.topic.endswith("/beat"):
             self._receive_beat(delivery, now)
             return
-        arrived = Arrived(topic=delivery.topic, payload=delivery.payload, received_at=now)
+        arrived = Arrived(
+            topic=delivery.topic, payload=delivery.payload, received_at=now, retained=delivery.retained
+        )
         if delivery.topic.endswith("/status"):
-            self._tell_status(arrived, retained=delivery.retained)
+            self._tell_status(arrived)
         if not self._inbox.offer(arrived, delivery.acknowledge):
             _log.warning("inbox_full", waiting=len(self._inbox), refused=self._inbox.refused)
 
@@ -193,12 +195,12 @@ class IngestStream:
             return
         self._deliver([AgentHeard(agent=agent, heard_at=now)])
 
-    def _tell_status(self, arrived: Arrived, *, retained: bool) -> None:
+    def _tell_status(self, arrived: Arrived) -> None:
         """An agent that comes or goes is news even while the database is away."""
         decoded = decode(arrived)
         if not isinstance(decoded, StatusMessage):
             return
-        heard_at = None if retained else arrived.received_at
+        heard_at = None if arrived.retained else arrived.received_at
         if not decoded.status.online:
             self._deliver([AgentGone(agent=decoded.agent, heard_at=heard_at)])
             return

@@ -7,7 +7,7 @@ from typing import Protocol
 import psycopg
 import structlog
 
-from cloud.events import Clock, PartState, Reading, Silence
+from cloud.events import Clock, Part, PartState, Reading, Silence
 from cloud.identity.model import SYSTEM
 from cloud.live import queries
 from cloud.live.model import Ward
@@ -80,7 +80,7 @@ class LiveStream:
         """Record gaps, and see whether somebody changed patients or bindings."""
         while True:
             await asyncio.sleep(REREAD_EVERY_S)
-            if not all(state.ok for state in self._parts()):
+            if not all(state.ok for state in self._parts() if state.part is Part.DATABASE):
                 continue
             await asyncio.to_thread(self._books.record)
             ward = await asyncio.to_thread(self._read_ward)

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from cloud.events import AgentGone
 from cloud.ingest.service import Writer
 from cloud.silence.service import SilenceService
 from cloud.store.connection import build_pool
@@ -63,6 +66,19 @@ def test_silence_is_recorded_and_closed_by_the_next_run(database, pool):
     now = START + seconds(12)
     SilenceService(pool, clock=lambda: now).load(database)
     assert ("uplink_off", START, now, "cloud") in gaps(database)
+
+
+@pytest.mark.parametrize("said", [AGENT.birth(), AGENT.will()], ids=["birth", "will"])
+def test_retained_status_at_every_restart_moves_no_beginning(database, pool, said):
+    Writer().write(database, [AGENT.birth()], now=START - seconds(60))
+    Writer().write(database, [replace(said, retained=True)], now=START - seconds(30))
+
+    service = SilenceService(pool, clock=lambda: START)
+    service.load(database)
+    service.watch.take(AgentGone(agent=AGENT.agent, heard_at=None))
+
+    (silence,) = service.judge(())[AGENT.src]
+    assert silence.since_at == START - seconds(60)
 
 
 def test_agent_that_stays_away_is_silent_since_the_last_run_heard_it(database, pool):
