@@ -149,11 +149,14 @@ def hold_home(home: Home) -> Iterator[None]:
 
 
 def broker_password(home: Home) -> str:
-    """The embedded broker's password, made on first use, readable by its owner only."""
-    with contextlib.suppress(FileExistsError):
-        descriptor = os.open(home.broker_password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """The embedded broker's password: made on first use, whole or not at all, readable by its owner only."""
+    if not home.broker_password.exists():
+        unfinished = home.broker_password.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(24))
+        unfinished.rename(home.broker_password)
     return home.broker_password.read_text().strip()
 
 

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPException
 from urllib.error import HTTPError
 
 from qianli.embedded.broker import USER, broker_answers
@@ -110,7 +111,7 @@ def _get(address: str) -> bool:
             return True
     except HTTPError:
         return True
-    except OSError:
+    except (OSError, HTTPException):
         return False
 
 

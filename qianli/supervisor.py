@@ -62,7 +62,7 @@ class Keeper:
         self._first_pause_s = first_pause_s
         self._settled = asyncio.Event()
         self._was_ready = False
-        self._refusal: StartRefused | None = None
+        self._failure: Exception | None = None
         self._stopping = False
         self._process: asyncio.subprocess.Process | None = None
         self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
@@ -79,6 +79,14 @@ class Keeper:
         Raises:
             StartRefused: It never became ready.
         """
+        try:
+            await self._keep()
+        except Exception as error:
+            self._failure = error  # whoever waits for it must hear of it at once
+            self._settled.set()
+            raise
+
+    async def _keep(self) -> None:
         pause_s, deaths = self._first_pause_s, 0
         while not self._stopping:
             started = time.monotonic()
@@ -87,9 +95,7 @@ class Keeper:
                 return
             deaths += 1
             if not self._was_ready and deaths >= DEATHS_BEFORE_GIVING_UP:
-                self._refusal = self._gave_up(code)
-                self._settled.set()
-                raise self._refusal
+                raise self._gave_up(code)
             if time.monotonic() - started > LIVED_WELL_S:
                 pause_s = self._first_pause_s
             self.restarts += 1
@@ -101,14 +107,14 @@ class Keeper:
         """Return once the child has been ready for the first time.
 
         Raises:
-            StartRefused: It took too long.
+            StartRefused: It took too long, or never became ready.
         """
         try:
             await asyncio.wait_for(self._settled.wait(), self.child.ready_within_s)
         except TimeoutError:
             raise self._gave_up(None) from None
-        if self._refusal is not None:
-            raise self._refusal
+        if self._failure is not None:
+            raise self._failure
 
     async def stop(self) -> None:
         """Ask the child to end, insist after a while, and return when it is gone."""

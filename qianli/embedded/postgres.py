@@ -7,6 +7,7 @@ its own 0700 folder, without any TCP port. A new cluster is made beside its plac
 interrupted first start leaves nothing half made.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -208,7 +209,8 @@ def _serves(pid: int, cluster: Path) -> bool:
 def _signal_and_wait(pid: int, number: signal.Signals, *, wait_s: float) -> None:
     if not is_alive(pid):
         return
-    os.kill(pid, number)
+    with contextlib.suppress(ProcessLookupError):  # it may end by itself this very moment
+        os.kill(pid, number)
     deadline = time.monotonic() + wait_s
     while is_alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -82,6 +82,12 @@ def test_a_folder_that_was_there_before_is_never_emptied(tmp_path: Path) -> None
     assert (tmp_path / "thesis.tex").exists()
 
 
+def test_a_broker_password_that_was_not_written_to_its_end_is_made_anew(home: Home) -> None:
+    home.broker_password.with_suffix(".new").touch()
+    assert len(broker_password(home)) == 32
+    assert not home.broker_password.with_suffix(".new").exists()
+
+
 def test_the_broker_password_is_made_once_and_is_private(home: Home) -> None:
     password = broker_password(home)
     assert len(password) >= 24

@@ -1,4 +1,7 @@
+import shutil
 from pathlib import Path
+
+import pytest
 
 from qianli.rotating_log import RotatingLog
 
@@ -18,3 +21,18 @@ def test_an_existing_log_is_continued(tmp_path: Path) -> None:
         log.write(word)
         log.close()
     assert (tmp_path / "x.log").read_bytes() == b"one\ntwo\n"
+
+
+def test_a_folder_that_was_away_costs_only_what_was_printed_meanwhile(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = RotatingLog(folder / "x.log", largest_bytes=10)
+    log.write(b"first...\n")
+    shutil.rmtree(folder)
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            log.write(b"second..\n")
+    folder.mkdir()
+    log.write(b"third...\n")
+    log.close()
+    assert (folder / "x.log").read_bytes() == b"third...\n"

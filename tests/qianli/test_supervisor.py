@@ -88,6 +88,16 @@ async def test_a_child_that_is_not_ready_in_time_ends_the_start(tmp_path: Path) 
             await supervisor.wait_ready(keeper)
 
 
+async def test_a_child_whose_preparation_fails_is_told_at_once(tmp_path: Path) -> None:
+    def prepare() -> None:
+        raise PermissionError("no right to look")
+
+    async with supervised([]) as supervisor:
+        keeper = supervisor.start(replace(child(tmp_path, "time.sleep(60)"), before_start=prepare))
+        with pytest.raises(PermissionError, match="no right to look"):
+            await asyncio.wait_for(supervisor.wait_ready(keeper), timeout=5)
+
+
 async def test_children_stop_in_the_order_asked_for(tmp_path: Path) -> None:
     code = (
         "order = ready.with_name('order')\n"
