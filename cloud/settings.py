@@ -1,7 +1,5 @@
 """Settings of the cloud process, read from the environment only."""
 
-from pathlib import Path
-
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -21,9 +19,6 @@ class CloudSettings(BaseSettings):
         description="Broker: mqtt://user:password@host:port; `?version=3` skips the question for MQTT 5",
     )
     http_port: int = Field(default=8000, ge=0, le=65535, description="Port on 127.0.0.1; 0 takes a free one")
-    home: Path = Field(
-        default=Path.home() / ".qianli", description="Directory for what is not in the database"
-    )
     display_delay_ms: int = Field(
         default=2000, ge=0, le=30_000, description="How far behind the present the browser draws waves"
     )
