@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 import psycopg
 import structlog
+from psycopg.errors import ProgramLimitExceeded
 
 from cloud.events import Event, GapStored, Reading, ReadingsStored, WaveStored
 from cloud.ingest import queries
@@ -33,6 +34,8 @@ from vitals.wire.topics import LANES, Lane
 _log = structlog.get_logger()
 
 Sequences = Mapping[Lane, LaneProgress]
+REFUSALS = (psycopg.DataError, psycopg.IntegrityError, ProgramLimitExceeded)
+"""The database works and does not take what a message says (the last: longer than an index entry may be)."""
 SpoolId = tuple[str, str]
 """(agent, lineage): one spool, whose three lanes are counted."""
 
@@ -74,7 +77,7 @@ class Writer:
         pairs = [(message, decode(message)) for message in messages]
         try:
             return self._commit(connection, [decoded for _, decoded in pairs], now=now)
-        except (psycopg.DataError, psycopg.IntegrityError):
+        except REFUSALS:
             parts = [self._write_alone(connection, *pair, now=now) for pair in pairs]
         acks: dict[str, Ack] = {}
         for part in parts:
@@ -86,7 +89,7 @@ class Writer:
     ) -> Written:
         try:
             return self._commit(connection, [decoded], now=now)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except REFUSALS as error:
             place = None if isinstance(decoded, StatusMessage) else decoded.place
             detail = " ".join(str(error).split())
             refused = Refused(arrived=arrived, reason=Reason.DATABASE, detail=detail, place=place)

@@ -1,3 +1,4 @@
+import random
 from dataclasses import replace
 
 import msgspec
@@ -17,6 +18,8 @@ pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 
 AGENT = WireAgent()
 START = utc_now() - seconds(20)
+_RANDOM = random.Random(1)
+NO_INDEX_HOLDS = "".join(chr(_RANDOM.randrange(0x4E00, 0x9FFF)) for _ in range(4000))
 
 
 def write(database, *messages, writer=None):
@@ -108,8 +111,13 @@ def test_missing_value_is_stored_with_its_reason(database):
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [({"dt": "x"}, "contract"), ({"v": 9}, "version"), ({"u": {"heart_rate": "a\x00b"}}, "database")],
-    ids=["contract", "version", "database"],
+    [
+        ({"dt": "x"}, "contract"),
+        ({"v": 9}, "version"),
+        ({"u": {"heart_rate": "a\x00b"}}, "database"),
+        ({"src": NO_INDEX_HOLDS}, "database"),
+    ],
+    ids=["contract", "version", "database", "index"],
 )
 def test_poison_goes_to_the_dead_letters_and_counts_as_received(database, change, reason):
     good = beats(1, 2, 3)
