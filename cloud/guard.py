@@ -42,10 +42,13 @@ def why_refused(scope: MutableMapping[str, object], headers: Headers) -> str | N
 
 
 def _host_name(host: str) -> str | None:
+    """The name in a Host header; None for half an IPv6 address, or a port that is no number."""
     try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:  # half an IPv6 address
+        parts = urlsplit(f"//{host}")
+        _ = parts.port
+    except ValueError:
         return None
+    return parts.hostname
 
 
 class Guard:
