@@ -16,7 +16,10 @@ def test_names_of_this_machine_are_answered(host):
     assert refused(host=host) is None
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "10.0.0.1:8000", "[", "[::1", "127.0.0.1:8; script-src *"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "127.0.0.1.evil.example", "", "10.0.0.1:8000", "[", "[::1", "127.0.0.1:8; script-src *"],
+)
 def test_any_other_name_is_refused_because_it_may_be_rebound(host):
     assert "127.0.0.1" in refused(host=host)
 
