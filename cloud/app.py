@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel
@@ -147,6 +148,7 @@ def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
     for refusal in identity_routes.REFUSALS:
         app.add_exception_handler(refusal, identity_routes.answer_refusal)
     app.add_exception_handler(PatientUnknown, _answer_unknown)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
     for outage in (psycopg.OperationalError, PoolTimeout):
         app.add_exception_handler(outage, _answer_outage)
     return app
@@ -189,6 +191,13 @@ def _health_routes(part_states: Callable[[], tuple[PartState, PartState]]) -> AP
 
 def _answer_unknown(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, status_code=404)
+
+
+def _answer_invalid(_request: Request, error: Exception) -> Response:
+    """Which fields are wrong, never what stood in them: it may be a password, or no text at all."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 # registered for no other
+    fields = [".".join(str(part) for part in each["loc"]) + ": " + each["msg"] for each in error.errors()]
+    return JSONResponse({"error": "; ".join(fields)}, status_code=422)
 
 
 def _answer_outage(_request: Request, error: Exception) -> Response:

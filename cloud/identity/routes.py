@@ -13,12 +13,13 @@ from cloud.identity.model import SESSION_LASTS, Account, Scope, Subject
 from cloud.identity.service import IdentityService
 
 COOKIE = "qianli_session"
+_WITHOUT_NUL = r"\A[^\x00]*\z"  # the database has no text with NUL
 
 
 class Credentials(BaseModel):
     """Body of a login."""
 
-    name: str = Field(max_length=200)
+    name: str = Field(max_length=200, pattern=_WITHOUT_NUL)
     password: str = Field(max_length=1000)
 
 

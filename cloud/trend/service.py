@@ -44,6 +44,8 @@ class TrendService:
         Raises:
             PatientUnknown: not there, or not for this subject.
         """
+        if "\0" in patient_id:  # the database has no text with NUL
+            raise PatientUnknown
         to_at = self._clock()
         from_at = to_at - timedelta(hours=hours)
         within: queries.TimeRange = {"from_at": from_at, "to_at": to_at}

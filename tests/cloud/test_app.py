@@ -53,6 +53,26 @@ def test_unknown_name_is_answered_like_a_wrong_password(cloud_server):
     assert answers[0].json() == answers[1].json()
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["", "junk", "[]", '{"name": "doctor"}', '{"name": "a\\u0000", "password": "secret"}']
+    + [f'{{"name": "doctor", "password": "{password}"}}' for password in ("secret\\ud800", "secret" * 999)],
+)
+def test_body_that_is_no_login_is_refused_without_repeating_it(cloud_server, body):
+    headers = {"content-type": "application/json"}
+    answer = cloud_server.client().post("/api/login", content=body, headers=headers)
+
+    assert answer.status_code == 422
+    assert list(answer.json()) == ["error"]
+    assert "secret" not in answer.text
+
+
+def test_patient_whose_name_holds_nul_is_not_there(cloud_server):
+    answer = cloud_server.client("doctor").get("/api/patients/p%001/trend")
+
+    assert (answer.status_code, answer.json()) == (404, {"error": "no such patient"})
+
+
 @pytest.mark.parametrize("path", ["/api/me", "/api/vocabulary", "/api/patients/p-1/trend"])
 def test_without_a_session_nothing_is_told(cloud_server, path):
     answer = cloud_server.client().get(path)
