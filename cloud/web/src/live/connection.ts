@@ -2,11 +2,14 @@
 
 import { BackOff } from "./back-off";
 
+/** Close code of the server: there is no session, or it ended (docs/live-api.md). */
+const NOT_LOGGED_IN = 4401;
+
 export interface ConnectionEvents {
   onText: (text: string) => void;
   onBinary: (frame: ArrayBuffer) => void;
-  /** The socket closed; `opened` says whether it had been open at all. */
-  onClose: (opened: boolean) => void;
+  /** The socket closed; `refused`: it never opened, or the server said that there is no login. */
+  onClose: (refused: boolean) => void;
 }
 
 export class Connection {
@@ -32,11 +35,11 @@ export class Connection {
       if (typeof event.data === "string") this.events.onText(event.data);
       else this.events.onBinary(event.data);
     };
-    socket.onclose = () => {
+    socket.onclose = (event) => {
       if (socket !== this.socket) return;
       this.socket = null;
       this.timer = setTimeout(() => this.open(), this.backOff.next());
-      this.events.onClose(opened);
+      this.events.onClose(!opened || event.code === NOT_LOGGED_IN);
     };
     this.socket = socket;
   }
@@ -46,7 +49,7 @@ export class Connection {
     if (!this.socket) return;
     this.drop();
     this.timer = setTimeout(() => this.open(), this.backOff.next());
-    this.events.onClose(true);
+    this.events.onClose(false);
   }
 
   close(): void {

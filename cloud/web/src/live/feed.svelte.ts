@@ -50,9 +50,9 @@ class Feed {
     this.connection = new Connection(liveUrl(), {
       onText: (text) => this.take(JSON.parse(text) as ServerMessage),
       onBinary: (frame) => this.takeWave(frame),
-      onClose: (opened) => {
+      onClose: (refused) => {
         if (this.link === "live") this.link = "connecting";
-        if (!opened) onRefused();
+        if (refused) onRefused();
       },
     });
     this.connection.open();
