@@ -24,6 +24,7 @@ export const en: Record<Key, string> = {
 
   "wall.title": "Central monitoring",
   "wall.empty": "No patient has a device yet. They appear here once an edge agent runs.",
+  "wall.administrator": "An administrator does not see patients. Log in as a clinician.",
   "wall.connecting": "Connecting to the server…",
   "wall.bed": "Bed {bed}",
   "wall.sources": "Where the values come from",
@@ -127,7 +128,7 @@ export const en: Record<Key, string> = {
   "cause.out_of_range": "Bluetooth out of range",
   "cause.cable": "serial cable unplugged",
   "cause.device_silent": "device connected but sends nothing",
-  "cause.agent_off": "edge agent stopped",
+  "cause.agent_off": "edge agent stopped or cut off",
   "cause.uplink_off": "edge agent cannot reach the server",
   "cause.broker_off": "broker down",
   "cause.database_off": "database down",

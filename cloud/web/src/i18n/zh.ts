@@ -23,6 +23,7 @@ export const zh = {
 
   "wall.title": "中央监护",
   "wall.empty": "还没有绑定设备的患者。启动采集端后会自动出现在这里。",
+  "wall.administrator": "管理员账号看不到患者。请用临床账号登录。",
   "wall.connecting": "正在连接服务器…",
   "wall.bed": "{bed} 床",
   "wall.sources": "数据来源",
@@ -126,7 +127,7 @@ export const zh = {
   "cause.out_of_range": "蓝牙离开范围",
   "cause.cable": "串口线断开",
   "cause.device_silent": "设备已连接但不发数据",
-  "cause.agent_off": "采集端已停止",
+  "cause.agent_off": "采集端已停止或断网",
   "cause.uplink_off": "采集端连不上服务器",
   "cause.broker_off": "消息代理停止",
   "cause.database_off": "数据库停止",
