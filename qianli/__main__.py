@@ -19,14 +19,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("command", choices=names, help="`qianli COMMAND --help` tells more")
     command = parser.parse_args(words[:1]).command
-    module = importlib.import_module(f"qianli.commands.{command}")
-    own_parser = argparse.ArgumentParser(prog=f"qianli {command}", description=module.HELP)
-    module.configure(own_parser)
     try:
+        module = importlib.import_module(f"qianli.commands.{command}")
+        own_parser = argparse.ArgumentParser(prog=f"qianli {command}", description=module.HELP)
+        module.configure(own_parser)
         code: int = module.run(own_parser.parse_args(words[1:]))
     except QianliError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         return 141
     return code
