@@ -27,6 +27,15 @@ class Reading:
     late: bool
 
     @property
+    def credible_at(self) -> datetime:
+        """When it was measured, as far as can be: nothing is measured after it was stored.
+
+        An agent whose clock runs ahead would else look fresh for minutes after its device has died, and
+        its old values would outrank the new ones once the clock is put right.
+        """
+        return min(self.measured_at, self.stored_at)
+
+    @property
     def has_value(self) -> bool:
         """Whether there is a number that the device itself does not reject."""
         return self.value is not None and self.quality is not Quality.INVALID

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 import numpy as np
+import structlog
 
 from devices.driver import Access, Decoder, Driver, Frame, Reading, SensorState
 from devices.errors import FrameError
@@ -15,6 +16,8 @@ from edge_agent.spool import LINK, RawFrame
 from vitals.gap import Gap, GapCause
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
 from vitals.wave import WaveBlock
+
+log = structlog.get_logger()
 
 SILENT_AFTER_S = 3.0
 LONGEST_BLOCK_S = 5
@@ -106,6 +109,12 @@ class Parser:
             readings = decoder.feed(Frame(channel=frame.channel, payload=frame.payload, received_at=at))
         except FrameError as error:
             parsed.rejected.append((frame, str(error)))
+            return
+        except Exception as error:
+            # The root of one frame: a flaw in a driver must not hold up the log of every other device.
+            log.exception("driver_flaw", src=frame.src, channel=frame.channel)
+            parsed.rejected.append((frame, f"flaw in the driver: {error!r}"))
+            del self._decoders[frame.src]
             return
         for reading in sorted(spread_rr(readings), key=_is_told_after_samples):
             self._take(frame.src, reading, parsed)

@@ -1,5 +1,6 @@
 """One running installation: brings its processes up in order, shows the address, takes them down in order."""
 
+import argparse
 import asyncio
 import errno
 import json
@@ -15,7 +16,7 @@ from qianli.embedded.postgres import clear_stale_server, database_url, find_prog
 from qianli.embedded.upgrade import upgrade_cluster_if_needed
 from qianli.errors import StartRefused
 from qianli.home import Home, broker_password, disk_full
-from qianli.ports import port_is_free
+from qianli.ports import parse_port, port_is_free
 from qianli.processes import (
     STOP_ORDER,
     Ports,
@@ -110,7 +111,10 @@ class Installation:
         self._ports = Ports(http=self._wishes.http_port, mqtt=mqtt, panel=panel)
 
     def _first_free(self, variable: str, usual: int) -> int:
-        wanted = int(os.environ.get(variable, str(usual)))
+        try:
+            wanted = parse_port(os.environ.get(variable, str(usual)))
+        except argparse.ArgumentTypeError as error:
+            raise StartRefused(f"{variable} 不是端口号:{error}。", f"{variable}: {error}.") from error
         for port in range(wanted, wanted + PORTS_TO_TRY):
             if port != self._wishes.http_port and port_is_free(port):
                 if port != wanted:

@@ -1,5 +1,6 @@
 """Loopback ports."""
 
+import argparse
 import socket
 
 
@@ -12,3 +13,15 @@ def port_is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def parse_port(text: str) -> int:
+    """A port number from the command line or the environment.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not a number from 1 to 65535.
+    """
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        msg = f"{text!r} is not a port (1 to 65535)"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)

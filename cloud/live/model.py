@@ -133,7 +133,7 @@ class WardState:
                 continue
             latest = self._latest.setdefault(patient_id, {})
             known = latest.get((reading.src, reading.key))
-            if known is None or reading.measured_at > known.measured_at:
+            if known is None or reading.credible_at > known.credible_at:
                 latest[reading.src, reading.key] = reading
                 news.setdefault(patient_id, []).append(reading)
         return news

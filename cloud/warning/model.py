@@ -57,7 +57,7 @@ def score_patient(question: ScoreQuestion) -> PatientScore:
 
 
 def _measured_at(chosen: _Input) -> datetime | None:
-    return None if chosen.reading is None else chosen.reading.measured_at
+    return None if chosen.reading is None else chosen.reading.credible_at
 
 
 def _compute(inputs: dict[str, _Input], *, scale: int) -> ScoreResult:
@@ -78,7 +78,7 @@ def _choose(keys: Iterable[VitalKey], question: ScoreQuestion) -> _Input:
     for key in keys:
         found = sorted(
             (reading for reading in question.readings if reading.key == key),
-            key=lambda reading: reading.measured_at,
+            key=lambda reading: reading.credible_at,
             reverse=True,
         )
         for reading in found:
@@ -90,7 +90,7 @@ def _choose(keys: Iterable[VitalKey], question: ScoreQuestion) -> _Input:
 
 
 def _newest(judged: _Input) -> float:
-    return 0.0 if judged.reading is None else judged.reading.measured_at.timestamp()
+    return 0.0 if judged.reading is None else judged.reading.credible_at.timestamp()
 
 
 def _why_missing(reading: Reading, question: ScoreQuestion) -> MissingReason | None:
@@ -98,7 +98,7 @@ def _why_missing(reading: Reading, question: ScoreQuestion) -> MissingReason | N
         return MissingReason.INVALID
     is_continuous = (reading.src, reading.key) in question.continuous
     limit = CONTINUOUS_EXPIRES_AFTER if is_continuous else SPOT_EXPIRES_AFTER
-    if question.now - reading.measured_at <= limit:
+    if question.now - reading.credible_at <= limit:
         return None
     silent = any(
         silence.src == reading.src and (not silence.keys or reading.key in silence.keys)

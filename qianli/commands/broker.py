@@ -6,14 +6,17 @@ import os
 
 from qianli.embedded.broker import USER, serve_broker
 from qianli.home import broker_password, home_from_environment, prepare_home
+from qianli.ports import parse_port
 
 HELP = "run the embedded MQTT broker (amqtt, MQTT 3.1.1, loopback only)"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    port = int(os.environ.get("QIANLI_MQTT_PORT", "1883"))
-    parser.add_argument("--port", type=int, default=port, help="port on 127.0.0.1 (default %(default)s)")
+    port = os.environ.get("QIANLI_MQTT_PORT", "1883")
+    parser.add_argument(
+        "--port", type=parse_port, default=port, help="port on 127.0.0.1 (default %(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

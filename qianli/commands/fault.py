@@ -7,6 +7,8 @@ import sys
 
 import httpx
 
+from qianli.ports import parse_port
+
 HELP = "list or switch faults of the demo's simulated devices, or cut the agent's link"
 LINK = "uplink"
 
@@ -16,8 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("device", nargs="?", help=f"a simulated device, or {LINK!r} for the agent's link")
     parser.add_argument("fault", nargs="?", help="a fault of that device; for the link: cut")
     parser.add_argument("state", nargs="?", choices=["on", "off"], default="on")
-    port = int(os.environ.get("QIANLI_PANEL_PORT", "8010"))
-    parser.add_argument("--panel-port", type=int, default=port, help="default %(default)s")
+    port = os.environ.get("QIANLI_PANEL_PORT", "8010")
+    parser.add_argument("--panel-port", type=parse_port, default=port, help="default %(default)s")
 
 
 def run(arguments: argparse.Namespace) -> int:

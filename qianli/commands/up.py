@@ -11,6 +11,7 @@ from qianli.console import Console
 from qianli.errors import StartRefused
 from qianli.home import empty_home, hold_home, home_from_environment, prepare_home
 from qianli.installation import Installation, Wishes
+from qianli.ports import parse_port
 from qianli.supervisor import stop_leftovers
 
 HELP = "start database, broker, cloud and edge agent on this machine and keep them running"
@@ -18,7 +19,7 @@ HELP = "start database, broker, cloud and edge agent on this machine and keep th
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    port = int(os.environ.get("QIANLI_HTTP_PORT", "8000"))
+    port = os.environ.get("QIANLI_HTTP_PORT", "8000")
     parser.add_argument(
         "--demo", action="store_true", help="with virtual devices that replay real recordings"
     )
@@ -31,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--fresh", action="store_true", help="delete this installation's data first, without asking"
     )
     parser.add_argument(
-        "--port", type=int, default=port, help="port of the pages on 127.0.0.1 (default %(default)s)"
+        "--port", type=parse_port, default=port, help="port of the pages on 127.0.0.1 (default %(default)s)"
     )
 
 

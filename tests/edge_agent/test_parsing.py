@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
@@ -53,6 +54,21 @@ def test_unreadable_frame_is_kept_with_its_reason():
     parsed = make_parser().parse([frame(b"")], now=at(0))
 
     assert [(item[0].payload, bool(item[1])) for item in parsed.rejected] == [(b"", True)]
+
+
+def test_flaw_in_a_driver_costs_one_frame():
+    class Flawed:
+        rejected = 0
+
+        def feed(self, frame):
+            raise ZeroDivisionError
+
+    flawed = replace(find_driver("blood_pressure"), new_decoder=Flawed)
+    parser = Parser({BELT: find_driver("heart_rate"), CUFF: flawed}, GapTracker.resume([]))
+
+    parsed = parser.parse([frame(b"\x00", src=CUFF, channel="2A35"), frame(b"\x00\x48")], now=at(0))
+
+    assert (len(parsed.rejected), values(parsed)) == (1, [("heart_rate", 72)])
 
 
 def test_frame_of_an_unknown_source_is_kept():

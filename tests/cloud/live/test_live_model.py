@@ -40,6 +40,13 @@ def shown(state, patient_id="p-1"):
     return [entry.value for entry in state.readings_of(patient_id)]
 
 
+def test_clock_that_ran_ahead_does_not_keep_its_value_on_the_screen():
+    state = ward_state()
+    state.take([replace(reading(5, 75), measured_at=at(200))])
+
+    assert state.take([reading(6, 76)]) == {"p-1": [reading(6, 76)]}
+
+
 def test_latest_is_the_latest_measured_not_the_latest_arrived():
     state = ward_state()
     assert state.take([reading(5, 75)]) == {"p-1": [reading(5, 75)]}

@@ -1,3 +1,4 @@
+import { credibleAt } from "./age";
 import type { Patient, Score, Silence, Source, Value } from "./messages";
 import type { WaveHeader } from "./wave-frame";
 import { WaveTrack } from "./wave-track";
@@ -30,7 +31,7 @@ export class PatientState {
     const next = new Map(this.values);
     const fresh = values.filter((value) => {
       const shown = next.get(`${value.src}/${value.key}`);
-      if (shown && shown.measured_at > value.measured_at) return false;
+      if (shown && credibleAt(shown) > credibleAt(value)) return false;
       next.set(`${value.src}/${value.key}`, value);
       return true;
     });
@@ -43,7 +44,7 @@ export class PatientState {
     for (const key of keys) {
       let best: Value | undefined;
       for (const value of this.values.values()) {
-        if (value.key === key && (!best || value.measured_at > best.measured_at)) best = value;
+        if (value.key === key && (!best || credibleAt(value) > credibleAt(best))) best = value;
       }
       if (best) return best;
     }

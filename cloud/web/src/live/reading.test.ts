@@ -29,6 +29,11 @@ describe("what is shown of a value", () => {
     expect(reading).toMatchObject({ number: null, notes: [["flag", "no_contact"]] });
   });
 
+  it("is not fresh because the clock of its device runs ahead", () => {
+    const ahead = value({ measured_at: NOW + 120_000, stored_at: NOW - 9_000 });
+    expect(readingOf(ahead, LIVE)).toMatchObject({ struck: true, ageMs: 9_000 });
+  });
+
   it("is struck and dated at once when its source is silent", () => {
     expect(readingOf(value(), { ...LIVE, silent: true })).toMatchObject({ struck: true, showAge: true });
   });

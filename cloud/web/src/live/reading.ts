@@ -1,6 +1,6 @@
 /** What may be shown for one value: a pure decision, so that no component decides differently. */
 
-import { ageState } from "./age";
+import { ageState, credibleAt } from "./age";
 import type { Value } from "./messages";
 
 export interface Reading {
@@ -21,7 +21,7 @@ export interface ReadingContext {
 }
 
 export function readingOf(value: Value, context: ReadingContext): Reading {
-  const age = ageState(value.measured_at, context.cadenceS, context.now);
+  const age = ageState(credibleAt(value), context.cadenceS, context.now);
   const invalid = value.quality === "invalid";
   // A spot measurement stays what it was when its device goes away: its age is always beside it.
   const silenced = context.silent && !age.spot;
