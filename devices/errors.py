@@ -173,3 +173,15 @@ class FaultUnsupported(DeviceError):
 
     def __str__(self) -> str:
         return f"{self.device} cannot have the fault {self.fault}; it can have: {', '.join(self.supported)}"
+
+
+class SimulatorUnknown(DeviceError):
+    """No simulated device has this name."""
+
+    def __init__(self, name: str, *, known: tuple[str, ...]) -> None:
+        super().__init__(name, known)
+        self.name = name
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"no simulated device named {self.name!r}; known: {', '.join(self.known)}"

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING
 
-from devices.errors import FaultUnsupported
+from devices.errors import FaultUnsupported, SimulatorUnknown
 from devices.radio import BleakRadio
 from devices.registry import find_driver
 from edge_agent.__main__ import main as run_agent
@@ -71,9 +71,10 @@ class _Switchboard:
     async def set_fault(self, device: str, fault: str, *, on: bool) -> None:
         """See `edge_agent.panel.FaultSwitch`."""
         chosen = self._devices.get(device)
-        if chosen is None or fault not in chosen.faults:
-            known = tuple(self._devices) if chosen is None else tuple(chosen.faults)
-            raise FaultUnsupported(fault, device=device, supported=known)
+        if chosen is None:
+            raise SimulatorUnknown(device, known=tuple(self._devices))
+        if fault not in chosen.faults:
+            raise FaultUnsupported(fault, device=device, supported=tuple(chosen.faults))
         await chosen.set_fault(type(chosen.faults[0])(fault), on=on)
 
 
