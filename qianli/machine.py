@@ -1,5 +1,6 @@
 """What this machine has and lacks for Qianli: each check gives a finding that says what it means."""
 
+import argparse
 import dataclasses
 import grp
 import os
@@ -12,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from qianli.home import FREE_BYTES_NEEDED, Home
-from qianli.ports import port_is_free
+from qianli.ports import parse_port, port_is_free
 from qianli.web_build import is_built
 
 MEMORY_NEEDED_MB = 1000
@@ -194,8 +195,18 @@ def find_clock(machine: Machine) -> Finding:
 def find_ports(machine: Machine) -> Finding:
     """The pages' port must be free; the broker's port has substitutes."""
     del machine
-    http = int(os.environ.get("QIANLI_HTTP_PORT", "8000"))
-    mqtt = int(os.environ.get("QIANLI_MQTT_PORT", "1883"))
+    try:
+        http, mqtt = (
+            parse_port(os.environ.get(name, usual))
+            for name, usual in (("QIANLI_HTTP_PORT", "8000"), ("QIANLI_MQTT_PORT", "1883"))
+        )
+    except argparse.ArgumentTypeError as error:
+        return _finding(
+            "ports",
+            Verdict.BLOCKED,
+            f"QIANLI_HTTP_PORT 或 QIANLI_MQTT_PORT 不是端口号:{error}。",
+            f"QIANLI_HTTP_PORT or QIANLI_MQTT_PORT: {error}.",
+        )
     if not port_is_free(http):
         return _finding(
             "ports",

@@ -106,6 +106,16 @@ def test_a_taken_port(variable: str, verdict: str, tmp_path: Path, monkeypatch: 
         assert find_ports(machine(tmp_path)).verdict == verdict
 
 
+@pytest.mark.parametrize("variable", ["QIANLI_HTTP_PORT", "QIANLI_MQTT_PORT"])
+def test_a_setting_that_is_no_port_is_a_finding(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "abc")
+    finding = find_ports(machine(tmp_path))
+    assert finding.verdict is Verdict.BLOCKED
+    assert "'abc' is not a port" in finding.en
+
+
 def test_pages_are_found_once_built(tmp_path: Path) -> None:
     assert find_pages(machine(tmp_path)).verdict is Verdict.LIMITED
     (tmp_path / "checkout/cloud/static").mkdir(parents=True)
