@@ -2,7 +2,7 @@
 // Shows /api/state once a second; every text is set as text, never as markup.
 
 const CAUSES = {
-  sensor_off: "传感器脱落 sensor off", sensor_fault: "传感器故障 sensor fault", demo_mode: "设备演示模式 demo mode",
+  sensor_off: "传感器脱落 sensor off", sensor_fault: "传感器故障 sensor fault", searching: "未找到脉搏 searching", demo_mode: "设备演示模式 demo mode",
   battery: "电量不足 battery", out_of_range: "蓝牙离开范围 out of range", cable: "线缆断开 cable",
   device_silent: "设备无输出 device silent", agent_off: "代理曾停止 agent was off",
 };

@@ -29,7 +29,13 @@ LINK_CAUSES = (
     GapCause.DEVICE_SILENT,
     GapCause.UNKNOWN,
 )
-SENSOR_CAUSES = (GapCause.SENSOR_OFF, GapCause.SENSOR_FAULT, GapCause.DEMO_MODE, GapCause.BATTERY)
+SENSOR_CAUSES = (
+    GapCause.SENSOR_OFF,
+    GapCause.SENSOR_FAULT,
+    GapCause.SEARCHING,
+    GapCause.DEMO_MODE,
+    GapCause.BATTERY,
+)
 _RR = VitalKey("rr_interval")
 _NEVER_STORED = frozenset({Flag.INTERMEDIATE, Flag.DEMONSTRATION, Flag.TESTING})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,6 +12,7 @@ class GapCause(StrEnum):
 
     SENSOR_OFF = "sensor_off"  # finger out, strap or electrode off the person
     SENSOR_FAULT = "sensor_fault"
+    SEARCHING = "searching"  # on the person, as far as the device knows, but it finds no value
     DEMO_MODE = "demo_mode"  # the device sends demonstration values: refused
     BATTERY = "battery"
     OUT_OF_RANGE = "out_of_range"  # the radio link went away

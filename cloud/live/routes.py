@@ -14,7 +14,7 @@ from cloud.identity.model import Subject
 from cloud.live.service import Hub, Viewer
 from vitals.vocabulary import vocabulary
 
-LOOK_AGAIN_EVERY_S = 30.0
+LOOK_AGAIN_EVERY_S = 10.0
 NOT_LOGGED_IN = 4401
 TOO_SLOW = 4008
 NOT_UNDERSTOOD = 1003

@@ -8,18 +8,18 @@ from vitals.gap import Gap, GapCause
 from vitals.observation import SourceId, VitalKey
 
 STEP = timedelta(seconds=60)
-# These say that nothing came through, not that nothing was measured: the agent may have filled them since.
-_PASSED_LATER = frozenset(
-    {
-        GapCause.UPLINK_OFF,
-        GapCause.AGENT_OFF,
-        GapCause.BROKER_OFF,
-        GapCause.DATABASE_OFF,
-        GapCause.SERVER_OFF,
-        GapCause.DEVICE_SILENT,
-        GapCause.UNKNOWN,
-    }
-)
+_NOT_MEASURED = frozenset({GapCause.SENSOR_OFF, GapCause.SENSOR_FAULT, GapCause.DEMO_MODE, GapCause.BATTERY})
+"""What the cloud concludes from values; of everything else it knows only that nothing came through."""
+
+Interval = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldGap:
+    """A gap, and whether the agent beside the device tells of it or the cloud, which knows less."""
+
+    gap: Gap
+    by_edge: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,30 +71,38 @@ def _last_at(bucket: Bucket) -> datetime:
 
 
 def clip_gaps(
-    gaps: Iterable[Gap], buckets: Sequence[Bucket], *, from_at: datetime, to_at: datetime
+    told: Sequence[ToldGap], buckets: Sequence[Bucket], *, from_at: datetime, to_at: datetime
 ) -> list[Gap]:
-    """Gaps within a range, without the parts that were filled later."""
-    filled: dict[SourceId, set[datetime]] = {}
+    """Gaps within a range; those of the cloud without what was filled later or is told by the agent too."""
+    covered: dict[SourceId, set[Interval]] = {}
+    for item in told:
+        if item.by_edge:
+            covered.setdefault(item.gap.src, set()).add((item.gap.started_at, item.gap.ended_at or to_at))
+    filled: dict[SourceId, set[Interval]] = {}
     for bucket in buckets:
-        filled.setdefault(bucket.src, set()).add(bucket.starts_at)
+        filled.setdefault(bucket.src, set()).add((bucket.starts_at, bucket.starts_at + STEP))
     clipped: list[Gap] = []
-    for gap in gaps:
-        starts_at = max(gap.started_at, from_at)
-        steps = sorted(filled.get(gap.src, ())) if gap.cause in _PASSED_LATER else []
-        clipped += _without(gap, steps, starts_at=starts_at, to_at=to_at)
+    for item in told:
+        known: set[Interval] = set()
+        if not item.by_edge:
+            known |= covered.get(item.gap.src, set())
+            if item.gap.cause not in _NOT_MEASURED:
+                known |= filled.get(item.gap.src, set())
+        starts_at = max(item.gap.started_at, from_at)
+        clipped += _without(item.gap, sorted(known), starts_at=starts_at, to_at=to_at)
     return clipped
 
 
-def _without(gap: Gap, steps: Sequence[datetime], *, starts_at: datetime, to_at: datetime) -> list[Gap]:
-    """The pieces of a gap between the steps that hold values."""
+def _without(gap: Gap, known: Sequence[Interval], *, starts_at: datetime, to_at: datetime) -> list[Gap]:
+    """The pieces of a gap between intervals of which something is known."""
     ends_at = to_at if gap.ended_at is None else min(gap.ended_at, to_at)
     pieces: list[Gap] = []
-    for step in steps:
-        if step + STEP <= starts_at or step >= ends_at:
+    for known_from, known_to in known:
+        if known_to <= starts_at or known_from >= ends_at:
             continue
-        if step > starts_at:
-            pieces.append(_piece(gap, starts_at, step))
-        starts_at = max(starts_at, step + STEP)
+        if known_from > starts_at:
+            pieces.append(_piece(gap, starts_at, known_from))
+        starts_at = max(starts_at, known_to)
     is_open = gap.ended_at is None or gap.ended_at > to_at
     if starts_at < ends_at:
         pieces.append(_piece(gap, starts_at, None if is_open else ends_at))

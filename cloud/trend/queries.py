@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 
 from cloud.identity.model import Scope, Subject
 from cloud.store.connection import Database
-from cloud.trend.model import STEP, Bucket
+from cloud.trend.model import STEP, Bucket, ToldGap
 from vitals.gap import Gap, GapCause
 
 
@@ -69,13 +69,14 @@ def find_buckets(
         ).fetchall()
 
 
-def find_gaps(connection: Database, subject: Subject, patient_id: str, *, within: TimeRange) -> list[Gap]:
+def find_gaps(connection: Database, subject: Subject, patient_id: str, *, within: TimeRange) -> list[ToldGap]:
     """Gaps of a patient's sensors, clipped to the time in which they were the patient's."""
     rows = connection.execute(
         """
         SELECT g.src, g.keys, g.cause, GREATEST(g.started_at, lower(b.during)),
                CASE WHEN g.ended_at IS NULL THEN upper(b.during)
-                    ELSE LEAST(g.ended_at, COALESCE(upper(b.during), g.ended_at)) END
+                    ELSE LEAST(g.ended_at, COALESCE(upper(b.during), g.ended_at)) END,
+               g.told_by = 'edge'
           FROM patient p
           JOIN binding b USING (patient_id)
           JOIN gap g ON g.src = b.src AND b.during && tstzrange(g.started_at, g.ended_at, '[]')
@@ -87,8 +88,13 @@ def find_gaps(connection: Database, subject: Subject, patient_id: str, *, within
         {**_of(subject, patient_id), **within},
     ).fetchall()
     return [
-        Gap(src=src, keys=tuple(keys), cause=GapCause(cause), started_at=started_at, ended_at=ended_at)
-        for src, keys, cause, started_at, ended_at in rows
+        ToldGap(
+            gap=Gap(
+                src=src, keys=tuple(keys), cause=GapCause(cause), started_at=started_at, ended_at=ended_at
+            ),
+            by_edge=by_edge,
+        )
+        for src, keys, cause, started_at, ended_at, by_edge in rows
     ]
 
 

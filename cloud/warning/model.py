@@ -97,11 +97,13 @@ def _why_missing(reading: Reading, question: ScoreQuestion) -> MissingReason | N
     if not reading.has_value:
         return MissingReason.INVALID
     is_continuous = (reading.src, reading.key) in question.continuous
-    limit = CONTINUOUS_EXPIRES_AFTER if is_continuous else SPOT_EXPIRES_AFTER
-    if question.now - reading.credible_at <= limit:
-        return None
     silent = any(
         silence.src == reading.src and (not silence.keys or reading.key in silence.keys)
         for silence in question.silences
     )
+    if is_continuous and silent:
+        return MissingReason.SILENT
+    limit = CONTINUOUS_EXPIRES_AFTER if is_continuous else SPOT_EXPIRES_AFTER
+    if question.now - reading.credible_at <= limit:
+        return None
     return MissingReason.SILENT if silent else MissingReason.EXPIRED

@@ -97,7 +97,7 @@ class ContecDecoder:
         if live.probe_error:
             return self._watch.note(GapCause.SENSOR_FAULT, ALL_KEYS, at=at)
         if live.searching:
-            return self._watch.note(GapCause.SENSOR_OFF, NUMERIC_KEYS, at=at)
+            return self._watch.note(GapCause.SEARCHING, NUMERIC_KEYS, at=at)
         return self._watch.note(None, (), at=at)
 
     def _numerics(self, live: LiveFrame, measured_at: datetime, received_at: datetime) -> list[Observation]:

@@ -1,4 +1,4 @@
-from cloud.trend.model import Bucket, clip_gaps, merge_buckets
+from cloud.trend.model import Bucket, ToldGap, clip_gaps, merge_buckets
 from tests.fixtures.wire_messages import HEART_RATE, SOURCE, seconds, utc_now
 from vitals.gap import Gap, GapCause
 from vitals.observation import SourceId
@@ -28,8 +28,12 @@ def gap(cause, start, end):
     return Gap(src=SOURCE, keys=(), cause=cause, started_at=minute(start), ended_at=ended_at)
 
 
-def clipped(gaps, buckets=()):
-    found = clip_gaps(gaps, buckets, from_at=minute(0), to_at=minute(60))
+def clipped(gaps, buckets=(), *, by_edge=False):
+    told = [ToldGap(gap=item, by_edge=by_edge) for item in gaps]
+    return minutes(clip_gaps(told, buckets, from_at=minute(0), to_at=minute(60)))
+
+
+def minutes(found):
     return [
         (
             (piece.started_at - START).total_seconds() / 60,
@@ -73,3 +77,19 @@ def test_values_of_another_source_fill_nothing():
     values = [bucket(10, 1, 2, 2, src=SourceId("s-2"))]
 
     assert clipped([gap(GapCause.BROKER_OFF, 10, 11)], values) == [(10, 11)]
+
+
+def test_gap_that_the_agent_tells_of_stays_within_a_minute_that_holds_values():
+    values = [bucket(10, 1, 2, 2)]
+
+    assert clipped([gap(GapCause.DEVICE_SILENT, 10.2, 10.5)], values, by_edge=True) == [(10.2, 10.5)]
+
+
+def test_gap_that_both_tell_of_is_shown_once():
+    edge = ToldGap(gap=gap(GapCause.OUT_OF_RANGE, 10, 12), by_edge=True)
+    cloud = ToldGap(gap=gap(GapCause.DEVICE_SILENT, 10.1, 12.5), by_edge=False)
+
+    assert minutes(clip_gaps([edge, cloud], (), from_at=minute(0), to_at=minute(60))) == [
+        (10, 12),
+        (12, 12.5),
+    ]

@@ -130,7 +130,7 @@ def test_pleth_has_a_hole_while_the_finger_is_out():
 
 def test_searching_silences_the_numbers_but_not_the_pleth():
     state, spo2, pulse, block = feed(DRIVER.new_decoder(), live(searching=True))
-    assert (state.cause, state.keys) == (GapCause.SENSOR_OFF, NUMERIC_KEYS)
+    assert (state.cause, state.keys) == (GapCause.SEARCHING, NUMERIC_KEYS)
     assert {(each.value, each.flags) for each in (spo2, pulse)} == {(None, (Flag.SEARCHING,))}
     assert block.samples.tolist() == [45]
 

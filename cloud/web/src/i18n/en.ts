@@ -122,6 +122,7 @@ export const en: Record<Key, string> = {
   "bed.column.quality": "Quality",
 
   "cause.sensor_off": "sensor off the person",
+  "cause.searching": "searching, no pulse found",
   "cause.sensor_fault": "sensor fault",
   "cause.demo_mode": "device in demonstration mode, refused",
   "cause.battery": "battery empty",

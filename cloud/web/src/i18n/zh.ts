@@ -121,6 +121,7 @@ export const zh = {
   "bed.column.quality": "质量",
 
   "cause.sensor_off": "传感器脱落",
+  "cause.searching": "未找到脉搏,正在搜索",
   "cause.sensor_fault": "传感器故障",
   "cause.demo_mode": "设备处于演示模式,已拒收",
   "cause.battery": "电池耗尽",
