@@ -140,8 +140,8 @@ def test_killed_agent_says_that_it_was_off(running_demo, live):
     def gap_ends():
         with running_demo.database() as database:
             return database.execute(
-                "SELECT ended_at IS NOT NULL FROM gap "
-                "WHERE src = %s AND cause = 'agent_off' AND told_by = 'edge' AND started_at > to_timestamp(%s)",
+                "SELECT ended_at IS NOT NULL FROM gap WHERE src = %s AND cause = 'agent_off' "
+                "AND told_by = 'edge' AND started_at > to_timestamp(%s)",
                 (source_named("h10-1"), killed_at - 3),
             ).fetchall()
 
