@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +14,7 @@ import structlog
 from devices.driver import Driver, Transport
 from devices.errors import DeviceError
 from devices.radio import Advertisement, Radio
-from devices.registry import find_driver_for
+from devices.registry import find_driver, find_driver_for
 from edge_agent.clock import utc_now
 from edge_agent.device_session import (
     SessionLog,
@@ -36,6 +37,7 @@ log = structlog.get_logger()
 TICK_S = 0.5
 RADIO_RETRY_S = 5.0
 SESSION_RETRY_S = 5.0
+SCAN_QUIET_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class Agent:
         )
         self._adopted = msgspec.json.decode(self.spool.setting("adopted", default="[]"), type=list[str])
         self._tasks: asyncio.TaskGroup | None = None
+        self._heard_mono_s = time.monotonic()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -165,14 +168,27 @@ class Agent:
             try:
                 async with self.radio.scan(self._note_found):
                     self.radio_error = None
-                    await asyncio.Event().wait()
+                    await self._hear_nothing()
+                log.warning("scan_begun_anew", quiet_s=SCAN_QUIET_S)
             except DeviceError as error:
                 if self.radio_error != str(error):
                     log.warning("radio_unavailable", reason=str(error))
                 self.radio_error = str(error)
                 await asyncio.sleep(RADIO_RETRY_S)
 
+    async def _hear_nothing(self) -> None:
+        """Return when a device is missed and the radio was deaf for long: some stacks stop without a word."""
+        self._heard_mono_s = time.monotonic()
+        # Silence has no event to wait for.
+        while not self._misses_a_device() or time.monotonic() - self._heard_mono_s < SCAN_QUIET_S:  # noqa: ASYNC110
+            await asyncio.sleep(1.0)
+
+    def _misses_a_device(self) -> bool:
+        ble = [s for s in self.sessions.values() if find_driver(s.driver).transport is Transport.BLE]
+        return not ble or not all(state.is_linked for state in ble)
+
     def _note_found(self, heard: Advertisement) -> None:
+        self._heard_mono_s = time.monotonic()
         driver = find_driver_for(heard.name, heard.service_uuids)
         if driver is None or driver.transport is not Transport.BLE:
             return

@@ -10,6 +10,7 @@ from devices.radio import BleakRadio
 from devices.registry import find_driver
 from devices.simulators.simulated_device import DeviceSpec, Fault, virtual_address
 from devices.simulators.world import VirtualWorld
+from edge_agent import agent as agent_module
 from edge_agent.__main__ import parse_serial_lines
 from edge_agent.agent import Place, SerialLine, open_agent
 from edge_agent.errors import SettingInvalid
@@ -26,7 +27,7 @@ OXIMETER = DeviceSpec(
 
 
 @asynccontextmanager
-async def running_agent(tmp_path, *, adopt_all=True):
+async def running_agent(tmp_path, *, adopt_all=True, wrap_radio=lambda radio: radio):
     settings = AgentSettings(
         home=tmp_path, agent="test-hut", adopt_all=adopt_all, mqtt_url="mqtt://127.0.0.1:9"
     )
@@ -37,7 +38,10 @@ async def running_agent(tmp_path, *, adopt_all=True):
         path = str(world.serial_ports["clip"])
         line = SerialLine(path=path, driver=find_driver("contec_cms50dplus"), serial="clip")
         agent = open_agent(
-            settings, radio=radio, serial_lines=[line], places={virtual_address("belt"): Place(bed="9")}
+            settings,
+            radio=wrap_radio(radio),
+            serial_lines=[line],
+            places={virtual_address("belt"): Place(bed="9")},
         )
         task = asyncio.create_task(agent.run())
         try:
@@ -136,6 +140,31 @@ async def test_adopted_device_is_taken_again_after_a_restart(tmp_path):
 
     async with running_agent(tmp_path, adopt_all=False) as (agent, _):
         await until(lambda: has_session(agent, "heart_rate"))
+
+
+class DeafFirst:
+    """A radio whose first scan hears nothing, as a stack that has hung does."""
+
+    def __init__(self, radio):
+        self._radio = radio
+        self.scans = 0
+
+    @asynccontextmanager
+    async def scan(self, on_found):
+        self.scans += 1
+        async with self._radio.scan(on_found if self.scans > 1 else lambda _heard: None):
+            yield
+
+    async def connect(self, address, *, on_disconnected):
+        return await self._radio.connect(address, on_disconnected=on_disconnected)
+
+
+async def test_deaf_scan_is_begun_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(agent_module, "SCAN_QUIET_S", 0.5)
+    async with running_agent(tmp_path, wrap_radio=DeafFirst) as (agent, _):
+        await until(lambda: frames_of(agent, "heart_rate") > 1)
+
+        assert agent.radio.scans == 2
 
 
 @pytest.mark.parametrize(
