@@ -16,6 +16,8 @@ from vitals.observation import SourceId
 from vitals.wire.topics import source_id
 
 AGENT = "demo-hut"
+SERIAL = "contec_cms50dplus"
+BLE = "pulse_oximeter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,21 +44,11 @@ def _cuff(bed: str, stay: str, *, start_at_s: float = 0.0) -> DeviceSpec:
     )
 
 
-def _serial_oximeter(bed: str, stay: str, *, start_at_s: float = 0.0) -> DeviceSpec:
+def _oximeter(bed: str, stay: str, *, driver: str, start_at_s: float = 0.0) -> DeviceSpec:
+    short_name = "cms50" if driver == SERIAL else "plx"
     return DeviceSpec(
-        name=f"cms50-{bed}",
-        driver="contec_cms50dplus",
-        record="challenge2015/a103l",
-        bed=bed,
-        stay=stay,
-        start_at_s=start_at_s,
-    )
-
-
-def _ble_oximeter(bed: str, stay: str, *, start_at_s: float = 0.0) -> DeviceSpec:
-    return DeviceSpec(
-        name=f"plx-{bed}",
-        driver="pulse_oximeter",
+        name=f"{short_name}-{bed}",
+        driver=driver,
         record="challenge2015/a103l",
         bed=bed,
         stay=stay,
@@ -75,7 +67,7 @@ PATIENTS = (
         rhythm_en="sinus rhythm",
         devices=(
             _chest_belt("1", "mitdb/101"),
-            _serial_oximeter("1", "sepsis2019/p117320"),
+            _oximeter("1", "sepsis2019/p117320", driver=SERIAL),
             _cuff("1", "sepsis2019/p117320", start_at_s=20),
         ),
     ),
@@ -89,7 +81,7 @@ PATIENTS = (
         rhythm_en="atrial fibrillation",
         devices=(
             _chest_belt("2", "mitdb/203"),
-            _serial_oximeter("2", "sepsis2019/p102819", start_at_s=120),
+            _oximeter("2", "sepsis2019/p102819", driver=SERIAL, start_at_s=120),
             _cuff("2", "sepsis2019/p102819", start_at_s=35),
         ),
     ),
@@ -103,7 +95,7 @@ PATIENTS = (
         rhythm_en="ventricular bigeminy and trigeminy",
         devices=(
             _chest_belt("3", "mitdb/119"),
-            _ble_oximeter("3", "sepsis2019/p112268", start_at_s=60),
+            _oximeter("3", "sepsis2019/p112268", driver=BLE, start_at_s=60),
             _cuff("3", "sepsis2019/p112268", start_at_s=50),
         ),
     ),
@@ -118,7 +110,7 @@ PATIENTS = (
         devices=(
             _chest_belt("4", "mitdb/109"),
             DeviceSpec(name="belt-4", driver="heart_rate", record="mitdb/109", bed="4"),
-            _ble_oximeter("4", "sepsis2019/p102070", start_at_s=200),
+            _oximeter("4", "sepsis2019/p102070", driver=BLE, start_at_s=200),
         ),
     ),
 )
