@@ -15,7 +15,7 @@ from edge_agent.errors import SettingInvalid
 from edge_agent.spool import OutboxEntry, Spool
 from edge_agent.uplink import BrokerAddress, LaneWindow, Uplink
 from qianli.embedded.broker import USER, broker_answers
-from qianli.home import Home, broker_password, prepare_home
+from qianli.home import broker_password
 from tests.fixtures.running_demo import free_port, wait_until
 from vitals.observation import Observation, SourceId, VitalKey
 from vitals.wire.batch import ClockState, Envelope, build_batch, decode_batch, encode_batch, from_ms
@@ -29,9 +29,8 @@ pytestmark = pytest.mark.slow
 class Broker:
     """amqtt in its own process; can be killed and started again."""
 
-    def __init__(self, folder):
-        self.home = Home(path=folder)
-        prepare_home(self.home)
+    def __init__(self, home):
+        self.home = home
         self.port = free_port()
         self.password = broker_password(self.home)
         self.process = None
@@ -59,8 +58,8 @@ class Broker:
 
 
 @pytest.fixture
-def broker(tmp_path):
-    made = Broker(tmp_path / "home")
+def broker(home):
+    made = Broker(home)
     made.start()
     yield made
     made.kill()

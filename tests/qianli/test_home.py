@@ -73,13 +73,13 @@ def test_emptying_keeps_only_lock_and_marker(home: Home) -> None:
     assert {entry.name for entry in home.path.iterdir()} == {"run.lock", ".qianli-home", "logs"}
 
 
-def test_a_folder_that_was_there_before_is_never_emptied(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("years of work")
-    foreign = Home(path=tmp_path)
-    prepare_home(foreign)
+def test_a_folder_that_was_there_before_is_never_emptied(home: Home) -> None:
+    home.marker.unlink()
+    (home.path / "thesis.tex").write_text("years of work")
+    prepare_home(home)
     with pytest.raises(StartRefused, match="was not created by Qianli"):
-        empty_home(foreign)
-    assert (tmp_path / "thesis.tex").exists()
+        empty_home(home)
+    assert (home.path / "thesis.tex").exists()
 
 
 def test_a_broker_password_that_was_not_written_to_its_end_is_made_anew(home: Home) -> None:
