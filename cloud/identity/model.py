@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
+from cloud.act import Act, Action, Origin, Outcome, Target
+
 SESSION_LASTS = timedelta(hours=12)
 FAILURES_ALLOWED = 5
 FAILURE_WINDOW = timedelta(minutes=5)
@@ -57,6 +59,19 @@ class Subject:
         """Whether patients of this organisation may be shown; unknown means no."""
         within = self.role is Role.SYSTEM or self.organisation == organisation
         return within and Scope.READ_PATIENTS in self.scopes
+
+    def act(self, action: Action, on: Target, *, origin: Origin, outcome: Outcome = Outcome.ALLOWED) -> Act:
+        """What this subject did, for the audit."""
+        return Act(
+            person=self.person,
+            role=self.role.value,
+            organisation=self.organisation or "",
+            purpose=self.purpose.value,
+            action=action,
+            target=on,
+            outcome=outcome,
+            origin=origin,
+        )
 
 
 SYSTEM = Subject(

@@ -1,0 +1,118 @@
+"""What somebody did or looked at, as every room says it, and who takes note of it.
+
+The words of the enumerations stand in a chain of hashes: they may be added to, never renamed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from cloud.errors import CloudError
+
+LONGEST_ID = 200
+Written = Callable[[], None]
+
+
+class Action(StrEnum):
+    """What was done."""
+
+    LOG_IN = "log_in"
+    LOG_OUT = "log_out"
+    WATCH = "watch"
+    READ_TREND = "read_trend"
+    ASK = "ask"
+    CREATE_ACCOUNT = "create_account"
+    CREATE_PATIENT = "create_patient"
+    CHANGE_PATIENT = "change_patient"
+    BEGIN_BINDING = "begin_binding"
+    END_BINDING = "end_binding"
+
+
+class TargetKind(StrEnum):
+    """What kind of thing it was done to."""
+
+    ACCOUNT = "account"
+    PATIENT = "patient"
+    BINDING = "binding"
+    WARD = "ward"
+    ROUTE = "route"
+
+
+class Outcome(StrEnum):
+    """How it ended. What is allowed is recorded before it is shown."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+    THROTTLED = "throttled"
+
+
+class Origin(StrEnum):
+    """By which door somebody came; never from which address."""
+
+    HTTP = "http"
+    WEBSOCKET = "websocket"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A thing by kind and opaque id. A binding is `source:patient`."""
+
+    kind: TargetKind
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One thing that a person did, or was refused, with one object."""
+
+    person: str
+    role: str
+    organisation: str
+    purpose: str
+    action: Action
+    target: Target
+    outcome: Outcome
+    origin: Origin
+
+
+def target(kind: TargetKind, asked_id: str) -> Target:
+    """A target that can be stored: what somebody typed is cut, and control signs become U+FFFD."""
+    kept = "".join(sign if sign.isprintable() else "\ufffd" for sign in asked_id[:LONGEST_ID])
+    return Target(kind=kind, id=kept)
+
+
+def act_of_nobody(action: Action, on: Target, *, outcome: Outcome, origin: Origin) -> Act:
+    """An act of somebody who has not shown who they are."""
+    return Act(
+        person="anonymous",
+        role="anonymous",
+        organisation="",
+        purpose="unknown",
+        action=action,
+        target=on,
+        outcome=outcome,
+        origin=origin,
+    )
+
+
+class AuditUnavailable(CloudError):
+    """The entry could not be written, so nothing that it tells of may be shown."""
+
+    def __str__(self) -> str:
+        return "the audit cannot be written; try again in a moment"
+
+
+class Recorder(Protocol):
+    """Who takes note. Safe to call from any thread."""
+
+    def begin(self, *acts: Act) -> Written:
+        """Begin to write; calling the result waits until the entries are durable.
+
+        Raises (from the call of the result):
+            AuditUnavailable: they are not, and will not be.
+        """
+
+    def note(self, *acts: Act) -> None:
+        """Write as soon as it can be done, without waiting: for what happened already."""

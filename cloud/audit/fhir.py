@@ -1,0 +1,119 @@
+"""The audit as FHIR R4 `AuditEvent` (https://hl7.org/fhir/R4/auditevent.html): a projection, not the record.
+
+Types and subtypes are codes of DICOM PS3.16 CID 400 and 401 where there is one; `action` is a letter of
+RFC 3881.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC
+
+from cloud.act import Action, Outcome, TargetKind
+from cloud.audit.model import Entry, from_us
+
+Resource = dict[str, object]
+_DCM = "http://dicom.nema.org/resources/ontology/DCM"
+_HL7 = "http://terminology.hl7.org/CodeSystem"
+_OWN = "urn:qianli"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """How an action is classified."""
+
+    type: tuple[str, str]
+    subtype: tuple[str, str] | None = None
+    letter: str
+
+
+_LOGIN = ("110114", "User Authentication")
+_RECORD = ("110110", "Patient Record")
+_KINDS = {
+    Action.LOG_IN: _Kind(type=_LOGIN, subtype=("110122", "Login"), letter="E"),
+    Action.LOG_OUT: _Kind(type=_LOGIN, subtype=("110123", "Logout"), letter="E"),
+    Action.WATCH: _Kind(type=_RECORD, letter="R"),
+    Action.READ_TREND: _Kind(type=_RECORD, letter="R"),
+    Action.ASK: _Kind(type=("110113", "Security Alert"), letter="R"),
+    Action.CREATE_ACCOUNT: _Kind(type=("110137", "User Security Attributes Changed"), letter="C"),
+    Action.CREATE_PATIENT: _Kind(type=_RECORD, letter="C"),
+    Action.CHANGE_PATIENT: _Kind(type=_RECORD, letter="U"),
+    Action.BEGIN_BINDING: _Kind(type=_RECORD, letter="C"),
+    Action.END_BINDING: _Kind(type=_RECORD, letter="U"),
+}
+_OUTCOMES = {Outcome.ALLOWED: "0", Outcome.REFUSED: "4", Outcome.THROTTLED: "4"}
+_PURPOSES = {"care": ("TREAT", "treatment"), "operation": ("HSYSADMIN", "health system administration")}
+_PERSON = ("1", "Person")
+_SYSTEM_OBJECT = ("2", "System Object")
+_ENTITIES = {
+    TargetKind.PATIENT: (_PERSON, ("1", "Patient")),
+    TargetKind.ACCOUNT: (_SYSTEM_OBJECT, ("11", "Security User Entity")),
+    TargetKind.BINDING: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
+    TargetKind.WARD: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
+    TargetKind.ROUTE: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
+}
+
+
+def audit_event(entry: Entry) -> Resource:
+    """One entry as a resource; its place in the chain goes along as an extension."""
+    act = entry.act()
+    kind = _KINDS[act.action]
+    own_subtype = {"system": f"{_OWN}:audit-action", "code": act.action.value}
+    dicom_subtype = [] if kind.subtype is None else [_coding(_DCM, kind.subtype)]
+    event: Resource = {
+        "resourceType": "AuditEvent",
+        "id": f"audit-{entry.sequence}",
+        "extension": [_chain(entry)],
+        "type": _coding(_DCM, kind.type),
+        "subtype": [*dicom_subtype, own_subtype],
+        "action": kind.letter,
+        "recorded": from_us(entry.at_us)
+        .astimezone(UTC)
+        .isoformat(timespec="microseconds")
+        .replace("+00:00", "Z"),
+        "outcome": _OUTCOMES[act.outcome],
+        "outcomeDesc": act.outcome.value,
+    }
+    purpose = _PURPOSES.get(act.purpose)
+    if purpose is not None:
+        event["purposeOfEvent"] = [{"coding": [_coding(f"{_HL7}/v3-ActReason", purpose)]}]
+    event["agent"] = [_agent(entry)]
+    event["source"] = _source(entry)
+    event["entity"] = [_entity(act.target.kind, act.target.id)]
+    return event
+
+
+def _coding(system: str, code: tuple[str, str]) -> Resource:
+    return {"system": system, "code": code[0], "display": code[1]}
+
+
+def _chain(entry: Entry) -> Resource:
+    parts = (("sequence", str(entry.sequence)), ("previous", entry.previous_hash), ("hash", entry.hash))
+    return {
+        "url": f"{_OWN}:audit-chain",
+        "extension": [{"url": name, "valueString": text} for name, text in parts],
+    }
+
+
+def _agent(entry: Entry) -> Resource:
+    return {
+        "role": [{"coding": [{"system": f"{_OWN}:role", "code": entry.role}]}],
+        "who": {"identifier": {"system": f"{_OWN}:person", "value": entry.person}},
+        "requestor": True,
+    }
+
+
+def _source(entry: Entry) -> Resource:
+    source: Resource = {
+        "observer": {"identifier": {"system": f"{_OWN}:service", "value": f"cloud-{entry.origin}"}},
+        "type": [_coding(f"{_HL7}/security-source-type", ("4", "Application Server"))],
+    }
+    return {"site": entry.organisation, **source} if entry.organisation else source
+
+
+def _entity(kind: TargetKind, target_id: str) -> Resource:
+    entity_type, role = _ENTITIES[kind]
+    what: Resource = {"identifier": {"system": f"{_OWN}:{kind.value}", "value": target_id}}
+    return {
+        "what": what if target_id else {"display": kind.value},
+        "type": _coding(f"{_HL7}/audit-entity-type", entity_type),
+        "role": _coding(f"{_HL7}/object-role", role),
+    }

@@ -1,0 +1,48 @@
+"""A short history of every kind of act, the same in every run."""
+
+from datetime import UTC, datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cloud.act import Action, Origin, Outcome, Target, TargetKind, act_of_nobody, target
+from cloud.audit.lines import write_lines
+from cloud.audit.model import Head, TimedAct, chain_acts, sign_head
+from cloud.identity.model import SYSTEM, Role, subject_of
+
+START = datetime(2026, 3, 1, 8, 0, 0, 123456, tzinfo=UTC)
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+DOCTOR = subject_of(person="person-d", role=Role.CLINICIAN, organisation="first-hospital")
+ACCOUNT = Target(kind=TargetKind.ACCOUNT, id="person-d")
+PATIENT = target(TargetKind.PATIENT, "p-1")
+BINDING = target(TargetKind.BINDING, "s-1:p-1")
+ACTS = (
+    SYSTEM.act(Action.CREATE_ACCOUNT, ACCOUNT, origin=Origin.COMMAND),
+    SYSTEM.act(Action.CREATE_PATIENT, PATIENT, origin=Origin.COMMAND),
+    SYSTEM.act(Action.CHANGE_PATIENT, PATIENT, origin=Origin.COMMAND),
+    SYSTEM.act(Action.BEGIN_BINDING, BINDING, origin=Origin.COMMAND),
+    SYSTEM.act(Action.END_BINDING, BINDING, origin=Origin.COMMAND),
+    act_of_nobody(Action.LOG_IN, ACCOUNT, outcome=Outcome.REFUSED, origin=Origin.HTTP),
+    act_of_nobody(Action.LOG_IN, ACCOUNT, outcome=Outcome.THROTTLED, origin=Origin.HTTP),
+    DOCTOR.act(Action.LOG_IN, ACCOUNT, origin=Origin.HTTP),
+    DOCTOR.act(Action.WATCH, PATIENT, origin=Origin.WEBSOCKET),
+    DOCTOR.act(Action.WATCH, Target(kind=TargetKind.WARD, id="first-hospital"), origin=Origin.WEBSOCKET),
+    DOCTOR.act(Action.READ_TREND, PATIENT, origin=Origin.HTTP),
+    DOCTOR.act(
+        Action.ASK, target(TargetKind.PATIENT, "李\x00四"), origin=Origin.HTTP, outcome=Outcome.REFUSED
+    ),
+    DOCTOR.act(Action.ASK, target(TargetKind.ROUTE, "/api/x"), origin=Origin.HTTP, outcome=Outcome.REFUSED),
+    DOCTOR.act(Action.LOG_OUT, ACCOUNT, origin=Origin.HTTP),
+)
+TIMED = [TimedAct(act=act, at=START + timedelta(seconds=number)) for number, act in enumerate(ACTS)]
+ENTRIES = chain_acts(Head(), TIMED)
+
+
+def signed_at(entries, *numbers, key=KEY):
+    """Checkpoints below these entries."""
+    heads = [Head(sequence=number, hash=entries[number - 1].hash) for number in numbers]
+    return [sign_head(key, head, at=START) for head in heads]
+
+
+def exported(entries=ENTRIES, key=KEY):
+    """The lines of an export with a signature in the middle and one at the end."""
+    return list(write_lines(entries, signed_at(entries, len(entries) // 2, len(entries), key=key)))
