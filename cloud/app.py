@@ -10,28 +10,31 @@ from pathlib import Path
 
 import psycopg
 import structlog
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel
 
 from cloud import pages
+from cloud.audit.service import load_signing_key
+from cloud.audit.stream import AuditStream
 from cloud.broker.address import parse_mqtt_url
 from cloud.events import Clock, Event, PartState
 from cloud.guard import Guard
 from cloud.identity import routes as identity_routes
-from cloud.identity.model import Scope
+from cloud.identity.access import LOGGED_IN, PUBLIC, READS_ONE_PATIENT
 from cloud.identity.service import IdentityService, utc_now
 from cloud.ingest.stream import IngestStream
 from cloud.live import routes as live_routes
 from cloud.live.service import Hub
 from cloud.live.stream import LiveStream, load_hub
+from cloud.refusal import add_refusals
 from cloud.settings import CloudSettings
 from cloud.silence.service import SilenceService
 from cloud.store.connection import Database, Pool, build_pool
 from cloud.trend import routes as trend_routes
-from cloud.trend.service import PatientUnknown, TrendService
+from cloud.trend.service import TrendService
 from cloud.warning.model import score_patient
 
 _log = structlog.get_logger()
@@ -57,6 +60,7 @@ class Assembly:
     ingest: IngestStream
     live: LiveStream
     trends: TrendService
+    audit: AuditStream
     mailbox: "Mailbox"
 
 
@@ -89,6 +93,7 @@ class Mailbox:
 def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = utc_now) -> Assembly:
     """Build everything; `connection` is a migrated database to read the beginning from."""
     pool = build_pool(settings.database_url)
+    audit = AuditStream(settings.database_url, load_signing_key(settings.home / "keys"), clock=clock)
     silence = SilenceService(pool, clock=clock)
     hub = Hub(judge=score_patient, clock=clock, display_delay_ms=settings.display_delay_ms)
     silence.load(connection)
@@ -104,12 +109,13 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     )
     return Assembly(
         pool=pool,
-        identity=IdentityService(pool, clock=clock),
+        identity=IdentityService(pool, recorder=audit, clock=clock),
         silence=silence,
         hub=hub,
         ingest=ingest,
         live=LiveStream(hub, pool, parts=ingest.part_states, books=silence, clock=clock),
-        trends=TrendService(pool, clock=clock),
+        trends=TrendService(pool, recorder=audit, clock=clock),
+        audit=audit,
         mailbox=mailbox,
     )
 
@@ -125,7 +131,7 @@ def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
     app = FastAPI(
         title="Qianli",
         version=version("qianli"),
-        openapi_url="/api/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -138,16 +144,16 @@ def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
         live_routes.build_routes(
             built.hub,
             find_subject=identity.subject_of,
-            logged_in=identity_routes.subject_reader(identity),
+            logged_in=identity_routes.subject_reader(identity, LOGGED_IN),
             cookie=identity_routes.COOKIE,
+            recorder=built.audit,
         )
     )
-    may_read = identity_routes.subject_reader(identity, Scope.READ_PATIENTS)
+    may_read = identity_routes.subject_reader(identity, READS_ONE_PATIENT)
     app.include_router(trend_routes.build_routes(built.trends, may_read=may_read))
+    app.include_router(_schema_routes(app))
     app.include_router(pages.build_routes(static))
-    for refusal in identity_routes.REFUSALS:
-        app.add_exception_handler(refusal, identity_routes.answer_refusal)
-    app.add_exception_handler(PatientUnknown, _answer_unknown)
+    add_refusals(app, built.audit)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     for outage in (psycopg.OperationalError, PoolTimeout):
         app.add_exception_handler(outage, _answer_outage)
@@ -158,6 +164,7 @@ def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
 async def _running(built: Assembly) -> AsyncIterator[None]:
     built.mailbox.open(asyncio.get_running_loop())
     built.pool.open(wait=False)
+    built.audit.start()
     built.ingest.start()
     timers = asyncio.create_task(built.live.run(), name="live")
     timers.add_done_callback(_end_without_timers)
@@ -168,6 +175,7 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
         timers.cancel()
         await asyncio.gather(timers, return_exceptions=True)
         await asyncio.to_thread(built.ingest.stop)
+        await asyncio.to_thread(built.audit.stop)
         await asyncio.to_thread(built.pool.close, 1.0)
 
 
@@ -185,12 +193,20 @@ def _health_routes(part_states: Callable[[], tuple[PartState, PartState]]) -> AP
         database, broker = part_states()
         return Health(version=version("qianli"), database=database.ok, broker=broker.ok)
 
-    router.add_api_route("/health", health, methods=["GET"], response_model=Health)
+    router.add_api_route(
+        "/health", health, methods=["GET"], response_model=Health, dependencies=[Depends(PUBLIC)]
+    )
     return router
 
 
-def _answer_unknown(_request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, status_code=404)
+def _schema_routes(app: FastAPI) -> APIRouter:
+    router = APIRouter(prefix="/api", include_in_schema=False)
+
+    def read_schema() -> Response:
+        return JSONResponse(app.openapi())
+
+    router.add_api_route("/openapi.json", read_schema, methods=["GET"], dependencies=[Depends(PUBLIC)])
+    return router
 
 
 def _answer_invalid(_request: Request, error: Exception) -> Response:

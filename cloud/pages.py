@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+
+from cloud.identity.access import PUBLIC
 
 _UNBUILT = """<!doctype html>
 <html lang="zh">
@@ -41,5 +43,5 @@ def build_routes(static: Path) -> APIRouter:
             return JSONResponse({"error": "no such file"}, status_code=404)
         return FileResponse(index, headers={"Cache-Control": "no-cache"})
 
-    router.add_api_route("/{path:path}", read_page, methods=["GET", "HEAD"])
+    router.add_api_route("/{path:path}", read_page, methods=["GET", "HEAD"], dependencies=[Depends(PUBLIC)])
     return router

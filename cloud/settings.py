@@ -1,9 +1,17 @@
 """Settings of the cloud process, read from the environment only."""
 
+import os
+from pathlib import Path
+
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cloud.errors import SettingInvalid
+
+
+def _default_home() -> Path:
+    """The same folder as that of `qianli up`."""
+    return Path("/var/lib/qianli") if os.geteuid() == 0 else Path.home() / ".qianli"
 
 
 class CloudSettings(BaseSettings):
@@ -19,6 +27,9 @@ class CloudSettings(BaseSettings):
         description="Broker: mqtt://user:password@host:port; `?version=3` skips the question for MQTT 5",
     )
     http_port: int = Field(default=8000, ge=0, le=65535, description="Port on 127.0.0.1; 0 takes a free one")
+    home: Path = Field(
+        default_factory=_default_home, description="Folder of the audit's signing key, below `keys/`"
+    )
     display_delay_ms: int = Field(
         default=2000, ge=0, le=30_000, description="How far behind the present the browser draws waves"
     )

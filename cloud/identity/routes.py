@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from cloud.identity.access import LOGGED_IN, PUBLIC, Access
 from cloud.identity.errors import LoginRefused, LoginThrottled, NotAllowed, NotLoggedIn
-from cloud.identity.model import SESSION_LASTS, Account, Scope, Subject
+from cloud.identity.model import SESSION_LASTS, Account, Subject
 from cloud.identity.service import IdentityService
 
 COOKIE = "qianli_session"
@@ -41,12 +42,13 @@ class ErrorText(BaseModel):
 SubjectOf = Callable[[Request], Subject]
 
 
-def subject_reader(identity: IdentityService, *needs: Scope) -> SubjectOf:
-    """A dependency that gives the Subject of the cookie, if it has the rights that the route needs."""
+def subject_reader(identity: IdentityService, access: Access) -> SubjectOf:
+    """A dependency that gives the Subject of the cookie, if it has the rights that the route declares."""
 
     def read_subject(request: Request) -> Subject:
         subject = identity.subject_of(request.cookies.get(COOKIE))
-        if not subject.scopes.issuperset(needs):
+        request.state.subject = subject
+        if not subject.scopes >= access.scopes:
             raise NotAllowed
         return subject
 
@@ -91,9 +93,19 @@ def build_routes(identity: IdentityService) -> APIRouter:
         return _me(account)
 
     refusals: dict[int | str, dict[str, object]] = {401: {"model": ErrorText}, 429: {"model": ErrorText}}
-    router.add_api_route("/login", log_in, methods=["POST"], response_model=Me, responses=refusals)
-    router.add_api_route("/logout", log_out, methods=["POST"], status_code=204)
-    router.add_api_route("/me", me, methods=["GET"], response_model=Me, responses={401: {"model": ErrorText}})
+    anyone, logged_in = [Depends(PUBLIC)], [Depends(LOGGED_IN)]
+    router.add_api_route(
+        "/login", log_in, methods=["POST"], response_model=Me, responses=refusals, dependencies=anyone
+    )
+    router.add_api_route("/logout", log_out, methods=["POST"], status_code=204, dependencies=anyone)
+    router.add_api_route(
+        "/me",
+        me,
+        methods=["GET"],
+        response_model=Me,
+        responses={401: {"model": ErrorText}},
+        dependencies=logged_in,
+    )
     return router
 
 

@@ -9,6 +9,7 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from cloud.act import Action, Origin, Outcome, Recorder, Target, TargetKind, act_of_nobody
 from cloud.events import Clock
 from cloud.identity import queries
 from cloud.identity.errors import LoginRefused, LoginThrottled, NotLoggedIn
@@ -29,8 +30,16 @@ def utc_now() -> datetime:
 class IdentityService:
     """The use cases of login; safe to call from several threads."""
 
-    def __init__(self, pool: Pool, *, clock: Clock = utc_now, hasher: PasswordHasher | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        recorder: Recorder,
+        clock: Clock = utc_now,
+        hasher: PasswordHasher | None = None,
+    ) -> None:
         self._pool = pool
+        self._recorder = recorder
         self._clock = clock
         self._hasher = hasher or PasswordHasher()
         self._throttle = LoginThrottle()
@@ -45,22 +54,26 @@ class IdentityService:
         Raises:
             LoginThrottled: too many failures for this name.
             LoginRefused: they do not belong together.
+            AuditUnavailable: nobody could take note, so nobody gets in.
         """
         wanted = name.strip().lower()[:_NAME_LIMIT]
         now = self._clock()
         with self._lock:
             wait = self._throttle.retry_after(wanted, now=now)
-        if wait is not None:
-            raise LoginThrottled(wait)
         with self._pool.connection() as connection:
             account = queries.find_account(connection, wanted)
+        if wait is not None:
+            self._note_failure(account, Outcome.THROTTLED)
+            raise LoginThrottled(wait)
         if not self._verify(account, password) or account is None:
             with self._lock:
                 self._throttle.note_failure(wanted, now=now)
+            self._note_failure(account, Outcome.REFUSED)
             _log.info("login_refused")
             raise LoginRefused
         with self._lock:
             self._throttle.note_success(wanted)
+        self._recorder.begin(account.subject.act(Action.LOG_IN, _target(account), origin=Origin.HTTP))()
         token = new_token()
         with self._pool.connection() as connection:
             queries.insert_session(
@@ -68,6 +81,11 @@ class IdentityService:
             )
         _log.info("login", person=account.person_id)
         return account, token
+
+    def _note_failure(self, account: Account | None, outcome: Outcome) -> None:
+        """What was typed as a name may be a password: only the account that it names is written down."""
+        on = _target(account)
+        self._recorder.note(act_of_nobody(Action.LOG_IN, on, outcome=outcome, origin=Origin.HTTP))
 
     def _verify(self, account: Account | None, password: str) -> bool:
         stored = self._nobody if account is None else account.password_hash
@@ -79,9 +97,13 @@ class IdentityService:
 
     def log_out(self, token: str | None) -> None:
         """End the session of this token; an unknown token is no error."""
-        if token:
-            with self._pool.connection() as connection:
-                queries.revoke_session(connection, hash_token(token), now=self._clock())
+        if not token:
+            return
+        with self._pool.connection() as connection:
+            account = queries.find_session_account(connection, hash_token(token), now=self._clock())
+            queries.revoke_session(connection, hash_token(token), now=self._clock())
+        if account is not None:
+            self._recorder.note(account.subject.act(Action.LOG_OUT, _target(account), origin=Origin.HTTP))
 
     def account_of(self, token: str | None) -> Account:
         """The account of a living session.
@@ -106,10 +128,14 @@ class IdentityService:
         return self.account_of(token).subject
 
 
+def _target(account: Account | None) -> Target:
+    return Target(kind=TargetKind.ACCOUNT, id="unknown" if account is None else account.person_id)
+
+
 def create_account(
     connection: Database, name: str, *, role: Role, organisation_id: str, display: tuple[str, str]
-) -> str | None:
-    """Create an account with a random password and return that password, or None when the name is taken."""
+) -> tuple[Account, str] | None:
+    """Create an account with a random password and return both, or None when the name is taken."""
     if queries.account_exists(connection, name):
         return None
     password = secrets.token_urlsafe(12)
@@ -123,4 +149,4 @@ def create_account(
         password_hash=PasswordHasher().hash(password),
     )
     queries.insert_account(connection, account)
-    return password
+    return account, password

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import psycopg
 from fastapi import APIRouter, Depends, Request, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel
 
+from cloud.act import Act, Action, AuditUnavailable, Origin, Recorder, Target, TargetKind, target
+from cloud.identity.access import LOGGED_IN, WATCHES_PATIENTS
 from cloud.identity.errors import IdentityError
 from cloud.identity.model import Subject
 from cloud.live.service import Hub, Viewer
@@ -42,7 +44,12 @@ _request_decoder = msgspec.json.Decoder(_Watch)
 
 
 def build_routes(
-    hub: Hub, *, find_subject: FindSubject, logged_in: Callable[[Request], Subject], cookie: str
+    hub: Hub,
+    *,
+    find_subject: FindSubject,
+    logged_in: Callable[[Request], Subject],
+    cookie: str,
+    recorder: Recorder,
 ) -> APIRouter:
     """The routes; `find_subject` turns the cookie's token into a Subject or raises IdentityError."""
     router = APIRouter(prefix="/api")
@@ -64,7 +71,17 @@ def build_routes(
         if subject is None:
             await websocket.close(NOT_LOGGED_IN, "log in first")
             return
-        viewer = Viewer(subject)
+        shown = [patient.patient_id for patient in hub.patients_for(subject)]
+        try:
+            await asyncio.to_thread(recorder.begin(*_watching(subject, shown)))
+        except AuditUnavailable:
+            await websocket.close(TRY_AGAIN, "the audit cannot be written")
+            return
+
+        def note_new(patients: Sequence[str]) -> None:
+            recorder.note(*_watching(subject, patients))
+
+        viewer = Viewer(subject, already_told=shown, tell_shown=note_new)
         hub.add_viewer(viewer)
         try:
             await _serve(websocket, viewer, still_there=lambda: _current_subject(find_subject, token))
@@ -76,10 +93,17 @@ def build_routes(
         read_vocabulary,
         methods=["GET"],
         response_model=dict[str, VocabularyEntry],
-        dependencies=[Depends(logged_in)],
+        dependencies=[Depends(LOGGED_IN), Depends(logged_in)],
     )
-    router.add_api_websocket_route("/live", live)
+    router.add_api_websocket_route("/live", live, dependencies=[Depends(WATCHES_PATIENTS)])
     return router
+
+
+def _watching(subject: Subject, patients: Sequence[str]) -> list[Act]:
+    """One act per patient, so that each can be told who looked; one for the ward when it shows nobody."""
+    ward = Target(kind=TargetKind.WARD, id=subject.organisation or "")
+    shown = [target(TargetKind.PATIENT, patient_id) for patient_id in patients] or [ward]
+    return [subject.act(Action.WATCH, on, origin=Origin.WEBSOCKET) for on in shown]
 
 
 async def _current_subject(find_subject: FindSubject, token: str | None) -> Subject | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -28,20 +28,30 @@ _log = structlog.get_logger()
 _TEXTS_WAITING = 500
 _WAVES_WAITING = 120
 
+TellShown = Callable[[Sequence[str]], None]
 Judge = Callable[[ScoreQuestion], PatientScore]
 
 
 class Viewer:
     """One watching browser: a bounded queue that gives up waves first, and then the viewer itself."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, *, already_told: Iterable[str], tell_shown: TellShown) -> None:
         self.subject = subject
+        self._tell_shown = tell_shown
+        self._shown = set(already_told)
         self.overrun = asyncio.Event()
         self.dropped_waves = 0
         self._watched: frozenset[str] | None = None
         self._frames: deque[str | bytes] = deque()
         self._texts = 0
         self._ready = asyncio.Event()
+
+    def note_shown(self, patients: Iterable[str]) -> None:
+        """These are shown now; tell of those who were not before."""
+        new = [patient_id for patient_id in patients if patient_id not in self._shown]
+        self._shown.update(new)
+        if new:
+            self._tell_shown(new)
 
     def watch(self, patients: frozenset[str] | None) -> None:
         """Receive waves of these patients only; None means all."""
@@ -99,6 +109,14 @@ class Hub:
         """A viewer comes: it is told everything, then what is new."""
         self._greet(viewer)
         self._viewers.add(viewer)
+
+    def patients_for(self, subject: Subject) -> list[Patient]:
+        """Whom a subject may see, in the order of the wall."""
+        return [
+            patient
+            for patient in self.state.ward.patients
+            if subject.may_read_patients_of(patient.organisation_id)
+        ]
 
     def remove_viewer(self, viewer: Viewer) -> None:
         """A viewer goes."""
@@ -187,10 +205,7 @@ class Hub:
             self._greet(viewer)
 
     def _greet(self, viewer: Viewer) -> None:
-        patients = [
-            patient
-            for patient in self.state.ward.patients
-            if viewer.subject.may_read_patients_of(patient.organisation_id)
-        ]
+        patients = self.patients_for(viewer.subject)
+        viewer.note_shown(patient.patient_id for patient in patients)
         now = self._clock()
         viewer.put_text(frames.encode_hello(self.state, patients, now=now, delay_ms=self._display_delay_ms))

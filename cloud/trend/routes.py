@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
+from cloud.identity.access import READS_ONE_PATIENT
 from cloud.identity.model import Subject
 from cloud.trend.model import STEP, Series
 from cloud.trend.service import Trend, TrendService
@@ -56,7 +57,11 @@ def build_routes(trends: TrendService, *, may_read: Callable[[Request], Subject]
         return _body(trends.read_trend(subject, patient_id, hours=hours))
 
     router.add_api_route(
-        "/patients/{patient_id}/trend", read_trend, methods=["GET"], response_model=TrendBody
+        "/patients/{patient_id}/trend",
+        read_trend,
+        methods=["GET"],
+        response_model=TrendBody,
+        dependencies=[Depends(READS_ONE_PATIENT)],
     )
     return router
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cloud.act import Action, Origin, Recorder, TargetKind, target
 from cloud.errors import CloudError
 from cloud.events import Clock
 from cloud.identity.model import Subject
@@ -34,8 +35,9 @@ class Trend:
 class TrendService:
     """Use cases of the trend."""
 
-    def __init__(self, pool: Pool, *, clock: Clock) -> None:
+    def __init__(self, pool: Pool, *, recorder: Recorder, clock: Clock) -> None:
         self._pool = pool
+        self._recorder = recorder
         self._clock = clock
 
     def read_trend(self, subject: Subject, patient_id: str, *, hours: int) -> Trend:
@@ -43,6 +45,7 @@ class TrendService:
 
         Raises:
             PatientUnknown: not there, or not for this subject.
+            AuditUnavailable: nobody could take note of it, so it is not shown.
         """
         if "\0" in patient_id:  # the database has no text with NUL
             raise PatientUnknown
@@ -53,8 +56,11 @@ class TrendService:
             is_there, since_at = queries.find_measured_since(connection, subject, patient_id)
             if not is_there:
                 raise PatientUnknown
+            on = target(TargetKind.PATIENT, patient_id)
+            written = self._recorder.begin(subject.act(Action.READ_TREND, on, origin=Origin.HTTP))
             buckets = queries.find_buckets(connection, subject, patient_id, within=within)
             gaps = queries.find_gaps(connection, subject, patient_id, within=within)
+        written()
         return Trend(
             from_at=from_at,
             to_at=to_at,

@@ -1,6 +1,7 @@
 """SQL of patients and bindings (writing side; each reading room has its own)."""
 
 from datetime import datetime
+from enum import Enum, auto
 
 from cloud.identity.model import Scope, Subject
 from cloud.store.connection import Database
@@ -8,9 +9,21 @@ from cloud.ward.model import WardPatient
 from vitals.observation import SourceId
 
 
-def upsert_patient(connection: Database, patient: WardPatient, *, organisation_id: str, site_id: str) -> None:
-    """A patient as the ward file has it. An id never moves to another organisation."""
-    connection.execute(
+class Upserted(Enum):
+    """What an upsert did."""
+
+    CREATED = auto()
+    CHANGED = auto()
+
+
+def upsert_patient(
+    connection: Database, patient: WardPatient, *, organisation_id: str, site_id: str
+) -> Upserted | None:
+    """A patient as the ward file has it. An id never moves to another organisation.
+
+    Returns None when nothing had to be changed.
+    """
+    row = connection.execute(
         """
         INSERT INTO patient (patient_id, organisation_id, site_id, bed, name_zh, name_en, name_sort,
                              composite_zh, composite_en, spo2_scale)
@@ -20,6 +33,11 @@ def upsert_patient(connection: Database, patient: WardPatient, *, organisation_i
                name_sort = excluded.name_sort, composite_zh = excluded.composite_zh,
                composite_en = excluded.composite_en, spo2_scale = excluded.spo2_scale
          WHERE patient.organisation_id = excluded.organisation_id
+           AND (patient.bed, patient.name_zh, patient.name_en, patient.name_sort, patient.composite_zh,
+                patient.composite_en, patient.spo2_scale)
+               IS DISTINCT FROM (excluded.bed, excluded.name_zh, excluded.name_en, excluded.name_sort,
+                                 excluded.composite_zh, excluded.composite_en, excluded.spo2_scale)
+        RETURNING xmax = 0
         """,
         (
             patient.id,
@@ -33,7 +51,10 @@ def upsert_patient(connection: Database, patient: WardPatient, *, organisation_i
             patient.composite_en,
             patient.spo2_scale,
         ),
-    )
+    ).fetchone()
+    if row is None:
+        return None
+    return Upserted.CREATED if row[0] else Upserted.CHANGED
 
 
 def insert_unknown_source(connection: Database, src: SourceId, *, agent: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as connect_websocket
 
@@ -33,6 +34,7 @@ WARD = WardFile(
 class CloudServer:
     address: str
     assembly: Assembly
+    app: FastAPI
     passwords: dict[str, str]
     clients: list[httpx.Client] = field(default_factory=list)
 
@@ -54,12 +56,13 @@ class CloudServer:
 
 @pytest.fixture
 def cloud_server(database_url: str, mqtt_url: str, tmp_path: Path) -> Iterator[CloudServer]:
-    settings = CloudSettings(database_url=database_url, mqtt_url=mqtt_url)
+    settings = CloudSettings(database_url=database_url, mqtt_url=mqtt_url, home=tmp_path / "home")
     with connect(database_url) as connection:
         accounts = seed_ward(connection, WARD, now=utc_now())
         built = assemble(settings, connection)
+    app = build_app(built, static=tmp_path / "static")
     config = uvicorn.Config(
-        build_app(built, static=tmp_path / "static"),
+        app,
         host="127.0.0.1",
         port=0,
         log_level="warning",
@@ -75,7 +78,7 @@ def cloud_server(database_url: str, mqtt_url: str, tmp_path: Path) -> Iterator[C
         time.sleep(0.02)
     port = server.servers[0].sockets[0].getsockname()[1]
     passwords = {entry["name"]: entry["password"] for entry in accounts}
-    made = CloudServer(address=f"http://127.0.0.1:{port}", assembly=built, passwords=passwords)
+    made = CloudServer(address=f"http://127.0.0.1:{port}", assembly=built, app=app, passwords=passwords)
     yield made
     for client in made.clients:
         client.close()

@@ -29,8 +29,13 @@ def run_cloud(*words, **settings):
 
 
 @pytest.fixture
-def settings(database_url, mqtt_url):
-    return {"QIANLI_DATABASE_URL": database_url, "QIANLI_MQTT_URL": mqtt_url, "QIANLI_HTTP_PORT": "0"}
+def settings(database_url, mqtt_url, tmp_path):
+    return {
+        "QIANLI_DATABASE_URL": database_url,
+        "QIANLI_MQTT_URL": mqtt_url,
+        "QIANLI_HTTP_PORT": "0",
+        "QIANLI_HOME": str(tmp_path / "home"),
+    }
 
 
 def test_service_says_where_it_is_and_stops_within_three_seconds(settings):

@@ -28,10 +28,14 @@ WARD = Ward(
 )
 
 
+def viewer_of(subject, told=lambda _patients: None):
+    return Viewer(subject, already_told=(), tell_shown=told)
+
+
 def hub_with(*subjects):
     hub = Hub(judge=score_patient, clock=lambda: at(5), display_delay_ms=2000)
     hub.load(WARD, sources=[], latest=[])
-    viewers = [Viewer(subject) for subject in subjects]
+    viewers = [viewer_of(subject) for subject in subjects]
     for viewer in viewers:
         hub.add_viewer(viewer)
     return hub, viewers
@@ -73,7 +77,7 @@ async def test_score_that_did_not_change_is_not_told_again():
 
 
 async def test_slow_viewer_loses_the_oldest_waves_and_no_text():
-    viewer = Viewer(DOCTOR)
+    viewer = viewer_of(DOCTOR)
     viewer.put_text("first")
     for number in range(200):
         viewer.put_wave(bytes([number]))
@@ -86,7 +90,7 @@ async def test_slow_viewer_loses_the_oldest_waves_and_no_text():
 
 
 async def test_viewer_that_takes_no_values_is_given_up():
-    viewer = Viewer(DOCTOR)
+    viewer = viewer_of(DOCTOR)
     for number in range(501):
         viewer.put_text(str(number))
 

@@ -1,0 +1,66 @@
+"""What somebody is told who is turned away, and the entry about it."""
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+from cloud.act import (
+    Action,
+    AuditUnavailable,
+    Origin,
+    Outcome,
+    Recorder,
+    Target,
+    TargetKind,
+    act_of_nobody,
+    target,
+)
+from cloud.identity.access import access_of
+from cloud.identity.model import Subject
+from cloud.identity.routes import REFUSALS, answer_refusal
+from cloud.trend.service import PatientUnknown
+
+_log = structlog.get_logger()
+
+
+def add_refusals(app: FastAPI, recorder: Recorder) -> None:
+    """Answer the errors of the rooms; who asked for a person and was refused is written down.
+
+    A refusal shows nothing, so it does not wait for its entry.
+    """
+
+    def answer(request: Request, error: Exception) -> Response:
+        access = access_of(request.scope.get("route"))
+        if access is not None and access.scopes:
+            _note(recorder, request)
+        return answer_refusal(request, error)
+
+    def answer_unknown(request: Request, error: Exception) -> Response:
+        _note(recorder, request)
+        return JSONResponse({"error": str(error)}, status_code=404)
+
+    for refusal in REFUSALS:
+        app.add_exception_handler(refusal, answer)
+    app.add_exception_handler(PatientUnknown, answer_unknown)
+    app.add_exception_handler(AuditUnavailable, _answer_no_audit)
+
+
+def _note(recorder: Recorder, request: Request) -> None:
+    subject: Subject | None = getattr(request.state, "subject", None)
+    on = _target(request)
+    if subject is None:
+        recorder.note(act_of_nobody(Action.ASK, on, outcome=Outcome.REFUSED, origin=Origin.HTTP))
+    else:
+        recorder.note(subject.act(Action.ASK, on, origin=Origin.HTTP, outcome=Outcome.REFUSED))
+
+
+def _target(request: Request) -> Target:
+    patient_id = request.path_params.get("patient_id")
+    if patient_id is None:
+        return target(TargetKind.ROUTE, request.url.path)
+    return target(TargetKind.PATIENT, str(patient_id))
+
+
+def _answer_no_audit(_request: Request, error: Exception) -> Response:
+    _log.warning("refused_without_audit")
+    return JSONResponse({"error": str(error)}, status_code=503)

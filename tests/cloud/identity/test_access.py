@@ -1,0 +1,30 @@
+import pytest
+from fastapi import APIRouter, Depends
+
+from cloud.identity.access import LOGGED_IN, PUBLIC, READS_ONE_PATIENT, Answer, access_of
+from cloud.identity.model import Role
+
+
+@pytest.mark.parametrize(
+    ("access", "role", "is_own", "answer"),
+    [
+        (PUBLIC, None, False, Answer.GIVEN),
+        (LOGGED_IN, None, True, Answer.LOG_IN_FIRST),
+        (LOGGED_IN, Role.ADMINISTRATOR, False, Answer.GIVEN),
+        (READS_ONE_PATIENT, None, True, Answer.LOG_IN_FIRST),
+        (READS_ONE_PATIENT, Role.CLINICIAN, True, Answer.GIVEN),
+        (READS_ONE_PATIENT, Role.CLINICIAN, False, Answer.NOT_THERE),
+        (READS_ONE_PATIENT, Role.ADMINISTRATOR, True, Answer.NOT_ALLOWED),
+        (READS_ONE_PATIENT, Role.ADMINISTRATOR, False, Answer.NOT_ALLOWED),
+    ],
+)
+def test_declaration_tells_the_answer_to_each_role(access, role, is_own, answer):
+    assert access.answer_to(role, is_own=is_own) is answer
+
+
+def test_route_without_a_declaration_is_found():
+    router = APIRouter()
+    router.add_api_route("/open", lambda: None, dependencies=[Depends(PUBLIC)])
+    router.add_api_route("/forgotten", lambda: None)
+
+    assert [access_of(route) for route in router.routes] == [PUBLIC, None]

@@ -1,0 +1,176 @@
+"""Every route x every role x own and other organisation, against what each route declares beside itself."""
+
+import itertools
+import json
+import re
+import time
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute, APIWebSocketRoute
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect as connect_websocket
+
+from cloud.identity import queries
+from cloud.identity.access import Answer, People, access_of
+from cloud.identity.model import SCOPES_BY_ROLE, Account, Role, Scope, hash_token, new_token
+from cloud.identity.routes import COOKIE
+from cloud.identity.service import utc_now
+from cloud.seed import ORGANISATION
+from tests.fixtures.wire_messages import seconds
+
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
+
+OTHER = "other-hospital"
+PATIENT_OF = {ORGANISATION: "p-1", OTHER: "p-other"}
+STATUS = {Answer.LOG_IN_FIRST: 401, Answer.NOT_ALLOWED: 403, Answer.NOT_THERE: 404}
+CLOSED = {Answer.LOG_IN_FIRST: 4401}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Somebody who asks; `role` None has no session."""
+
+    role: Role | None
+    organisation: str
+
+    def may_see(self):
+        sees = self.role is not None and Scope.READ_PATIENTS in SCOPES_BY_ROLE[self.role]
+        return [PATIENT_OF[self.organisation]] if sees else []
+
+
+ASKERS = [
+    Asker(role=role, organisation=organisation)
+    for role in (None, Role.CLINICIAN, Role.ADMINISTRATOR)
+    for organisation in PATIENT_OF
+]
+
+
+@pytest.fixture
+def two_hospitals(cloud_server, database):
+    """A second organisation with a patient, and one account of each role in both."""
+    queries.upsert_organisation(database, OTHER, site_id="other-ward", name_zh="另", name_en="Other")
+    database.execute(
+        "INSERT INTO patient (patient_id, organisation_id, site_id, bed, name_zh, name_en, name_sort) "
+        "VALUES ('p-other', %s, 'other-ward', '9', '李四', 'Li Si', 'li si')",
+        (OTHER,),
+    )
+    for role, organisation in itertools.product((Role.CLINICIAN, Role.ADMINISTRATOR), PATIENT_OF):
+        name = f"{role}-{organisation}"
+        account = Account(
+            name=name,
+            person_id=f"person-{name}",
+            organisation_id=organisation,
+            display_zh=name,
+            display_en=name,
+            role=role,
+            password_hash="none",
+        )
+        queries.insert_account(database, account)
+    deadline = time.monotonic() + 10
+    while cloud_server.assembly.hub.state.patient("p-other") is None:
+        assert time.monotonic() < deadline, "the wall did not learn of the second hospital"
+        time.sleep(0.05)
+    return cloud_server
+
+
+def routes_of(routes):
+    """Every route, also of the routers inside."""
+    for route in routes:
+        inner = getattr(route, "original_router", None)
+        if inner is None:
+            yield route
+        else:
+            yield from routes_of(inner.routes)
+
+
+def declared(server, kind):
+    return [(route, access_of(route)) for route in routes_of(server.app.routes) if isinstance(route, kind)]
+
+
+def cookie_for(database, asker):
+    """A session of its own for each request: logging out must not spoil the next case."""
+    if asker.role is None:
+        return {}
+    token = new_token()
+    name = f"{asker.role}-{asker.organisation}"
+    queries.insert_session(database, hash_token(token), name=name, expires_at=utc_now() + seconds(600))
+    return {"Cookie": f"{COOKIE}={token}"}
+
+
+def ask(server, database, asker, *, route, method, patient_id):
+    path = re.sub(
+        r"\{(\w+)(:\w+)?\}", lambda found: {"patient_id": patient_id}.get(found[1], "wall"), route.path
+    )
+    body = {"name": "doctor", "password": server.passwords["doctor"]} if path == "/api/login" else None
+    return httpx.request(method, server.address + path, headers=cookie_for(database, asker), json=body)
+
+
+def is_as_declared(answer, expected):
+    if expected is Answer.GIVEN:
+        return answer.status_code in (200, 204)
+    return answer.status_code == STATUS[expected] and set(answer.json()) == {"error"}
+
+
+def test_every_route_says_who_may_use_it(cloud_server):
+    routes = list(routes_of(cloud_server.app.routes))
+    silent = [getattr(route, "path", route) for route in routes if access_of(route) is None]
+
+    assert silent == []
+    assert len(routes) >= 9
+    assert {type(route) for route in routes} == {APIRoute, APIWebSocketRoute}
+
+
+def test_every_http_route_answers_every_role_as_it_declares(two_hospitals, database):
+    wrong = []
+    for (route, access), asker, owner in itertools.product(
+        declared(two_hospitals, APIRoute), ASKERS, PATIENT_OF
+    ):
+        expected = access.answer_to(asker.role, is_own=asker.organisation == owner)
+        for method in sorted(route.methods):
+            answer = ask(
+                two_hospitals, database, asker, route=route, method=method, patient_id=PATIENT_OF[owner]
+            )
+            if not is_as_declared(answer, expected):
+                wrong.append((method, route.path, asker, owner, expected, answer.status_code))
+
+    assert wrong == []
+
+
+def watch(server, headers, path):
+    """The patients of the first frame, or the code with which the server closed."""
+    url = server.address.replace("http", "ws") + path
+    with connect_websocket(url, additional_headers=headers, origin=server.address) as websocket:
+        try:
+            return [patient["id"] for patient in json.loads(websocket.recv(timeout=5))["patients"]]
+        except ConnectionClosed as closed:
+            return closed.rcvd.code
+
+
+def test_every_websocket_shows_every_role_what_it_declares(two_hospitals, database):
+    routes = declared(two_hospitals, APIWebSocketRoute)
+    assert {access.people for _, access in routes} == {People.LEFT_OUT}
+    for (route, access), asker in itertools.product(routes, ASKERS):
+        expected = access.answer_to(asker.role, is_own=True)
+        shown = watch(two_hospitals, cookie_for(database, asker), route.path)
+
+        assert shown == (asker.may_see() if expected is Answer.GIVEN else CLOSED[expected]), asker
+
+
+def everything_said(answer):
+    return answer.status_code, [line for line in answer.headers.raw if line[0] != b"date"], answer.content
+
+
+def test_not_yours_and_not_there_are_the_same_bytes(two_hospitals, database):
+    hidden = [entry for entry in declared(two_hospitals, APIRoute) if entry[1].people is People.HIDDEN]
+    assert hidden
+    for (route, _), asker in itertools.product(hidden, ASKERS):
+        stranger = PATIENT_OF[OTHER if asker.organisation == ORGANISATION else ORGANISATION]
+        said = [
+            everything_said(
+                ask(two_hospitals, database, asker, route=route, method="GET", patient_id=patient_id)
+            )
+            for patient_id in (stranger, "p-absent")
+        ]
+        assert said[0] == said[1], asker
