@@ -93,7 +93,9 @@ class Mailbox:
 def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = utc_now) -> Assembly:
     """Build everything; `connection` is a migrated database to read the beginning from."""
     pool = build_pool(settings.database_url)
-    audit = AuditStream(settings.database_url, load_signing_key(settings.home / "keys"), clock=clock)
+    audit = AuditStream(
+        settings.database_url, load_signing_key(settings.home / "keys", may_make=True), clock=clock
+    )
     silence = SilenceService(pool, clock=clock)
     hub = Hub(judge=score_patient, clock=clock, display_delay_ms=settings.display_delay_ms)
     silence.load(connection)

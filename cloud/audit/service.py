@@ -57,16 +57,16 @@ class Exported:
     key: str
 
 
-def load_signing_key(folder: Path) -> Ed25519PrivateKey:
-    """The key of this installation, made when there is none; only its owner may read the file.
+def load_signing_key(folder: Path, *, may_make: bool = False) -> Ed25519PrivateKey:
+    """The key of this installation, which only its owner may read; the service makes it at its first start.
 
     Raises:
-        SigningKeyUnusable: the folder cannot be written, or the file is no such key.
+        SigningKeyUnusable: there is none, the folder cannot be written, or the file is no such key.
     """
     path = folder / KEY_NAME
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
+        if may_make and not path.exists():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _make_key(path)
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:

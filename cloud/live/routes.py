@@ -9,7 +9,18 @@ import psycopg
 from fastapi import APIRouter, Depends, Request, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel
 
-from cloud.act import Act, Action, AuditUnavailable, Origin, Recorder, Target, TargetKind, target
+from cloud.act import (
+    Act,
+    Action,
+    AuditUnavailable,
+    Origin,
+    Outcome,
+    Recorder,
+    Target,
+    TargetKind,
+    act_of_nobody,
+    target,
+)
 from cloud.identity.access import LOGGED_IN, WATCHES_PATIENTS
 from cloud.identity.errors import IdentityError
 from cloud.identity.model import Subject
@@ -69,6 +80,8 @@ def build_routes(
             await websocket.close(TRY_AGAIN, "the database is away")
             return
         if subject is None:
+            on = target(TargetKind.ROUTE, websocket.url.path)
+            recorder.note(act_of_nobody(Action.ASK, on, outcome=Outcome.REFUSED, origin=Origin.WEBSOCKET))
             await websocket.close(NOT_LOGGED_IN, "log in first")
             return
         shown = [patient.patient_id for patient in hub.patients_for(subject)]

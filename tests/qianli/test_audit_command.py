@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cloud.audit.service import append_acts
+from cloud.audit.service import append_acts, load_signing_key
 from qianli.__main__ import main
 from tests.cloud.audit.entries import ENTRIES, TIMED, exported
 
@@ -43,9 +43,12 @@ def test_missing_file_and_missing_database_are_told_in_words(tmp_path, capsys, m
     monkeypatch.setenv("QIANLI_DATABASE_URL", QUICK_FAILURE)
     assert main(["audit", "verify", str(tmp_path / "none")]) == 1
     assert main(["audit", "export", str(tmp_path / "out")]) == 1
+    load_signing_key(tmp_path / "keys", may_make=True)
+    assert main(["audit", "export", str(tmp_path / "out")]) == 1
 
     errors = capsys.readouterr().err
     assert "cannot be used: No such file" in errors
+    assert "audit-signing.pem cannot be used" in errors
     assert "The database does not answer" in errors
 
 
@@ -55,6 +58,7 @@ def test_missing_file_and_missing_database_are_told_in_words(tmp_path, capsys, m
 def test_export_of_a_running_installation_is_intact(database, database_url, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("QIANLI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("QIANLI_DATABASE_URL", database_url)
+    load_signing_key(tmp_path / "home" / "keys", may_make=True)
     append_acts(database, TIMED)
     path = str(tmp_path / "audit.jsonl")
     assert main(["audit", "export", path]) == 0

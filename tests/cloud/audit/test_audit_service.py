@@ -135,7 +135,9 @@ def test_empty_audit_cannot_be_exported(database, tmp_path):
 
 def test_key_is_made_once_and_only_its_owner_reads_it(tmp_path):
     folder = tmp_path / "home" / "keys"
-    first = load_signing_key(folder).private_bytes_raw()
+    with pytest.raises(SigningKeyUnusable, match="No such file"):
+        load_signing_key(folder)
+    first = load_signing_key(folder, may_make=True).private_bytes_raw()
 
     assert load_signing_key(folder).private_bytes_raw() == first
     assert [entry.name for entry in folder.iterdir()] == [KEY_NAME]
@@ -154,4 +156,4 @@ def test_folder_that_cannot_be_used_is_named(tmp_path):
     (tmp_path / "keys").write_text("a file")
 
     with pytest.raises(SigningKeyUnusable, match="audit-signing"):
-        load_signing_key(tmp_path / "keys")
+        load_signing_key(tmp_path / "keys", may_make=True)

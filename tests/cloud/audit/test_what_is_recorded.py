@@ -115,10 +115,13 @@ def test_opening_the_wall_records_each_patient_shown(cloud_server, recorded):
     for name in ("doctor", "admin"):
         with cloud_server.websocket(cloud_server.client(name)) as websocket:
             websocket.recv(timeout=5)
+    with cloud_server.websocket() as websocket, pytest.raises(ConnectionClosed):
+        websocket.recv(timeout=5)
 
-    assert [entry for entry in recorded(4) if entry[1] == "watch"] == [
+    assert [entry for entry in recorded(5) if entry[1] != "log_in"] == [
         ("clinician", "watch", "patient/p-1", "allowed", "websocket"),
         ("administrator", "watch", "ward/first-hospital", "allowed", "websocket"),
+        ("anonymous", "ask", "route//api/live", "refused", "websocket"),
     ]
 
 
