@@ -121,8 +121,9 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Start, memory, CPU and latency of the running demo on this machine."""
+    """Start, memory, CPU and latency of the running demo on this machine; the audit."""
     _python(session, "tests.benchmarks.measure_demo")
+    _python(session, "tests.benchmarks.measure_audit")
 
 
 @nox.session

@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -19,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 
 import httpx
+import structlog
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -45,7 +47,7 @@ OUTSTANDING = 250
 VERIFIED = 1_000_000
 SIGNED_EVERY = 1_000
 CHANGES = 12
-REQUESTS = 150
+REQUESTS = {24: 40, 1: 200}
 SEED = 20260301
 WARD = WardFile(
     agent="hut-1", patients=[WardPatient(id="p-1", bed="1", name_zh="张三", name_en="Z", sources=["s-1"])]
@@ -55,6 +57,7 @@ LOOK = DOCTOR.act(Action.READ_TREND, target(TargetKind.PATIENT, "p-1"), origin=O
 
 
 def main() -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     folder = Path(tempfile.mkdtemp(prefix="qla-", dir="/tmp"))
     folder.chmod(0o711)
     try:
@@ -206,7 +209,7 @@ def overhead(url: str, folder: Path) -> dict[str, float]:
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         client.post("/api/login", json=accounts[0] | {"role": None}).raise_for_status()
         figures = {}
-        for hours in (24, 1):
+        for hours in REQUESTS:
             figures |= compare(client, built, hours=hours)
     server.should_exit = True
     thread.join()
@@ -227,7 +230,7 @@ def fill(connection) -> None:
 def compare(client: httpx.Client, built, *, hours: int) -> dict[str, float]:
     recorders = {"with": built.audit, "without": Nobody()}
     took_ms: dict[str, list[float]] = {"with": [], "without": []}
-    for number in range(2 * REQUESTS + 20):
+    for number in range(2 * REQUESTS[hours] + 20):
         name = ("with", "without")[number % 2]
         built.trends._recorder = recorders[name]
         started = time.perf_counter()
