@@ -1,0 +1,1 @@
+"""Numbers that name a person: read from text, checked, masked, and never printed whole."""
