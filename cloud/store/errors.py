@@ -1,5 +1,7 @@
 """What can be wrong with the database."""
 
+from pathlib import Path
+
 from cloud.errors import CloudError
 
 
@@ -65,3 +67,22 @@ class MigrationFailed(StoreError):
 
     def __str__(self) -> str:
         return f"migration {self.name} failed and was rolled back: {self.reason}"
+
+
+class KeyFileInvalid(StoreError):
+    """A key file cannot be used; the text never holds the key."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"key file {self.path} cannot be used: {self.reason}"
+
+
+class SealBroken(StoreError):
+    """A hidden value does not open: another key, another row, or changed bytes."""
+
+    def __str__(self) -> str:
+        return "a sealed value does not open with this key"
