@@ -23,12 +23,14 @@ from cloud.broker.address import parse_mqtt_url
 from cloud.events import Clock, Event, PartState
 from cloud.guard import Guard
 from cloud.identity import routes as identity_routes
-from cloud.identity.access import LOGGED_IN, PUBLIC, READS_ONE_PATIENT
+from cloud.identity.access import EDITS_ONE_PATIENT, LOGGED_IN, PUBLIC, READS_ONE_PATIENT
 from cloud.identity.service import IdentityService, utc_now
 from cloud.ingest.stream import IngestStream
 from cloud.live import routes as live_routes
 from cloud.live.service import Hub
 from cloud.live.stream import LiveStream, load_hub
+from cloud.people import routes as people_routes
+from cloud.people.service import PeopleService, open_sealer
 from cloud.refusal import add_refusals
 from cloud.settings import CloudSettings
 from cloud.silence.service import SilenceService
@@ -61,6 +63,7 @@ class Assembly:
     live: LiveStream
     trends: TrendService
     audit: AuditStream
+    people: PeopleService
     mailbox: "Mailbox"
 
 
@@ -117,6 +120,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         ingest=ingest,
         live=LiveStream(hub, pool, parts=ingest.part_states, books=silence, clock=clock),
         trends=TrendService(pool, recorder=audit, clock=clock),
+        people=PeopleService(pool, sealer=open_sealer(connection, home=settings.home), clock=clock),
         audit=audit,
         mailbox=mailbox,
     )
@@ -153,6 +157,8 @@ def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
     )
     may_read = identity_routes.subject_reader(identity, READS_ONE_PATIENT)
     app.include_router(trend_routes.build_routes(built.trends, may_read=may_read))
+    may_edit = identity_routes.subject_reader(identity, EDITS_ONE_PATIENT)
+    app.include_router(people_routes.build_routes(built.people, may_read=may_read, may_edit=may_edit))
     app.include_router(_schema_routes(app))
     app.include_router(pages.build_routes(static))
     add_refusals(app, built.audit)

@@ -18,6 +18,7 @@ from cloud.act import (
 from cloud.identity.access import access_of
 from cloud.identity.model import Subject
 from cloud.identity.routes import REFUSALS, answer_refusal
+from cloud.people import routes as people_routes
 from cloud.trend.service import PatientUnknown
 
 _log = structlog.get_logger()
@@ -39,8 +40,14 @@ def add_refusals(app: FastAPI, recorder: Recorder) -> None:
         _note(recorder, request)
         return JSONResponse({"error": str(error)}, status_code=404)
 
+    def answer_about_people(request: Request, error: Exception) -> Response:
+        _note(recorder, request)
+        return people_routes.answer_refusal(request, error)
+
     for refusal in REFUSALS:
         app.add_exception_handler(refusal, answer)
+    for refusal in people_routes.REFUSALS:
+        app.add_exception_handler(refusal, answer_about_people)
     app.add_exception_handler(PatientUnknown, answer_unknown)
     app.add_exception_handler(AuditUnavailable, _answer_no_audit)
 

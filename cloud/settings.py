@@ -28,7 +28,8 @@ class CloudSettings(BaseSettings):
     )
     http_port: int = Field(default=8000, ge=0, le=65535, description="Port on 127.0.0.1; 0 takes a free one")
     home: Path = Field(
-        default_factory=_default_home, description="Folder of the audit's signing key, below `keys/`"
+        default_factory=_default_home,
+        description="Data folder; the cloud keeps its keys there, below `keys/`",
     )
     display_delay_ms: int = Field(
         default=2000, ge=0, le=30_000, description="How far behind the present the browser draws waves"

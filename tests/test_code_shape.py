@@ -13,7 +13,7 @@ MODULES = sorted(
 LONGEST_FUNCTION = 60
 LONGEST_MODULE = 600
 FORBIDDEN = {"data", "info", "manager", "helper", "helpers", "util", "utils", "common", "misc", "stuff"}
-PERSONAL = {"observation", "wave_block", "patient", "binding"}
+PERSONAL = {"observation", "wave_block", "patient", "binding", "person_identifier", "patient_merge"}
 
 
 def named(path):

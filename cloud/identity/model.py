@@ -28,13 +28,14 @@ class Scope(StrEnum):
 
     READ_PATIENTS = "read_patients"
     READ_SYSTEM = "read_system"
+    EDIT_PATIENTS = "edit_patients"
 
 
 SCOPES_BY_ROLE = {
-    Role.CLINICIAN: frozenset({Scope.READ_PATIENTS, Scope.READ_SYSTEM}),
+    Role.CLINICIAN: frozenset({Scope.READ_PATIENTS, Scope.READ_SYSTEM, Scope.EDIT_PATIENTS}),
     # An administrator runs the system and has no reason to look at people.
     Role.ADMINISTRATOR: frozenset({Scope.READ_SYSTEM}),
-    Role.SYSTEM: frozenset({Scope.READ_PATIENTS, Scope.READ_SYSTEM}),
+    Role.SYSTEM: frozenset(Scope),
 }
 
 

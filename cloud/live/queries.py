@@ -22,13 +22,18 @@ def _who(subject: Subject) -> Mapping[str, object]:
 
 
 def find_ward(connection: Database, subject: Subject) -> Ward:
-    """Patients whom the subject may see, in the order of their beds, with their bindings."""
+    """Who lies in a bed or wears a sensor, if the subject may see them, by bed, with their bindings."""
     with connection.cursor(row_factory=class_row(Patient)) as cursor:
         patients = cursor.execute(
             """
             SELECT patient_id, organisation_id, bed, name_zh, name_en, composite_zh, composite_en, spo2_scale
               FROM patient
              WHERE %(may_read)s AND (%(organisation)s::text IS NULL OR organisation_id = %(organisation)s)
+               AND patient_id IN (
+                   SELECT patient_id FROM patient WHERE bed <> ''
+                   UNION
+                   SELECT patient_id FROM binding
+                    WHERE upper_inf(during) OR upper(during) > now() - interval '1 hour')
              ORDER BY length(bed), bed, name_sort
             """,
             _who(subject),

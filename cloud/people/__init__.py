@@ -1,0 +1,1 @@
+"""Who a person is: identifiers, duplicates, merges and their undoing."""

@@ -1,0 +1,501 @@
+"""Finding, registering, joining and separating people."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from cloud.events import Clock
+from cloud.identity.errors import NotAllowed
+from cloud.identity.model import SYSTEM, Scope, Subject
+from cloud.people import queries
+from cloud.people.model import (
+    UNKNOWN_EN,
+    UNKNOWN_ZH,
+    Candidate,
+    CandidateRule,
+    Found,
+    IdentifierKey,
+    IdentifierKeyLost,
+    Merge,
+    MergeRefused,
+    MergeRule,
+    NewPerson,
+    Outcome,
+    Person,
+    PersonIdentifier,
+    PersonInvalid,
+    PersonRecord,
+    PersonUnknown,
+    Registered,
+    Registration,
+    Resolution,
+    Sex,
+    Standing,
+    StoredIdentifier,
+    TypedIdentifier,
+    born_on,
+    clean_name,
+    match_name,
+    may_merge_by_rule,
+    sex_from,
+)
+from cloud.people.queries import Place
+from cloud.store.connection import Database, Pool
+from cloud.store.sealing import Sealer, create_key, read_key
+from vitals.identifiers.identifier import (
+    Identifier,
+    IdentifierAmbiguous,
+    IdentifierInvalid,
+    IdentifierKind,
+    Parsed,
+)
+from vitals.identifiers.near import correct_resident_id, near_identifiers
+from vitals.identifiers.parse import parse_as, parse_identifier
+from vitals.identifiers.temporary import temporary_identifier
+
+_log = structlog.get_logger()
+KEY_FILE = Path("keys") / "identifier.key"
+
+
+def open_sealer(connection: Database, *, home: Path) -> Sealer:
+    """The sealer of this data folder; its key is made when there is none yet.
+
+    Raises:
+        IdentifierKeyLost: the database was filled with another key.
+        KeyFileInvalid: the file cannot be used.
+    """
+    path = home / KEY_FILE
+    key = read_key(path)
+    fingerprint, is_filled = queries.find_key_state(connection, SYSTEM)
+    if key is None and is_filled:
+        raise IdentifierKeyLost(path)
+    sealer = Sealer(create_key(path) if key is None else key)
+    if fingerprint != sealer.fingerprint:
+        if is_filled:
+            raise IdentifierKeyLost(path)
+        queries.replace_fingerprint(connection, sealer.fingerprint)
+    return sealer
+
+
+class PeopleService:
+    """Use cases of patient identity; safe to call from several threads."""
+
+    def __init__(self, pool: Pool, *, sealer: Sealer, clock: Clock) -> None:
+        self._pool = pool
+        self._sealer = sealer
+        self._clock = clock
+
+    def resolve(
+        self, subject: Subject, text: str, *, kind: IdentifierKind | None = None, issuer: str = ""
+    ) -> Resolution:
+        """Whom a typed or scanned number names. One person, or an answer that says why not one."""
+        with self._pool.connection() as connection:
+            today = self._today(queries.find_place(connection, subject, None))
+            parsed = _parse(subject, text, kind=kind, issuer=issuer, today=today)
+            if isinstance(parsed, IdentifierInvalid):
+                return self._refuse(connection, subject, text, invalid=parsed, today=today)
+            readings = parsed.readings if isinstance(parsed, IdentifierAmbiguous) else (parsed,)
+            reading_by_key = {self._key(reading): reading for reading in readings}
+            holders = queries.find_holders(connection, subject, list(reading_by_key))
+        found = tuple(
+            Found(person=person, reading=reading_by_key[key], claimed_too=claimed)
+            for person, key, claimed in holders
+        )
+        if len(readings) > 1 and found:
+            outcome = Outcome.AMBIGUOUS
+        else:
+            outcome = Outcome.FOUND if found else Outcome.NOT_THERE
+        return Resolution(outcome=outcome, readings=readings, found=found)
+
+    def read(self, subject: Subject, patient_id: str) -> PersonRecord:
+        """A person by any id that means it.
+
+        Raises:
+            PersonUnknown: not there, or not for this subject.
+        """
+        with self._pool.connection() as connection:
+            return self._record(connection, subject, patient_id)
+
+    def find_candidates(self, subject: Subject, patient_id: str) -> tuple[Candidate, ...]:
+        """Who may be the same person.
+
+        Raises:
+            PersonUnknown: not there, or not for this subject.
+        """
+        with self._pool.connection() as connection:
+            return self._candidates(connection, subject, self._record(connection, subject, patient_id))
+
+    def register(self, subject: Subject, new: NewPerson) -> Registration:
+        """Register a person, or find that it is there already.
+
+        An identifier that another patient holds makes a candidate; it makes a merge only where
+        `may_merge_by_rule` allows it. The same `registration` twice registers once.
+
+        Raises:
+            PersonInvalid: a field cannot be.
+            PersonUnknown: the site is none of the subject's organisation.
+        """
+        _require_edit(subject)
+        with self._pool.connection() as connection, connection.transaction():
+            if new.registration is not None:
+                known = queries.find_registered(connection, subject, new.registration)
+                if known is not None:
+                    return self._answer(connection, subject, known, outcome=Registered.ALREADY_THERE)
+            place = queries.find_place(connection, subject, new.site_id)
+            if place is None:
+                raise PersonUnknown
+            today = self._today(place)
+            identifiers = self._parse_all(subject, new.identifiers, today=today)
+            if new.birth_date is not None and new.birth_date > today:
+                raise PersonInvalid("birth_date", "it lies in the future")
+            person = _new_person(new, place=place, identifiers=identifiers)
+            if new.registration is None:
+                known = self._same_person(connection, subject, person, identifiers)
+                if known is not None:
+                    return self._answer(connection, subject, known, outcome=Registered.ALREADY_THERE)
+            outcome = self._create(connection, subject, new, person=person, identifiers=identifiers)
+            answer = self._answer(connection, subject, person.patient_id, outcome=outcome)
+        _log.info("person_registered", patient=person.patient_id, by=subject.person, outcome=outcome.value)
+        return answer
+
+    def add_identifier(
+        self, subject: Subject, patient_id: str, typed: TypedIdentifier
+    ) -> tuple[PersonRecord, Standing]:
+        """Give a person one more identifier; if another holds it, it is a claim and makes a candidate.
+
+        Raises:
+            PersonUnknown: not there, or not for this subject.
+            PersonInvalid: the number cannot be, or tells another birth date.
+        """
+        _require_edit(subject)
+        with self._pool.connection() as connection, connection.transaction():
+            record = self._record(connection, subject, patient_id)
+            place = queries.find_place(connection, subject, record.person.site_id)
+            (identifier,) = self._parse_all(subject, [typed], today=self._today(place))
+            _check_birth_date(record.person.birth_date, [identifier])
+            survivor = record.person.patient_id
+            standing = self._standing_in(connection, subject, [survivor, *record.merged_ids], identifier)
+            if standing is None:
+                standing = self._add(connection, subject, record.person, identifier)
+                queries.fill_in_person(
+                    connection, survivor, birth_date=born_on([identifier]), sex=sex_from([identifier])
+                )
+            record = self._record(connection, subject, survivor)
+        _log.info("identifier_added", patient=survivor, kind=identifier.kind.value, standing=standing.value)
+        return record, standing
+
+    def merge(self, subject: Subject, patient_id: str, *, into: str, reason: str) -> PersonRecord:
+        """Let a patient mean another from now on. Nothing moves: both keep what they have.
+
+        Raises:
+            PersonUnknown: one of them is not there, or not for this subject.
+            MergeRefused: one of them was merged already, or they are one.
+            PersonInvalid: no reason is given.
+        """
+        _require_edit(subject)
+        _require_reason(reason)
+        with self._pool.connection() as connection, connection.transaction():
+            self._link(
+                connection,
+                subject,
+                Merge(
+                    merged_id=patient_id,
+                    survivor_id=into,
+                    merged_at=self._clock(),
+                    merged_by=subject.person,
+                    reason=reason.strip(),
+                    rule=None,
+                ),
+            )
+            record = self._record(connection, subject, into)
+        _log.info("person_merged", patient=patient_id, into=into, by=subject.person)
+        return record
+
+    def unmerge(self, subject: Subject, patient_id: str, *, reason: str) -> PersonRecord:
+        """Take back the merge of a patient, which is then exactly what it was.
+
+        Raises:
+            PersonUnknown: not there, or not for this subject.
+            MergeRefused: it is not merged.
+            PersonInvalid: no reason is given.
+        """
+        _require_edit(subject)
+        _require_reason(reason)
+        with self._pool.connection() as connection, connection.transaction():
+            if patient_id not in queries.lock_survivors(connection, subject, [patient_id]):
+                raise PersonUnknown
+            ended = queries.end_merge(
+                connection, patient_id, at=self._clock(), by=subject.person, reason=reason.strip()
+            )
+            if not ended:
+                raise MergeRefused("this patient is not merged into another")
+            record = self._record(connection, subject, patient_id)
+        _log.info("person_unmerged", patient=patient_id, by=subject.person)
+        return record
+
+    def _today(self, place: Place | None) -> date:
+        return self._clock().astimezone(ZoneInfo("UTC" if place is None else place.zone)).date()
+
+    def _key(self, identifier: Identifier) -> IdentifierKey:
+        text = f"{identifier.kind.value}\0{identifier.issuer}\0{identifier.value}"
+        return IdentifierKey(kind=identifier.kind, issuer=identifier.issuer, digest=self._sealer.digest(text))
+
+    def _refuse(
+        self, connection: Database, subject: Subject, text: str, *, invalid: IdentifierInvalid, today: date
+    ) -> Resolution:
+        corrections: tuple[Identifier, ...] = ()
+        if invalid.kind is IdentifierKind.RESIDENT_ID:
+            corrections = correct_resident_id(text, today=today)
+        keys = [self._key(correction) for correction in corrections]
+        near = queries.find_people_with(connection, subject, keys) if keys else []
+        return Resolution(outcome=Outcome.INVALID, reason=invalid.reason, near=tuple(near))
+
+    def _parse_all(
+        self, subject: Subject, typed: Sequence[TypedIdentifier], *, today: date
+    ) -> tuple[Identifier, ...]:
+        parsed: list[Identifier] = []
+        for idx, one in enumerate(typed):
+            read = _parse(subject, one.text, kind=one.kind, issuer=one.issuer, today=today)
+            if isinstance(read, IdentifierInvalid):
+                raise PersonInvalid(f"identifiers[{idx}]", read.reason.value)
+            if isinstance(read, Identifier) and read not in parsed:
+                parsed.append(read)
+        # One order for all, so that two registrations never wait for each other.
+        return tuple(sorted(parsed, key=lambda read: (read.kind, read.issuer, read.value)))
+
+    def _same_person(
+        self, connection: Database, subject: Subject, person: Person, identifiers: Sequence[Identifier]
+    ) -> str | None:
+        """Which other patient is the same person by rule."""
+        keys = [self._key(identifier) for identifier in identifiers]
+        holders = [
+            (holder, key)
+            for holder, key, _ in queries.find_holders(connection, subject, keys)
+            if holder.patient_id != person.patient_id
+        ]
+        if len({holder.patient_id for holder, _ in holders}) != 1:
+            return None
+        holder = holders[0][0]
+        record = self._record(connection, subject, holder.patient_id)
+        held = queries.find_identifiers(connection, subject, [holder.patient_id, *record.merged_ids])
+        is_same = may_merge_by_rule(
+            person,
+            holder,
+            shared=[key for _, key in holders],
+            resident_ids=_resident_ids([*keys, *(stored.key for stored in held)]),
+        )
+        return holder.patient_id if is_same else None
+
+    def _create(
+        self, connection: Database, subject: Subject, new: NewPerson, *, person: Person,
+        identifiers: Sequence[Identifier],
+    ) -> Registered:  # fmt: skip
+        pinyin = (new.pinyin or person.name_en or person.name_zh).lower()
+        queries.insert_person(connection, person, pinyin=pinyin, at=self._clock(), by=subject.person)
+        if new.registration is not None:
+            queries.insert_registration(
+                connection,
+                new.registration,
+                organisation_id=person.organisation_id,
+                patient_id=person.patient_id,
+            )
+        standings = [self._add(connection, subject, person, identifier) for identifier in identifiers]
+        if new.is_unknown:
+            self._add_temporary(connection, subject, person)
+        if Standing.CLAIMED not in standings:
+            return Registered.CREATED
+        known = self._same_person(connection, subject, person, identifiers)
+        if known is None:
+            return Registered.CREATED
+        merge = Merge(
+            merged_id=person.patient_id,
+            survivor_id=known,
+            merged_at=self._clock(),
+            merged_by=subject.person,
+            reason="same identifier, name and birth date",
+            rule=MergeRule.SAME_IDENTIFIER,
+        )
+        try:
+            self._link(connection, subject, merge)
+        except MergeRefused:
+            # Somebody merged the other one in this moment: then somebody is looking, and it is a candidate.
+            return Registered.CREATED
+        return Registered.MERGED
+
+    def _add(
+        self, connection: Database, subject: Subject, person: Person, identifier: Identifier
+    ) -> Standing:
+        """Held if nobody of the organisation holds it, else claimed."""
+        stored = StoredIdentifier(
+            patient_id=person.patient_id,
+            key=self._key(identifier),
+            sealed=self._sealer.seal(
+                identifier.value, context=_context(person.patient_id, identifier.kind, identifier.issuer)
+            ),
+            standing=Standing.HELD,
+            added_at=self._clock(),
+            added_by=subject.person,
+        )
+        organisation_id = person.organisation_id
+        if queries.insert_identifier(connection, stored, organisation_id=organisation_id):
+            return Standing.HELD
+        claimed = replace(stored, standing=Standing.CLAIMED)
+        queries.insert_identifier(connection, claimed, organisation_id=organisation_id)
+        return Standing.CLAIMED
+
+    def _add_temporary(self, connection: Database, subject: Subject, person: Person) -> None:
+        """The next number of the site that nobody has: places without a connection may have given some."""
+        on = self._today(queries.find_place(connection, subject, person.site_id))
+        while True:
+            number = queries.take_temporary_number(
+                connection, organisation_id=person.organisation_id, site=person.site_id, on=on
+            )
+            identifier = temporary_identifier(site=person.site_id, on=on, number=number)
+            if not queries.find_holders(connection, subject, [self._key(identifier)]):
+                break
+        self._add(connection, subject, person, identifier)
+
+    def _standing_in(
+        self, connection: Database, subject: Subject, patient_ids: Sequence[str], identifier: Identifier
+    ) -> Standing | None:
+        """How an identifier stands among those that these patients have already."""
+        key = self._key(identifier)
+        stored = queries.find_identifiers(connection, subject, patient_ids)
+        standings = [one.standing for one in stored if one.key == key]
+        return min(standings, key=lambda standing: standing is Standing.CLAIMED, default=None)
+
+    def _link(self, connection: Database, subject: Subject, merge: Merge) -> None:
+        """Join two patients, both held until the transaction ends."""
+        both = [merge.merged_id, merge.survivor_id]
+        standing = queries.lock_survivors(connection, subject, both)
+        survivor = queries.find_person(connection, subject, merge.survivor_id)
+        if survivor is None or not standing.keys() >= set(both):
+            raise PersonUnknown
+        if merge.merged_id == merge.survivor_id:
+            raise MergeRefused("a patient cannot be merged into itself")
+        if not all(standing.values()):
+            raise MergeRefused("one of the two is merged already: take the one whom it means now")
+        queries.insert_merge(connection, merge, organisation_id=survivor.organisation_id)
+
+    def _answer(
+        self, connection: Database, subject: Subject, patient_id: str, *, outcome: Registered
+    ) -> Registration:
+        record = self._record(connection, subject, patient_id)
+        candidates = self._candidates(connection, subject, record)
+        return Registration(outcome=outcome, record=record, candidates=candidates)
+
+    def _record(self, connection: Database, subject: Subject, patient_id: str) -> PersonRecord:
+        person = queries.find_person(connection, subject, patient_id)
+        if person is None:
+            raise PersonUnknown
+        merged = queries.find_merged_ids(connection, subject, person.patient_id)
+        group = [person.patient_id, *merged]
+        stored = queries.find_identifiers(connection, subject, group)
+        return PersonRecord(
+            person=person,
+            merged_ids=tuple(merged),
+            identifiers=tuple(self._show(one) for one in stored),
+            merges=tuple(queries.find_merges(connection, subject, group)),
+        )
+
+    def _open(self, stored: StoredIdentifier) -> Identifier:
+        context = _context(stored.patient_id, stored.key.kind, stored.key.issuer)
+        value = self._sealer.unseal(stored.sealed, context=context)
+        return Identifier(kind=stored.key.kind, issuer=stored.key.issuer, value=value)
+
+    def _show(self, stored: StoredIdentifier) -> PersonIdentifier:
+        return PersonIdentifier(
+            kind=stored.key.kind,
+            issuer=stored.key.issuer,
+            display=self._open(stored).display,
+            standing=stored.standing,
+            patient_id=stored.patient_id,
+            added_at=stored.added_at,
+            added_by=stored.added_by,
+        )
+
+    def _candidates(
+        self, connection: Database, subject: Subject, record: PersonRecord
+    ) -> tuple[Candidate, ...]:
+        group = [record.person.patient_id, *record.merged_ids]
+        stored = queries.find_identifiers(connection, subject, group)
+        today = self._today(queries.find_place(connection, subject, record.person.site_id))
+        near = [
+            self._key(other) for one in stored for other in near_identifiers(self._open(one), today=today)
+        ]
+        rules: dict[str, tuple[Person, list[CandidateRule]]] = {}
+
+        def note(people: Iterable[Person], rule: CandidateRule) -> None:
+            for person in people:
+                if person.patient_id != record.person.patient_id:
+                    rules.setdefault(person.patient_id, (person, []))[1].append(rule)
+
+        same = queries.find_people_with(connection, subject, [one.key for one in stored])
+        note(same, CandidateRule.SAME_IDENTIFIER)
+        namesakes = queries.find_namesakes(connection, subject, group)
+        note(namesakes, CandidateRule.SAME_NAME_AND_BIRTH_DATE)
+        close = queries.find_people_with(connection, subject, near)
+        note((one for one in close if record.person.resembles(one)), CandidateRule.ONE_WRONG_CHARACTER)
+        return tuple(Candidate(person=person, rules=tuple(why)) for person, why in rules.values())
+
+
+def _parse(subject: Subject, text: str, *, kind: IdentifierKind | None, issuer: str, today: date) -> Parsed:
+    own = subject.organisation or ""
+    if kind is None:
+        return parse_identifier(text, today=today, organisation=own)
+    if kind is IdentifierKind.HOSPITAL_RECORD:
+        issuer = issuer or own
+    return parse_as(kind, text, today=today, issuer=issuer)
+
+
+def _new_person(new: NewPerson, *, place: Place, identifiers: Sequence[Identifier]) -> Person:
+    """What is said, completed by what the numbers tell.
+
+    Raises:
+        PersonInvalid: without a name, or with a birth date that the resident number contradicts.
+    """
+    name_zh = clean_name(new.name_zh) or (UNKNOWN_ZH if new.is_unknown else "")
+    name_en = clean_name(new.name_en) or (UNKNOWN_EN if new.is_unknown else "")
+    if not name_zh and not name_en:
+        raise PersonInvalid("name_zh", "a name is needed, or that the person is unknown")
+    _check_birth_date(new.birth_date, identifiers)
+    return Person(
+        patient_id=f"p-{uuid.uuid4().hex}",
+        organisation_id=place.organisation_id,
+        site_id=place.site_id,
+        bed="",
+        name_zh=name_zh,
+        name_en=name_en,
+        match_name=match_name(name_zh, name_en),
+        birth_date=new.birth_date or born_on(identifiers),
+        sex=sex_from(identifiers) if new.sex is Sex.UNKNOWN else new.sex,
+    )
+
+
+def _check_birth_date(birth_date: date | None, identifiers: Sequence[Identifier]) -> None:
+    told = born_on(identifiers)
+    if birth_date is not None and told is not None and told != birth_date:
+        raise PersonInvalid("birth_date", "the resident number tells another one")
+
+
+def _resident_ids(keys: Iterable[IdentifierKey]) -> frozenset[bytes]:
+    return frozenset(key.digest for key in keys if key.kind is IdentifierKind.RESIDENT_ID)
+
+
+def _context(patient_id: str, kind: IdentifierKind, issuer: str) -> str:
+    return f"{patient_id}\0{kind.value}\0{issuer}"
+
+
+def _require_edit(subject: Subject) -> None:
+    if Scope.EDIT_PATIENTS not in subject.scopes or subject.organisation is None:
+        raise NotAllowed
+
+
+def _require_reason(reason: str) -> None:
+    if not reason.strip():
+        raise PersonInvalid("reason", "a reason is needed")

@@ -1,0 +1,71 @@
+"""Two organisations, one of them with two sites, and a service on a real database."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import pytest
+
+from cloud.identity import queries as identity_queries
+from cloud.identity.model import Role, subject_of
+from cloud.people.model import NewPerson, Sex, TypedIdentifier
+from cloud.people.service import PeopleService, open_sealer
+from cloud.store.connection import build_pool
+from vitals.identifiers.identifier import IdentifierKind
+from vitals.identifiers.resident_id import check_character
+
+NOW = datetime(2026, 11, 25, 4, 0, tzinfo=UTC)
+BORN = date(1990, 1, 1)
+DOCTOR = subject_of(person="doctor-1", role=Role.CLINICIAN, organisation="own")
+STRANGER = subject_of(person="doctor-2", role=Role.CLINICIAN, organisation="other")
+ADMINISTRATOR = subject_of(person="admin-1", role=Role.ADMINISTRATOR, organisation="own")
+
+
+def resident_number(sequence, *, born=BORN):
+    first_17 = f"330102{born:%Y%m%d}{sequence:03}"
+    return first_17 + check_character(first_17)
+
+
+def typed(text, kind=IdentifierKind.RESIDENT_ID, issuer=""):
+    return TypedIdentifier(kind=kind, text=text, issuer=issuer)
+
+
+def record_number(text):
+    return typed(text, IdentifierKind.HOSPITAL_RECORD)
+
+
+def new_person(*identifiers, name="张三", born=BORN, **fields):
+    return NewPerson(
+        name_zh=name, birth_date=born, sex=fields.pop("sex", Sex.UNKNOWN), identifiers=identifiers, **fields
+    )
+
+
+@dataclass
+class Clock:
+    now: datetime = NOW
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def people(database, database_url, tmp_path, clock):
+    for organisation, site in (("own", "hut-a"), ("own", "hut-b"), ("other", "ward-1")):
+        identity_queries.upsert_organisation(
+            database, organisation, site_id=site, name_zh=organisation, name_en=organisation
+        )
+    with build_pool(database_url) as pool:
+        yield PeopleService(pool, sealer=open_sealer(database, home=tmp_path), clock=clock)
+
+
+def dump(database):
+    """Every row about people but the history of merges."""
+    tables = ("patient", "person_identifier", "patient_registration", "binding", "observation", "source")
+    return {
+        table: database.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3".encode()).fetchall()  # noqa: S608
+        for table in tables
+    }
