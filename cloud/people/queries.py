@@ -95,7 +95,13 @@ def find_people_with(connection: Database, subject: Subject, keys: Sequence[Iden
         f"""
         SELECT DISTINCT {_PERSON}
           FROM {_KEYS} AS k (kind, issuer, digest)
-          JOIN person_identifier i USING (kind, issuer, digest)
+         CROSS JOIN LATERAL (
+               SELECT patient_id FROM person_identifier h
+                WHERE (h.digest, h.kind, h.issuer) = (k.digest, k.kind, k.issuer) AND h.standing = 'held'
+               UNION ALL
+               SELECT patient_id FROM person_identifier c
+                WHERE (c.digest, c.kind, c.issuer) = (k.digest, k.kind, k.issuer)
+                  AND c.standing = 'claimed') i
           JOIN patient p ON p.patient_id = surviving_patient(i.patient_id)
          WHERE {_VISIBLE}
          ORDER BY p.patient_id
