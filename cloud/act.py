@@ -27,6 +27,12 @@ class Action(StrEnum):
     CHANGE_PATIENT = "change_patient"
     BEGIN_BINDING = "begin_binding"
     END_BINDING = "end_binding"
+    FIND_PERSON = "find_person"
+    READ_PERSON = "read_person"
+    FIND_CANDIDATES = "find_candidates"
+    ADD_IDENTIFIER = "add_identifier"
+    MERGE_PATIENT = "merge_patient"
+    UNMERGE_PATIENT = "unmerge_patient"
 
 
 class TargetKind(StrEnum):
@@ -37,6 +43,7 @@ class TargetKind(StrEnum):
     BINDING = "binding"
     WARD = "ward"
     ROUTE = "route"
+    IDENTIFIER = "identifier"
 
 
 class Outcome(StrEnum):
@@ -57,7 +64,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A thing by kind and opaque id. A binding is `source:patient`."""
+    """A thing by kind and opaque id. A binding is `source:patient`; an identifier is only its kind."""
 
     kind: TargetKind
     id: str

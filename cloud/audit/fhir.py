@@ -38,6 +38,12 @@ _KINDS = {
     Action.CHANGE_PATIENT: _Kind(type=_RECORD, letter="U"),
     Action.BEGIN_BINDING: _Kind(type=_RECORD, letter="C"),
     Action.END_BINDING: _Kind(type=_RECORD, letter="U"),
+    Action.FIND_PERSON: _Kind(type=("110112", "Query"), letter="E"),
+    Action.READ_PERSON: _Kind(type=_RECORD, letter="R"),
+    Action.FIND_CANDIDATES: _Kind(type=_RECORD, letter="R"),
+    Action.ADD_IDENTIFIER: _Kind(type=_RECORD, letter="U"),
+    Action.MERGE_PATIENT: _Kind(type=_RECORD, letter="U"),
+    Action.UNMERGE_PATIENT: _Kind(type=_RECORD, letter="U"),
 }
 _OUTCOMES = {Outcome.ALLOWED: "0", Outcome.REFUSED: "4", Outcome.THROTTLED: "4"}
 _PURPOSES = {"care": ("TREAT", "treatment"), "operation": ("HSYSADMIN", "health system administration")}
@@ -49,6 +55,7 @@ _ENTITIES = {
     TargetKind.BINDING: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
     TargetKind.WARD: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
     TargetKind.ROUTE: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
+    TargetKind.IDENTIFIER: (_SYSTEM_OBJECT, ("24", "Query")),
 }
 
 

@@ -32,6 +32,13 @@ ACTS = (
     ),
     DOCTOR.act(Action.ASK, target(TargetKind.ROUTE, "/api/x"), origin=Origin.HTTP, outcome=Outcome.REFUSED),
     DOCTOR.act(Action.LOG_OUT, ACCOUNT, origin=Origin.HTTP),
+    DOCTOR.act(Action.FIND_PERSON, PATIENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.FIND_PERSON, target(TargetKind.IDENTIFIER, "resident_id"), origin=Origin.HTTP),
+    DOCTOR.act(Action.READ_PERSON, PATIENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.FIND_CANDIDATES, PATIENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.ADD_IDENTIFIER, PATIENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.MERGE_PATIENT, PATIENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.UNMERGE_PATIENT, PATIENT, origin=Origin.HTTP),
 )
 TIMED = [TimedAct(act=act, at=START + timedelta(seconds=number)) for number, act in enumerate(ACTS)]
 ENTRIES = chain_acts(Head(), TIMED)
