@@ -120,7 +120,9 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         ingest=ingest,
         live=LiveStream(hub, pool, parts=ingest.part_states, books=silence, clock=clock),
         trends=TrendService(pool, recorder=audit, clock=clock),
-        people=PeopleService(pool, sealer=open_sealer(connection, home=settings.home), clock=clock),
+        people=PeopleService(
+            pool, sealer=open_sealer(connection, home=settings.home), recorder=audit, clock=clock
+        ),
         audit=audit,
         mailbox=mailbox,
     )

@@ -35,9 +35,10 @@ from vitals.identifiers.identifier import Identifier, IdentifierKind, InvalidRea
 from vitals.identifiers.parse import LONGEST_TEXT
 from vitals.wire.batch import to_ms
 
-_NAME = Field(default="", max_length=100)
-_ISSUER = Field(default="", max_length=64)
-_REASON = Field(min_length=1, max_length=500)
+_WITHOUT_NUL = r"\A[^\x00]*\z"  # the database has no text with NUL
+_NAME = Field(default="", max_length=100, pattern=_WITHOUT_NUL)
+_ISSUER = Field(default="", max_length=64, pattern=_WITHOUT_NUL)
+_REASON = Field(min_length=1, max_length=500, pattern=_WITHOUT_NUL)
 
 
 class Question(BaseModel):
@@ -75,7 +76,7 @@ class PersonQuestion(Question):
     pinyin: str = _NAME
     birth_date: date | None = None
     sex: Sex = Sex.UNKNOWN
-    site: str | None = Field(default=None, max_length=64)
+    site: str | None = Field(default=None, max_length=64, pattern=_WITHOUT_NUL)
     identifiers: list[IdentifierQuestion] = Field(default=[], max_length=12)
     unknown: bool = False
     registration: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{8,64}$")

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from cloud.act import Act, Action, Origin, Recorder, TargetKind, target
 from cloud.events import Clock
 from cloud.identity.errors import NotAllowed
 from cloud.identity.model import SYSTEM, Scope, Subject
@@ -83,11 +84,16 @@ def open_sealer(connection: Database, *, home: Path) -> Sealer:
 
 
 class PeopleService:
-    """Use cases of patient identity; safe to call from several threads."""
+    """Use cases of patient identity; safe to call from several threads.
 
-    def __init__(self, pool: Pool, *, sealer: Sealer, clock: Clock) -> None:
+    What is shown or done is recorded first; without its entry nothing is shown (`AuditUnavailable`), and a
+    change is rolled back.
+    """
+
+    def __init__(self, pool: Pool, *, sealer: Sealer, recorder: Recorder, clock: Clock) -> None:
         self._pool = pool
         self._sealer = sealer
+        self._recorder = recorder
         self._clock = clock
 
     def resolve(
@@ -98,10 +104,17 @@ class PeopleService:
             today = self._today(queries.find_place(connection, subject, None))
             parsed = _parse(subject, text, kind=kind, issuer=issuer, today=today)
             if isinstance(parsed, IdentifierInvalid):
-                return self._refuse(connection, subject, text, invalid=parsed, today=today)
-            readings = parsed.readings if isinstance(parsed, IdentifierAmbiguous) else (parsed,)
-            reading_by_key = {self._key(reading): reading for reading in readings}
-            holders = queries.find_holders(connection, subject, list(reading_by_key))
+                resolution = self._refuse(connection, subject, text, invalid=parsed, today=today)
+            else:
+                readings = parsed.readings if isinstance(parsed, IdentifierAmbiguous) else (parsed,)
+                resolution = self._find(connection, subject, readings)
+        kinds = {kind} if kind is not None else {reading.kind for reading in resolution.readings}
+        self._recorder.begin(*_acts_of_finding(subject, resolution, kinds=kinds))()
+        return resolution
+
+    def _find(self, connection: Database, subject: Subject, readings: tuple[Identifier, ...]) -> Resolution:
+        reading_by_key = {self._key(reading): reading for reading in readings}
+        holders = queries.find_holders(connection, subject, list(reading_by_key))
         found = tuple(
             Found(person=person, reading=reading_by_key[key], claimed_too=claimed)
             for person, key, claimed in holders
@@ -119,7 +132,9 @@ class PeopleService:
             PersonUnknown: not there, or not for this subject.
         """
         with self._pool.connection() as connection:
-            return self._record(connection, subject, patient_id)
+            record = self._record(connection, subject, patient_id)
+        self._recorder.begin(*_acts(subject, Action.READ_PERSON, patient_id, record.person.patient_id))()
+        return record
 
     def find_candidates(self, subject: Subject, patient_id: str) -> tuple[Candidate, ...]:
         """Who may be the same person.
@@ -128,7 +143,11 @@ class PeopleService:
             PersonUnknown: not there, or not for this subject.
         """
         with self._pool.connection() as connection:
-            return self._candidates(connection, subject, self._record(connection, subject, patient_id))
+            record = self._record(connection, subject, patient_id)
+            candidates = self._candidates(connection, subject, record)
+        shown = [record.person.patient_id, *(one.person.patient_id for one in candidates)]
+        self._recorder.begin(*_acts(subject, Action.FIND_CANDIDATES, patient_id, *shown))()
+        return candidates
 
     def register(self, subject: Subject, new: NewPerson) -> Registration:
         """Register a person, or find that it is there already.
@@ -145,7 +164,7 @@ class PeopleService:
             if new.registration is not None:
                 known = queries.find_registered(connection, subject, new.registration)
                 if known is not None:
-                    return self._answer(connection, subject, known, outcome=Registered.ALREADY_THERE)
+                    return self._answer_known(connection, subject, known)
             place = queries.find_place(connection, subject, new.site_id)
             if place is None:
                 raise PersonUnknown
@@ -157,9 +176,14 @@ class PeopleService:
             if new.registration is None:
                 known = self._same_person(connection, subject, person, identifiers)
                 if known is not None:
-                    return self._answer(connection, subject, known, outcome=Registered.ALREADY_THERE)
+                    return self._answer_known(connection, subject, known)
             outcome = self._create(connection, subject, new, person=person, identifiers=identifiers)
             answer = self._answer(connection, subject, person.patient_id, outcome=outcome)
+            acts = _acts(subject, Action.CREATE_PATIENT, person.patient_id)
+            if outcome is Registered.MERGED:
+                survivor = answer.record.person.patient_id
+                acts += _acts(subject, Action.MERGE_PATIENT, person.patient_id, survivor)
+            self._recorder.begin(*acts, *_acts_of_candidates(subject, answer))()
         _log.info("person_registered", patient=person.patient_id, by=subject.person, outcome=outcome.value)
         return answer
 
@@ -186,6 +210,7 @@ class PeopleService:
                     connection, survivor, birth_date=born_on([identifier]), sex=sex_from([identifier])
                 )
             record = self._record(connection, subject, survivor)
+            self._recorder.begin(*_acts(subject, Action.ADD_IDENTIFIER, patient_id, survivor))()
         _log.info("identifier_added", patient=survivor, kind=identifier.kind.value, standing=standing.value)
         return record, standing
 
@@ -213,6 +238,7 @@ class PeopleService:
                 ),
             )
             record = self._record(connection, subject, into)
+            self._recorder.begin(*_acts(subject, Action.MERGE_PATIENT, patient_id, into))()
         _log.info("person_merged", patient=patient_id, into=into, by=subject.person)
         return record
 
@@ -227,7 +253,9 @@ class PeopleService:
         _require_edit(subject)
         _require_reason(reason)
         with self._pool.connection() as connection, connection.transaction():
-            if patient_id not in queries.lock_survivors(connection, subject, [patient_id]):
+            if "\0" in patient_id or patient_id not in queries.lock_survivors(
+                connection, subject, [patient_id]
+            ):
                 raise PersonUnknown
             ended = queries.end_merge(
                 connection, patient_id, at=self._clock(), by=subject.person, reason=reason.strip()
@@ -235,6 +263,8 @@ class PeopleService:
             if not ended:
                 raise MergeRefused("this patient is not merged into another")
             record = self._record(connection, subject, patient_id)
+            survivors = [merge.survivor_id for merge in record.merges if merge.merged_id == patient_id]
+            self._recorder.begin(*_acts(subject, Action.UNMERGE_PATIENT, patient_id, *survivors))()
         _log.info("person_unmerged", patient=patient_id, by=subject.person)
         return record
 
@@ -372,6 +402,8 @@ class PeopleService:
     def _link(self, connection: Database, subject: Subject, merge: Merge) -> None:
         """Join two patients, both held until the transaction ends."""
         both = [merge.merged_id, merge.survivor_id]
+        if any("\0" in patient_id for patient_id in both):
+            raise PersonUnknown
         standing = queries.lock_survivors(connection, subject, both)
         survivor = queries.find_person(connection, subject, merge.survivor_id)
         if survivor is None or not standing.keys() >= set(both):
@@ -382,6 +414,12 @@ class PeopleService:
             raise MergeRefused("one of the two is merged already: take the one whom it means now")
         queries.insert_merge(connection, merge, organisation_id=survivor.organisation_id)
 
+    def _answer_known(self, connection: Database, subject: Subject, patient_id: str) -> Registration:
+        answer = self._answer(connection, subject, patient_id, outcome=Registered.ALREADY_THERE)
+        acts = _acts(subject, Action.READ_PERSON, answer.record.person.patient_id)
+        self._recorder.begin(*acts, *_acts_of_candidates(subject, answer))()
+        return answer
+
     def _answer(
         self, connection: Database, subject: Subject, patient_id: str, *, outcome: Registered
     ) -> Registration:
@@ -390,7 +428,8 @@ class PeopleService:
         return Registration(outcome=outcome, record=record, candidates=candidates)
 
     def _record(self, connection: Database, subject: Subject, patient_id: str) -> PersonRecord:
-        person = queries.find_person(connection, subject, patient_id)
+        # The database has no text with NUL.
+        person = None if "\0" in patient_id else queries.find_person(connection, subject, patient_id)
         if person is None:
             raise PersonUnknown
         merged = queries.find_merged_ids(connection, subject, person.patient_id)
@@ -442,6 +481,28 @@ class PeopleService:
         close = queries.find_people_with(connection, subject, near)
         note((one for one in close if record.person.resembles(one)), CandidateRule.ONE_WRONG_CHARACTER)
         return tuple(Candidate(person=person, rules=tuple(why)) for person, why in rules.values())
+
+
+def _acts(subject: Subject, action: Action, *patient_ids: str) -> list[Act]:
+    """One act for each patient, so that each can be told who looked."""
+    return [
+        subject.act(action, target(TargetKind.PATIENT, patient_id), origin=Origin.HTTP)
+        for patient_id in dict.fromkeys(patient_ids)
+    ]
+
+
+def _acts_of_candidates(subject: Subject, answer: Registration) -> list[Act]:
+    return _acts(subject, Action.FIND_CANDIDATES, *(one.person.patient_id for one in answer.candidates))
+
+
+def _acts_of_finding(subject: Subject, resolution: Resolution, *, kinds: set[IdentifierKind]) -> list[Act]:
+    """Who was shown; where nobody was, as what the number was asked for, never the number."""
+    shown = [one.person.patient_id for one in resolution.found]
+    shown += [person.patient_id for person in resolution.near]
+    if shown:
+        return _acts(subject, Action.FIND_PERSON, *shown)
+    on = target(TargetKind.IDENTIFIER, ",".join(sorted(kinds)) or "unread")
+    return [subject.act(Action.FIND_PERSON, on, origin=Origin.HTTP)]
 
 
 def _parse(subject: Subject, text: str, *, kind: IdentifierKind | None, issuer: str, today: date) -> Parsed:

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from cloud.act import AuditUnavailable
 from cloud.identity import queries as identity_queries
 from cloud.identity.model import Role, subject_of
 from cloud.people.model import NewPerson, Sex, TypedIdentifier
@@ -52,14 +53,41 @@ def clock():
     return Clock()
 
 
+class Notebook:
+    """Remembers what was recorded; `is_away` refuses as an audit does that cannot write."""
+
+    def __init__(self):
+        self.acts = []
+        self.is_away = False
+
+    def begin(self, *acts):
+        self.acts += [] if self.is_away else acts
+        return self.refuse if self.is_away else lambda: None
+
+    def refuse(self):
+        raise AuditUnavailable
+
+    def note(self, *acts):
+        self.acts += acts
+
+    def words(self):
+        return [(str(act.action), act.target.id) for act in self.acts]
+
+
 @pytest.fixture
-def people(database, database_url, tmp_path, clock):
+def recorder():
+    return Notebook()
+
+
+@pytest.fixture
+def people(database, database_url, tmp_path, clock, recorder):
     for organisation, site in (("own", "hut-a"), ("own", "hut-b"), ("other", "ward-1")):
         identity_queries.upsert_organisation(
             database, organisation, site_id=site, name_zh=organisation, name_en=organisation
         )
     with build_pool(database_url) as pool:
-        yield PeopleService(pool, sealer=open_sealer(database, home=tmp_path), clock=clock)
+        sealer = open_sealer(database, home=tmp_path)
+        yield PeopleService(pool, sealer=sealer, recorder=recorder, clock=clock)
 
 
 def dump(database):
