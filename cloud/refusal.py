@@ -1,5 +1,7 @@
 """What somebody is told who is turned away, and the entry about it."""
 
+from datetime import UTC, datetime
+
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -20,8 +22,11 @@ from cloud.identity.model import Subject
 from cloud.identity.routes import REFUSALS, answer_refusal
 from cloud.people import routes as people_routes
 from cloud.trend.service import PatientUnknown
+from vitals.identifiers.identifier import IdentifierAmbiguous, IdentifierKind
+from vitals.identifiers.parse import parse_identifier
 
 _log = structlog.get_logger()
+_PERSONAL = {IdentifierKind.RESIDENT_ID, IdentifierKind.HEALTH_CARD, IdentifierKind.PASSPORT}
 
 
 def add_refusals(app: FastAPI, recorder: Recorder) -> None:
@@ -65,7 +70,19 @@ def _target(request: Request) -> Target:
     patient_id = request.path_params.get("patient_id")
     if patient_id is None:
         return target(TargetKind.ROUTE, request.url.path)
+    kind = _kind_of_number(str(patient_id))
+    if kind is not None:
+        return target(TargetKind.IDENTIFIER, kind.value)
     return target(TargetKind.PATIENT, str(patient_id))
+
+
+def _kind_of_number(asked_id: str) -> IdentifierKind | None:
+    """As what a personal number reads that somebody put where an id belongs: it must not enter the audit."""
+    parsed = parse_identifier(asked_id, today=datetime.now(UTC).date())
+    kinds = (
+        [one.kind for one in parsed.readings] if isinstance(parsed, IdentifierAmbiguous) else [parsed.kind]
+    )
+    return next((kind for kind in kinds if kind in _PERSONAL), None)
 
 
 def _answer_no_audit(_request: Request, error: Exception) -> Response:
