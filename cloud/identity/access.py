@@ -56,9 +56,7 @@ PUBLIC = Access(is_public=True)
 LOGGED_IN = Access()
 READS_ONE_PATIENT = Access(scopes=frozenset({Scope.READ_PATIENTS}), people=People.HIDDEN)
 FINDS_PATIENTS = Access(scopes=frozenset({Scope.READ_PATIENTS}), people=People.LEFT_OUT)
-EDITS_ONE_PATIENT = Access(
-    scopes=frozenset({Scope.READ_PATIENTS, Scope.EDIT_PATIENTS}), people=People.HIDDEN
-)
+EDITS_ONE_PATIENT = Access(scopes=frozenset({Scope.READ_PATIENTS, Scope.EDIT_PATIENTS}), people=People.HIDDEN)
 REGISTERS_PATIENTS = Access(scopes=EDITS_ONE_PATIENT.scopes, people=People.LEFT_OUT)
 WATCHES_PATIENTS = Access(people=People.LEFT_OUT)
 

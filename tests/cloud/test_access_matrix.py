@@ -24,6 +24,13 @@ pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 
 OTHER = "other-hospital"
 PATIENT_OF = {ORGANISATION: "p-1", OTHER: "p-other"}
+ANOTHER_OF = {ORGANISATION: "p-1-again", OTHER: "p-other-again"}
+BODIES = {
+    "/api/people": {"name_zh": "王五"},
+    "/api/people/resolve": {"text": "REC-4711", "kind": "hospital_record"},
+    "/api/people/{patient_id}/identifiers": {"text": "REC-4711", "kind": "hospital_record"},
+    "/api/people/{patient_id}/unmerge": {"reason": "not the same"},
+}
 STATUS = {Answer.LOG_IN_FIRST: 401, Answer.NOT_ALLOWED: 403, Answer.NOT_THERE: 404}
 CLOSED = {Answer.LOG_IN_FIRST: 4401}
 
@@ -53,8 +60,10 @@ def two_hospitals(cloud_server, database):
     queries.upsert_organisation(database, OTHER, site_id="other-ward", name_zh="另", name_en="Other")
     database.execute(
         "INSERT INTO patient (patient_id, organisation_id, site_id, bed, name_zh, name_en, name_sort) "
-        "VALUES ('p-other', %s, 'other-ward', '9', '李四', 'Li Si', 'li si')",
-        (OTHER,),
+        "VALUES ('p-other', %(other)s, 'other-ward', '9', '李四', 'Li Si', 'li si'),"
+        " ('p-other-again', %(other)s, 'other-ward', '', '李四', '', ''),"
+        " ('p-1-again', %(own)s, 'first-ward', '', '张三', '', '')",
+        {"other": OTHER, "own": ORGANISATION},
     )
     for role, organisation in itertools.product((Role.CLINICIAN, Role.ADMINISTRATOR), PATIENT_OF):
         name = f"{role}-{organisation}"
@@ -99,17 +108,25 @@ def cookie_for(database, asker):
     return {"Cookie": f"{COOKIE}={token}"}
 
 
-def ask(server, database, asker, *, route, method, patient_id):
+def body_for(server, path, *, into):
+    if path == "/api/login":
+        return {"name": "doctor", "password": server.passwords["doctor"]}
+    if path == "/api/people/{patient_id}/merge":
+        return {"into": into, "reason": "the same"}
+    return BODIES.get(path)
+
+
+def ask(server, database, asker, *, route, method, patient_id, into=""):
     path = re.sub(
         r"\{(\w+)(:\w+)?\}", lambda found: {"patient_id": patient_id}.get(found[1], "wall"), route.path
     )
-    body = {"name": "doctor", "password": server.passwords["doctor"]} if path == "/api/login" else None
+    body = body_for(server, route.path, into=into)
     return httpx.request(method, server.address + path, headers=cookie_for(database, asker), json=body)
 
 
 def is_as_declared(answer, expected):
     if expected is Answer.GIVEN:
-        return answer.status_code in (200, 204)
+        return answer.status_code in (200, 201, 204)
     return answer.status_code == STATUS[expected] and set(answer.json()) == {"error"}
 
 
@@ -130,7 +147,13 @@ def test_every_http_route_answers_every_role_as_it_declares(two_hospitals, datab
         expected = access.answer_to(asker.role, is_own=asker.organisation == owner)
         for method in sorted(route.methods):
             answer = ask(
-                two_hospitals, database, asker, route=route, method=method, patient_id=PATIENT_OF[owner]
+                two_hospitals,
+                database,
+                asker,
+                route=route,
+                method=method,
+                patient_id=PATIENT_OF[owner],
+                into=ANOTHER_OF[owner],
             )
             if not is_as_declared(answer, expected):
                 wrong.append((method, route.path, asker, owner, expected, answer.status_code))
@@ -166,11 +189,34 @@ def test_not_yours_and_not_there_are_the_same_bytes(two_hospitals, database):
     hidden = [entry for entry in declared(two_hospitals, APIRoute) if entry[1].people is People.HIDDEN]
     assert hidden
     for (route, _), asker in itertools.product(hidden, ASKERS):
+        (method,), into = route.methods, ANOTHER_OF[asker.organisation]
         stranger = PATIENT_OF[OTHER if asker.organisation == ORGANISATION else ORGANISATION]
         said = [
             everything_said(
-                ask(two_hospitals, database, asker, route=route, method="GET", patient_id=patient_id)
+                ask(
+                    two_hospitals,
+                    database,
+                    asker,
+                    route=route,
+                    method=method,
+                    patient_id=patient_id,
+                    into=into,
+                )
             )
             for patient_id in (stranger, "p-absent")
         ]
         assert said[0] == said[1], asker
+
+
+def test_merging_into_a_strangers_patient_and_into_nobody_are_the_same_bytes(two_hospitals, database):
+    (merge,) = [
+        route for route, _ in declared(two_hospitals, APIRoute) if route.path.endswith("/{patient_id}/merge")
+    ]
+    asker = Asker(role=Role.CLINICIAN, organisation=ORGANISATION)
+    said = [
+        ask(two_hospitals, database, asker, route=merge, method="POST", patient_id="p-1", into=into)
+        for into in ("p-other", "p-absent", "p-\x00")
+    ]
+    assert [answer.status_code for answer in said[:2]] == [404, 404]
+    assert everything_said(said[0]) == everything_said(said[1])
+    assert said[2].status_code in (404, 422)

@@ -1,7 +1,15 @@
 import pytest
 from fastapi import APIRouter, Depends
 
-from cloud.identity.access import LOGGED_IN, PUBLIC, READS_ONE_PATIENT, Answer, access_of
+from cloud.identity.access import (
+    EDITS_ONE_PATIENT,
+    FINDS_PATIENTS,
+    LOGGED_IN,
+    PUBLIC,
+    READS_ONE_PATIENT,
+    Answer,
+    access_of,
+)
 from cloud.identity.model import Role
 
 
@@ -16,6 +24,11 @@ from cloud.identity.model import Role
         (READS_ONE_PATIENT, Role.CLINICIAN, False, Answer.NOT_THERE),
         (READS_ONE_PATIENT, Role.ADMINISTRATOR, True, Answer.NOT_ALLOWED),
         (READS_ONE_PATIENT, Role.ADMINISTRATOR, False, Answer.NOT_ALLOWED),
+        (EDITS_ONE_PATIENT, Role.CLINICIAN, True, Answer.GIVEN),
+        (EDITS_ONE_PATIENT, Role.CLINICIAN, False, Answer.NOT_THERE),
+        (EDITS_ONE_PATIENT, Role.ADMINISTRATOR, True, Answer.NOT_ALLOWED),
+        (FINDS_PATIENTS, Role.CLINICIAN, False, Answer.GIVEN),
+        (FINDS_PATIENTS, Role.ADMINISTRATOR, True, Answer.NOT_ALLOWED),
     ],
 )
 def test_declaration_tells_the_answer_to_each_role(access, role, is_own, answer):
