@@ -51,8 +51,8 @@ def add_refusals(app: FastAPI, recorder: Recorder) -> None:
 
     for refusal in REFUSALS:
         app.add_exception_handler(refusal, answer)
-    for refusal in people_routes.REFUSALS:
-        app.add_exception_handler(refusal, answer_about_people)
+    for refused in people_routes.REFUSALS:
+        app.add_exception_handler(refused, answer_about_people)
     app.add_exception_handler(PatientUnknown, answer_unknown)
     app.add_exception_handler(AuditUnavailable, _answer_no_audit)
 
