@@ -147,7 +147,7 @@ class AuditStream:
         if not acts:
             return self._settle(batch)
         try:
-            append_acts(self._connected(), acts)
+            self._append(acts)
         except psycopg.Error as error:
             if not self._is_failing:
                 _log.error("audit_not_written", entries=len(acts), error=why_not_written(error))
@@ -162,6 +162,17 @@ class AuditStream:
             self._sign_at_mono_s = time.monotonic() + _SIGN_EVERY_S
         self._unsigned += len(acts)
         return self._settle(batch)
+
+    def _append(self, acts: list[TimedAct]) -> None:
+        """A connection that died since its last use gets one successor at once: nobody is refused for it."""
+        was_open = self._connection is not None and not self._connection.closed
+        try:
+            append_acts(self._connected(), acts)
+        except psycopg.OperationalError:
+            if not was_open:
+                raise
+            self._disconnect()
+            append_acts(self._connected(), acts)
 
     def _settle(self, batch: list[_Waiting]) -> bool:
         for waiting in batch:

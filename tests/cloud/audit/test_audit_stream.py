@@ -62,6 +62,18 @@ def test_many_that_wait_share_a_transaction(audit, database):
     assert database.execute("SELECT count(DISTINCT xmin::text) FROM audit_entry").fetchone()[0] <= 2
 
 
+def test_connection_that_died_meanwhile_refuses_nobody(audit, database):
+    audit.begin(ACTS[0])()
+    database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+    audit.begin(ACTS[1])()
+
+    assert stored(database) == list(ACTS[:2])
+
+
 def test_look_that_cannot_be_written_down_is_refused(audit, database):
     take_away(database)
 
