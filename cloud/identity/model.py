@@ -19,7 +19,11 @@ class Role(StrEnum):
     """What a person is here for."""
 
     CLINICIAN = "clinician"
+    NURSE = "nurse"
     ADMINISTRATOR = "administrator"
+    AUDITOR = "auditor"
+    RESIDENT = "resident"  # a patient, or a member of a patient's family
+    CLIENT = "client"  # another system; its token says which scopes
     SYSTEM = "system"
 
 
@@ -27,14 +31,29 @@ class Scope(StrEnum):
     """A right that a query or a route asks for."""
 
     READ_PATIENTS = "read_patients"
-    READ_SYSTEM = "read_system"
     EDIT_PATIENTS = "edit_patients"
+    BREAK_GLASS = "break_glass"
+    SIGN = "sign"
+    READ_OWN = "read_own"
+    READ_SYSTEM = "read_system"
+    MANAGE_PLACES = "manage_places"
+    MANAGE_ACCOUNTS = "manage_accounts"
+    MANAGE_DEVICES = "manage_devices"
+    READ_AUDIT = "read_audit"
+    REVIEW_ACCESS = "review_access"
 
 
+_CARES = frozenset({Scope.READ_PATIENTS, Scope.EDIT_PATIENTS, Scope.BREAK_GLASS, Scope.READ_SYSTEM})
 SCOPES_BY_ROLE = {
-    Role.CLINICIAN: frozenset({Scope.READ_PATIENTS, Scope.READ_SYSTEM, Scope.EDIT_PATIENTS}),
+    Role.CLINICIAN: _CARES | {Scope.SIGN},
+    Role.NURSE: _CARES,
     # An administrator runs the system and has no reason to look at people.
-    Role.ADMINISTRATOR: frozenset({Scope.READ_SYSTEM}),
+    Role.ADMINISTRATOR: frozenset(
+        {Scope.READ_SYSTEM, Scope.MANAGE_PLACES, Scope.MANAGE_ACCOUNTS, Scope.MANAGE_DEVICES}
+    ),
+    Role.AUDITOR: frozenset({Scope.READ_AUDIT, Scope.REVIEW_ACCESS}),
+    Role.RESIDENT: frozenset({Scope.READ_OWN}),
+    Role.CLIENT: frozenset[Scope](),
     Role.SYSTEM: frozenset(Scope),
 }
 
@@ -43,7 +62,20 @@ class Purpose(StrEnum):
     """Why somebody asks."""
 
     CARE = "care"
+    SELF = "self"
+    REVIEW = "review"
     OPERATION = "operation"
+
+
+PURPOSE_BY_ROLE = {
+    Role.CLINICIAN: Purpose.CARE,
+    Role.NURSE: Purpose.CARE,
+    Role.ADMINISTRATOR: Purpose.OPERATION,
+    Role.AUDITOR: Purpose.REVIEW,
+    Role.RESIDENT: Purpose.SELF,
+    Role.CLIENT: Purpose.OPERATION,
+    Role.SYSTEM: Purpose.OPERATION,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +112,18 @@ SYSTEM = Subject(
     role=Role.SYSTEM,
     organisation=None,
     scopes=SCOPES_BY_ROLE[Role.SYSTEM],
-    purpose=Purpose.OPERATION,
+    purpose=PURPOSE_BY_ROLE[Role.SYSTEM],
 )
 
 
 def subject_of(*, person: str, role: Role, organisation: str) -> Subject:
     """The subject of a logged-in person."""
-    purpose = Purpose.CARE if role is Role.CLINICIAN else Purpose.OPERATION
     return Subject(
-        person=person, role=role, organisation=organisation, scopes=SCOPES_BY_ROLE[role], purpose=purpose
+        person=person,
+        role=role,
+        organisation=organisation,
+        scopes=SCOPES_BY_ROLE[role],
+        purpose=PURPOSE_BY_ROLE[role],
     )
 
 
