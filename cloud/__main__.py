@@ -13,6 +13,7 @@ import structlog
 
 from cloud.errors import CloudError
 from cloud.identity.service import utc_now
+from cloud.people.service import open_sealer
 from cloud.seed import seed_ward
 from cloud.settings import CloudSettings, read_settings
 from cloud.store.connection import await_database
@@ -68,7 +69,8 @@ def _seed(settings: CloudSettings, ward_file: Path, *, since: datetime) -> int:
     ward = read_ward_file(ward_file)
     with await_database(settings.database_url) as connection:
         migrate(connection)
-        accounts = seed_ward(connection, ward, now=since)
+        sealer = open_sealer(connection, home=settings.home)
+        accounts = seed_ward(connection, ward, now=since, sealer=sealer)
     if accounts:
         sys.stdout.write(json.dumps({"accounts": accounts}) + "\n")
     return 0

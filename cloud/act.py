@@ -33,6 +33,27 @@ class Action(StrEnum):
     ADD_IDENTIFIER = "add_identifier"
     MERGE_PATIENT = "merge_patient"
     UNMERGE_PATIENT = "unmerge_patient"
+    CREATE_ORGANISATION = "create_organisation"
+    CHANGE_ORGANISATION = "change_organisation"
+    CREATE_CONSORTIUM = "create_consortium"
+    CHANGE_AFFILIATION = "change_affiliation"
+    CREATE_SITE = "create_site"
+    CREATE_LOCATION = "create_location"
+    CLOSE_LOCATION = "close_location"
+    MOVE_PATIENT = "move_patient"
+    DISCHARGE_PATIENT = "discharge_patient"
+    FIND_ON_DUTY = "find_on_duty"
+    CREATE_PRACTITIONER = "create_practitioner"
+    READ_PRACTITIONER = "read_practitioner"
+    BEGIN_ROLE = "begin_role"
+    END_ROLE = "end_role"
+    ADD_QUALIFICATION = "add_qualification"
+    REVOKE_QUALIFICATION = "revoke_qualification"
+    CREATE_TEAM = "create_team"
+    CHANGE_TEAM = "change_team"
+    ADD_DUTY = "add_duty"
+    END_DUTY = "end_duty"
+    DISABLE_ACCOUNT = "disable_account"
 
 
 class TargetKind(StrEnum):
@@ -44,6 +65,12 @@ class TargetKind(StrEnum):
     WARD = "ward"
     ROUTE = "route"
     IDENTIFIER = "identifier"
+    ORGANISATION = "organisation"
+    CONSORTIUM = "consortium"
+    SITE = "site"
+    LOCATION = "location"
+    PRACTITIONER = "practitioner"
+    TEAM = "team"
 
 
 class Outcome(StrEnum):

@@ -1,24 +1,38 @@
-"""`python -m cloud seed --ward FILE`: one organisation, two accounts, the patients of a file."""
+"""`python -m cloud seed --ward FILE`: one organisation, its staff and accounts, and the ward of a file."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypedDict
 
-from cloud.act import Action, Origin, Target, TargetKind
+from cloud.act import Act, Action, Origin, Target, TargetKind, target
 from cloud.audit.model import TimedAct
 from cloud.audit.service import append_acts
 from cloud.identity import queries as identity_queries
 from cloud.identity.model import SYSTEM, Role
 from cloud.identity.service import create_account, utc_now
+from cloud.places import queries as place_queries
+from cloud.places.model import Location, LocationKind
+from cloud.staff import queries as staff_queries
+from cloud.staff.model import Licence, LicenceKind, PractitionerKind, licence_context
 from cloud.store.connection import Database
+from cloud.store.sealing import Sealer
 from cloud.ward.model import WardFile
 from cloud.ward.service import place_ward
 
 ORGANISATION = "first-hospital"
 SITE = "first-ward"
+WARD = "first-ward-ward"
+TEAM = "first-ward-team"
 _ACCOUNTS = (
     ("doctor", Role.CLINICIAN, ("医生", "Clinician")),
     ("admin", Role.ADMINISTRATOR, ("管理员", "Administrator")),
+    ("nurse", Role.NURSE, ("护士", "Nurse")),
+    ("auditor", Role.AUDITOR, ("审计员", "Auditor")),
 )
+_STAFF = (
+    ("doctor", PractitionerKind.PHYSICIAN, LicenceKind.PHYSICIAN),
+    ("nurse", PractitionerKind.NURSE, LicenceKind.NURSE),
+)
+_LICENCE_LASTS = timedelta(days=365)
 
 
 class NewAccount(TypedDict):
@@ -29,13 +43,16 @@ class NewAccount(TypedDict):
     role: str
 
 
-def seed_ward(connection: Database, ward: WardFile, *, now: datetime) -> list[NewAccount]:
+def seed_ward(
+    connection: Database, ward: WardFile, *, now: datetime, sealer: Sealer | None = None
+) -> list[NewAccount]:
     """Create what is missing, all or nothing, and return the accounts that are new.
 
-    The audit's entries about it belong to the same transaction.
+    The audit's entries about it belong to the same transaction. Without a sealer nobody gets a licence: its
+    number is never stored readable.
     """
     created: list[NewAccount] = []
-    acts = []
+    acts: list[Act] = []
     with connection.transaction():
         identity_queries.upsert_organisation(
             connection,
@@ -51,6 +68,76 @@ def seed_ward(connection: Database, ward: WardFile, *, now: datetime) -> list[Ne
                 created.append({"name": name, "password": password, "role": role.value})
                 on = Target(kind=TargetKind.ACCOUNT, id=account.person_id)
                 acts.append(SYSTEM.act(Action.CREATE_ACCOUNT, on, origin=Origin.COMMAND))
+        acts += _form_team(connection, now=now, sealer=sealer)
         acts += place_ward(connection, ward, organisation_id=ORGANISATION, site_id=SITE, now=now)
+        _fill_beds(connection, ward, now=now)
         append_acts(connection, [TimedAct(act=act, at=utc_now()) for act in acts])
     return created
+
+
+def bed_location(bed: str) -> str:
+    """The location of a bed of the first ward."""
+    return f"{WARD}-bed-{bed}"
+
+
+def _form_team(connection: Database, *, now: datetime, sealer: Sealer | None) -> list[Act]:
+    """The team of the ward, its people with a standing duty; later runs leave it as it was made to be."""
+    is_new = staff_queries.insert_team(
+        connection, TEAM, organisation_id=ORGANISATION, name_zh="第一病区", name_en="First ward"
+    )
+    if not is_new:
+        return []
+    acts = [SYSTEM.act(Action.CREATE_TEAM, target(TargetKind.TEAM, TEAM), origin=Origin.COMMAND)]
+    staff_queries.insert_team_place(connection, TEAM, site_id=SITE, location_id=None)
+    for name, kind, licence in _STAFF:
+        person_id = staff_queries.person_of_account(connection, name)
+        if person_id is None:
+            continue
+        staff_queries.insert_role(connection, person_id, organisation_id=ORGANISATION, kind=kind, at=now)
+        staff_queries.insert_duty(connection, TEAM, person_id=person_id, begins_at=now, ends_at=None)
+        done = [Action.BEGIN_ROLE, Action.ADD_DUTY]
+        if sealer is not None:
+            _license(connection, person_id, kind=licence, now=now, sealer=sealer)
+            done.append(Action.ADD_QUALIFICATION)
+        on = target(TargetKind.PRACTITIONER, person_id)
+        acts += [SYSTEM.act(action, on, origin=Origin.COMMAND) for action in done]
+    return acts
+
+
+def _license(
+    connection: Database, person_id: str, *, kind: LicenceKind, now: datetime, sealer: Sealer
+) -> None:
+    sealed = sealer.seal(f"DEMO-{person_id}", context=licence_context(person_id, kind))
+    licence = Licence(
+        kind=kind,
+        issuer="演示 demo",
+        valid_from=now.date(),
+        valid_until=(now + _LICENCE_LASTS).date(),
+    )
+    staff_queries.insert_qualification(connection, person_id, licence=licence, sealed_number=sealed)
+
+
+def _fill_beds(connection: Database, ward: WardFile, *, now: datetime) -> None:
+    """A location for the ward and each bed, and the patients in their beds."""
+    place_queries.insert_location(connection, _location(WARD, LocationKind.WARD, code="1"))
+    bed_by_patient = {patient.id: bed_location(patient.bed) for patient in ward.patients if patient.bed}
+    for patient in ward.patients:
+        if patient.bed:
+            bed = _location(bed_location(patient.bed), LocationKind.BED, code=patient.bed)
+            place_queries.insert_location(connection, bed)
+    place_queries.end_stays_of_file(connection, bed_by_patient, at=now)
+    for patient_id, location_id in bed_by_patient.items():
+        place_queries.begin_stay_of_file(connection, patient_id, location_id=location_id, at=now)
+
+
+def _location(location_id: str, kind: LocationKind, *, code: str) -> Location:
+    is_ward = kind is LocationKind.WARD
+    return Location(
+        location_id=location_id,
+        site_id=SITE,
+        kind=kind,
+        part_of=None if is_ward else WARD,
+        code=code,
+        name_zh="第一病区" if is_ward else f"{code}床",
+        name_en="First ward" if is_ward else f"Bed {code}",
+    )

@@ -27,13 +27,15 @@ class _Kind:
 
 _LOGIN = ("110114", "User Authentication")
 _RECORD = ("110110", "Patient Record")
+_RIGHTS = ("110137", "User Security Attributes Changed")
+_SETUP = ("110100", "Application Activity")
 _KINDS = {
     Action.LOG_IN: _Kind(type=_LOGIN, subtype=("110122", "Login"), letter="E"),
     Action.LOG_OUT: _Kind(type=_LOGIN, subtype=("110123", "Logout"), letter="E"),
     Action.WATCH: _Kind(type=_RECORD, letter="R"),
     Action.READ_TREND: _Kind(type=_RECORD, letter="R"),
     Action.ASK: _Kind(type=("110113", "Security Alert"), letter="R"),
-    Action.CREATE_ACCOUNT: _Kind(type=("110137", "User Security Attributes Changed"), letter="C"),
+    Action.CREATE_ACCOUNT: _Kind(type=_RIGHTS, letter="C"),
     Action.CREATE_PATIENT: _Kind(type=_RECORD, letter="C"),
     Action.CHANGE_PATIENT: _Kind(type=_RECORD, letter="U"),
     Action.BEGIN_BINDING: _Kind(type=_RECORD, letter="C"),
@@ -44,6 +46,27 @@ _KINDS = {
     Action.ADD_IDENTIFIER: _Kind(type=_RECORD, letter="U"),
     Action.MERGE_PATIENT: _Kind(type=_RECORD, letter="U"),
     Action.UNMERGE_PATIENT: _Kind(type=_RECORD, letter="U"),
+    Action.CREATE_ORGANISATION: _Kind(type=_SETUP, letter="C"),
+    Action.CHANGE_ORGANISATION: _Kind(type=_SETUP, letter="U"),
+    Action.CREATE_CONSORTIUM: _Kind(type=_SETUP, letter="C"),
+    Action.CHANGE_AFFILIATION: _Kind(type=_SETUP, letter="U"),
+    Action.CREATE_SITE: _Kind(type=_SETUP, letter="C"),
+    Action.CREATE_LOCATION: _Kind(type=_SETUP, letter="C"),
+    Action.CLOSE_LOCATION: _Kind(type=_SETUP, letter="U"),
+    Action.MOVE_PATIENT: _Kind(type=_RECORD, letter="U"),
+    Action.DISCHARGE_PATIENT: _Kind(type=_RECORD, letter="U"),
+    Action.FIND_ON_DUTY: _Kind(type=_RECORD, letter="R"),
+    Action.CREATE_PRACTITIONER: _Kind(type=_RIGHTS, letter="C"),
+    Action.READ_PRACTITIONER: _Kind(type=_SETUP, letter="R"),
+    Action.BEGIN_ROLE: _Kind(type=_RIGHTS, letter="U"),
+    Action.END_ROLE: _Kind(type=_RIGHTS, letter="U"),
+    Action.ADD_QUALIFICATION: _Kind(type=_RIGHTS, letter="U"),
+    Action.REVOKE_QUALIFICATION: _Kind(type=_RIGHTS, letter="U"),
+    Action.CREATE_TEAM: _Kind(type=_RIGHTS, letter="C"),
+    Action.CHANGE_TEAM: _Kind(type=_RIGHTS, letter="U"),
+    Action.ADD_DUTY: _Kind(type=_RIGHTS, letter="U"),
+    Action.END_DUTY: _Kind(type=_RIGHTS, letter="U"),
+    Action.DISABLE_ACCOUNT: _Kind(type=_RIGHTS, letter="U"),
 }
 _OUTCOMES = {Outcome.ALLOWED: "0", Outcome.REFUSED: "4", Outcome.THROTTLED: "4"}
 _PURPOSES = {"care": ("TREAT", "treatment"), "operation": ("HSYSADMIN", "health system administration")}
@@ -56,6 +79,12 @@ _ENTITIES = {
     TargetKind.WARD: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
     TargetKind.ROUTE: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
     TargetKind.IDENTIFIER: (_SYSTEM_OBJECT, ("24", "Query")),
+    TargetKind.ORGANISATION: (("3", "Organization"), ("4", "Domain Resource")),
+    TargetKind.CONSORTIUM: (("3", "Organization"), ("4", "Domain Resource")),
+    TargetKind.SITE: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
+    TargetKind.LOCATION: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
+    TargetKind.PRACTITIONER: (_PERSON, ("15", "Provider")),
+    TargetKind.TEAM: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
 }
 
 

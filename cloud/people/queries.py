@@ -349,7 +349,7 @@ def find_key_state(connection: Database, subject: Subject) -> tuple[bytes | None
     """Which key the digests were made with, and whether the subject may see that there is any digest."""
     row = connection.execute(
         "SELECT (SELECT fingerprint FROM identifier_key), "
-        "EXISTS (SELECT FROM person_identifier WHERE %(may_read)s)",
+        "EXISTS (SELECT FROM person_identifier WHERE %(may_read)s) OR EXISTS (SELECT FROM qualification)",
         _who(subject),
     ).fetchone()
     return (None, False) if row is None else (row[0], bool(row[1]))

@@ -21,7 +21,8 @@ def upsert_patient(
 ) -> Upserted | None:
     """A patient as the ward file has it. An id never moves to another organisation.
 
-    Returns None when nothing had to be changed.
+    Whom a person has moved or discharged stays where that person said. Returns None when nothing had to be
+    changed.
     """
     row = connection.execute(
         """
@@ -29,13 +30,16 @@ def upsert_patient(
                              composite_zh, composite_en, spo2_scale)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (patient_id) DO UPDATE
-           SET bed = excluded.bed, name_zh = excluded.name_zh, name_en = excluded.name_en,
+           SET bed = CASE WHEN patient_moved_by_hand(patient.patient_id)
+                          THEN patient.bed ELSE excluded.bed END,
+               name_zh = excluded.name_zh, name_en = excluded.name_en,
                name_sort = excluded.name_sort, composite_zh = excluded.composite_zh,
                composite_en = excluded.composite_en, spo2_scale = excluded.spo2_scale
          WHERE patient.organisation_id = excluded.organisation_id
            AND (patient.bed, patient.name_zh, patient.name_en, patient.name_sort, patient.composite_zh,
                 patient.composite_en, patient.spo2_scale)
-               IS DISTINCT FROM (excluded.bed, excluded.name_zh, excluded.name_en, excluded.name_sort,
+               IS DISTINCT FROM (CASE WHEN patient_moved_by_hand(patient.patient_id)
+                                      THEN patient.bed ELSE excluded.bed END, excluded.name_zh, excluded.name_en, excluded.name_sort,
                                  excluded.composite_zh, excluded.composite_en, excluded.spo2_scale)
         RETURNING xmax = 0
         """,

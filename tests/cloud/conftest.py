@@ -16,6 +16,7 @@ from websockets.sync.client import connect as connect_websocket
 from cloud.app import Assembly, assemble, build_app
 from cloud.identity.routes import COOKIE
 from cloud.identity.service import utc_now
+from cloud.people.service import open_sealer
 from cloud.seed import seed_ward
 from cloud.settings import CloudSettings
 from cloud.store.connection import connect
@@ -58,7 +59,8 @@ class CloudServer:
 def cloud_server(database_url: str, mqtt_url: str, tmp_path: Path) -> Iterator[CloudServer]:
     settings = CloudSettings(database_url=database_url, mqtt_url=mqtt_url, home=tmp_path / "home")
     with connect(database_url) as connection:
-        accounts = seed_ward(connection, WARD, now=utc_now())
+        sealer = open_sealer(connection, home=settings.home)
+        accounts = seed_ward(connection, WARD, now=utc_now(), sealer=sealer)
         built = assemble(settings, connection)
     app = build_app(built, static=tmp_path / "static")
     config = uvicorn.Config(

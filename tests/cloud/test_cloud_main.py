@@ -60,7 +60,8 @@ def test_seeding_prints_each_password_once(settings, tmp_path):
             printed.append(process.communicate(timeout=30)[0])
 
     first, second = printed
-    assert [account["name"] for account in json.loads(first)["accounts"]] == ["doctor", "admin"]
+    names = [account["name"] for account in json.loads(first)["accounts"]]
+    assert names == ["doctor", "admin", "nurse", "auditor"]
     assert second == ""
 
 

@@ -22,7 +22,8 @@ from vitals.identifiers.identifier import (
 
 _SHAPE = re.compile(r"[0-9]{17}[0-9X]")
 _LEGACY_SHAPE = re.compile(r"[0-9]{15}")
-_PROVINCES = frozenset(
+# GB/T 2260, and 83 for the permits of residents from Taiwan.
+PROVINCES = frozenset(
     str(code)
     for code in (
         *range(11, 16),
@@ -89,7 +90,7 @@ def _why_wrong(text: str, *, today: date) -> InvalidReason | None:
     if check_character(text[:17]) != text[17]:
         return InvalidReason.CHECK_CHARACTER
     province = text[1:3] if text[0] == "9" else text[:2]
-    if province not in _PROVINCES:
+    if province not in PROVINCES:
         return InvalidReason.REGION
     try:
         born = birth_date_of(text)

@@ -54,9 +54,17 @@ def test_seed_is_recorded_once_and_by_the_system(cloud_server, database):
     seed_ward(database, moved, now=utc_now())
     seed_ward(database, moved, now=utc_now())
 
-    accounts = [("system", "create_account", person(database, name)) for name in ("doctor", "admin")]
+    names = ("doctor", "admin", "nurse", "auditor")
+    accounts = [("system", "create_account", person(database, name)) for name in names]
+    duty = [
+        ("system", action, person(database, name))
+        for name in ("doctor", "nurse")
+        for action in ("begin_role", "add_duty", "add_qualification")
+    ]
     assert first == [
         *accounts,
+        ("system", "create_team", "first-ward-team"),
+        *duty,
         ("system", "create_patient", "p-1"),
         ("system", "begin_binding", f"{SOURCE}:p-1"),
     ]

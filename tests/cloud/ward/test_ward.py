@@ -36,7 +36,8 @@ class TestDatabase:
 
     def test_second_seeding_changes_nothing_and_tells_no_password(self, database):
         created = seed_ward(database, ward(SOURCE), now=START)
-        assert sorted(account["role"] for account in created) == ["administrator", "clinician"]
+        roles = sorted(account["role"] for account in created)
+        assert roles == ["administrator", "auditor", "clinician", "nurse"]
 
         assert seed_ward(database, ward(SOURCE), now=START + seconds(60)) == []
         assert bindings(database) == [("p-1", START, None)]

@@ -1,0 +1,1 @@
+"""Organisations, sites and locations, and which patient is where."""
