@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,9 +32,13 @@ from cloud.live.service import Hub
 from cloud.live.stream import LiveStream, load_hub
 from cloud.people import routes as people_routes
 from cloud.people.service import PeopleService, open_sealer
+from cloud.places import routes as place_routes
+from cloud.places.service import PlaceService
 from cloud.refusal import add_refusals
 from cloud.settings import CloudSettings
 from cloud.silence.service import SilenceService
+from cloud.staff import routes as staff_routes
+from cloud.staff.service import StaffService
 from cloud.store.connection import Database, Pool, build_pool
 from cloud.trend import routes as trend_routes
 from cloud.trend.service import TrendService
@@ -64,6 +69,8 @@ class Assembly:
     trends: TrendService
     audit: AuditStream
     people: PeopleService
+    places: PlaceService
+    staff: StaffService
     mailbox: "Mailbox"
 
 
@@ -101,6 +108,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     )
     silence = SilenceService(pool, clock=clock)
     hub = Hub(judge=score_patient, clock=clock, display_delay_ms=settings.display_delay_ms)
+    sealer = open_sealer(connection, home=settings.home)
     silence.load(connection)
     load_hub(hub, connection, clock=clock)
 
@@ -120,9 +128,9 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         ingest=ingest,
         live=LiveStream(hub, pool, parts=ingest.part_states, books=silence, clock=clock),
         trends=TrendService(pool, recorder=audit, clock=clock),
-        people=PeopleService(
-            pool, sealer=open_sealer(connection, home=settings.home), recorder=audit, clock=clock
-        ),
+        people=PeopleService(pool, sealer=sealer, recorder=audit, clock=clock),
+        places=PlaceService(pool, recorder=audit, clock=clock),
+        staff=StaffService(pool, sealer=sealer, recorder=audit, clock=clock),
         audit=audit,
         mailbox=mailbox,
     )
@@ -161,6 +169,9 @@ def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
     app.include_router(trend_routes.build_routes(built.trends, may_read=may_read))
     may_edit = identity_routes.subject_reader(identity, EDITS_ONE_PATIENT)
     app.include_router(people_routes.build_routes(built.people, may_read=may_read, may_edit=may_edit))
+    for_access = partial(identity_routes.subject_reader, identity)
+    app.include_router(place_routes.build_routes(built.places, subject_reader=for_access))
+    app.include_router(staff_routes.build_routes(built.staff, subject_reader=for_access))
     app.include_router(_schema_routes(app))
     app.include_router(pages.build_routes(static))
     add_refusals(app, built.audit)

@@ -1,5 +1,6 @@
 """What somebody is told who is turned away, and the entry about it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
@@ -21,6 +22,8 @@ from cloud.identity.access import access_of
 from cloud.identity.model import Subject
 from cloud.identity.routes import REFUSALS, answer_refusal
 from cloud.people import routes as people_routes
+from cloud.places import routes as place_routes
+from cloud.staff import routes as staff_routes
 from cloud.trend.service import PatientUnknown
 from vitals.identifiers.identifier import IdentifierAmbiguous, IdentifierKind
 from vitals.identifiers.parse import parse_identifier
@@ -45,14 +48,18 @@ def add_refusals(app: FastAPI, recorder: Recorder) -> None:
         _note(recorder, request)
         return JSONResponse({"error": str(error)}, status_code=404)
 
-    def answer_about_people(request: Request, error: Exception) -> Response:
-        _note(recorder, request)
-        return people_routes.answer_refusal(request, error)
+    def answer_of(room: Callable[[Request, Exception], Response]) -> Callable[[Request, Exception], Response]:
+        def answer_about(request: Request, error: Exception) -> Response:
+            _note(recorder, request)
+            return room(request, error)
+
+        return answer_about
 
     for refusal in REFUSALS:
         app.add_exception_handler(refusal, answer)
-    for refused in people_routes.REFUSALS:
-        app.add_exception_handler(refused, answer_about_people)
+    for room in (people_routes, place_routes, staff_routes):
+        for refused in room.REFUSALS:
+            app.add_exception_handler(refused, answer_of(room.answer_refusal))
     app.add_exception_handler(PatientUnknown, answer_unknown)
     app.add_exception_handler(AuditUnavailable, _answer_no_audit)
 

@@ -58,6 +58,11 @@ READS_ONE_PATIENT = Access(scopes=frozenset({Scope.READ_PATIENTS}), people=Peopl
 FINDS_PATIENTS = Access(scopes=frozenset({Scope.READ_PATIENTS}), people=People.LEFT_OUT)
 EDITS_ONE_PATIENT = Access(scopes=frozenset({Scope.READ_PATIENTS, Scope.EDIT_PATIENTS}), people=People.HIDDEN)
 REGISTERS_PATIENTS = Access(scopes=EDITS_ONE_PATIENT.scopes, people=People.LEFT_OUT)
+# A place, a member of staff and an account beyond one's reach are answered like ones that do not exist, too.
+LISTS_PLACES = Access(scopes=frozenset({Scope.READ_PLACES}), people=People.LEFT_OUT)
+READS_ONE_PLACE = Access(scopes=LISTS_PLACES.scopes, people=People.HIDDEN)
+MANAGES_ONE_PLACE = Access(scopes=frozenset({Scope.MANAGE_PLACES}), people=People.HIDDEN)
+MANAGES_ONE_ACCOUNT = Access(scopes=frozenset({Scope.MANAGE_ACCOUNTS}), people=People.HIDDEN)
 WATCHES_PATIENTS = Access(people=People.LEFT_OUT)
 
 

@@ -36,6 +36,7 @@ class Scope(StrEnum):
     SIGN = "sign"
     READ_OWN = "read_own"
     READ_SYSTEM = "read_system"
+    READ_PLACES = "read_places"
     MANAGE_PLACES = "manage_places"
     MANAGE_ACCOUNTS = "manage_accounts"
     MANAGE_DEVICES = "manage_devices"
@@ -43,15 +44,23 @@ class Scope(StrEnum):
     REVIEW_ACCESS = "review_access"
 
 
-_CARES = frozenset({Scope.READ_PATIENTS, Scope.EDIT_PATIENTS, Scope.BREAK_GLASS, Scope.READ_SYSTEM})
+_CARES = frozenset(
+    {Scope.READ_PATIENTS, Scope.EDIT_PATIENTS, Scope.BREAK_GLASS, Scope.READ_SYSTEM, Scope.READ_PLACES}
+)
 SCOPES_BY_ROLE = {
     Role.CLINICIAN: _CARES | {Scope.SIGN},
     Role.NURSE: _CARES,
     # An administrator runs the system and has no reason to look at people.
     Role.ADMINISTRATOR: frozenset(
-        {Scope.READ_SYSTEM, Scope.MANAGE_PLACES, Scope.MANAGE_ACCOUNTS, Scope.MANAGE_DEVICES}
+        {
+            Scope.READ_SYSTEM,
+            Scope.READ_PLACES,
+            Scope.MANAGE_PLACES,
+            Scope.MANAGE_ACCOUNTS,
+            Scope.MANAGE_DEVICES,
+        }
     ),
-    Role.AUDITOR: frozenset({Scope.READ_AUDIT, Scope.REVIEW_ACCESS}),
+    Role.AUDITOR: frozenset({Scope.READ_AUDIT, Scope.REVIEW_ACCESS, Scope.READ_PLACES}),
     Role.RESIDENT: frozenset({Scope.READ_OWN}),
     Role.CLIENT: frozenset[Scope](),
     Role.SYSTEM: frozenset(Scope),

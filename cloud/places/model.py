@@ -181,20 +181,6 @@ class OrganisationRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OnDuty:
-    """Somebody on duty for a place; `location_id` None says that the team looks after the whole site."""
-
-    person_id: str
-    display_zh: str
-    display_en: str
-    team_id: str
-    team_zh: str
-    team_en: str
-    location_id: str | None
-    ends_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Stay:
     """Where a patient is."""
 
@@ -202,6 +188,7 @@ class Stay:
     location_id: str
     site_id: str
     code: str
+    begins_at: datetime
 
 
 def check_division(code: str) -> str:

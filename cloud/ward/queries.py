@@ -39,7 +39,8 @@ def upsert_patient(
            AND (patient.bed, patient.name_zh, patient.name_en, patient.name_sort, patient.composite_zh,
                 patient.composite_en, patient.spo2_scale)
                IS DISTINCT FROM (CASE WHEN patient_moved_by_hand(patient.patient_id)
-                                      THEN patient.bed ELSE excluded.bed END, excluded.name_zh, excluded.name_en, excluded.name_sort,
+                                      THEN patient.bed ELSE excluded.bed END,
+                                 excluded.name_zh, excluded.name_en, excluded.name_sort,
                                  excluded.composite_zh, excluded.composite_en, excluded.spo2_scale)
         RETURNING xmax = 0
         """,

@@ -6,7 +6,6 @@ import re
 import time
 from dataclasses import dataclass
 
-import httpx
 import pytest
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from websockets.exceptions import ConnectionClosed
@@ -17,7 +16,10 @@ from cloud.identity.access import Answer, People, access_of
 from cloud.identity.model import SCOPES_BY_ROLE, Account, Role, Scope, hash_token, new_token
 from cloud.identity.routes import COOKIE
 from cloud.identity.service import utc_now
+from cloud.people.service import KEY_FILE
 from cloud.seed import ORGANISATION
+from cloud.staff.model import LicenceKind, licence_context
+from cloud.store.sealing import Sealer, read_key
 from tests.fixtures.wire_messages import seconds
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
@@ -25,7 +27,43 @@ pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 OTHER = "other-hospital"
 PATIENT_OF = {ORGANISATION: "p-1", OTHER: "p-other"}
 ANOTHER_OF = {ORGANISATION: "p-1-again", OTHER: "p-other-again"}
+ABSENT = "absent"
+# What stands in a path, by whose it is: each organisation has one of everything.
+PATHS = {
+    owner: {
+        "patient_id": PATIENT_OF[owner],
+        "organisation_id": owner,
+        "site_id": site,
+        "location_id": f"ward-{owner}",
+        "consortium_id": f"league-{owner}",
+        "practitioner_id": f"staff-{owner}",
+        "team_id": f"team-{owner}",
+        "role_id": number,
+        "qualification_id": number,
+        "duty_id": number,
+        "account_name": f"spare-{owner}",
+    }
+    for owner, site, number in ((ORGANISATION, "first-ward", "901"), (OTHER, "other-ward", "902"))
+}
+NAMES = {"name_zh": "名", "name_en": "Name"}
 BODIES = {
+    "/api/organisations/{organisation_id}": {"name_en": "Name"},
+    "/api/organisations/{organisation_id}/parts": {**NAMES, "level": "village"},
+    "/api/organisations/{organisation_id}/areas": {"areas": [{"division": "330102", "name_zh": "上城区"}]},
+    "/api/organisations/{organisation_id}/sites": NAMES,
+    "/api/organisations/{organisation_id}/consortia": NAMES,
+    "/api/organisations/{organisation_id}/teams": NAMES,
+    "/api/organisations/{organisation_id}/practitioners": {
+        "display_zh": "名",
+        "display_en": "Name",
+        "role": "nurse",
+    },
+    "/api/practitioners/{practitioner_id}/qualifications": {
+        "kind": "nurse",
+        "number": "N-1",
+        "issuer": "x",
+        "valid_from": "2026-01-01",
+    },
     "/api/people": {"name_zh": "王五"},
     "/api/people/resolve": {"text": "REC-4711", "kind": "hospital_record"},
     "/api/people/{patient_id}/identifiers": {"text": "REC-4711", "kind": "hospital_record"},
@@ -55,7 +93,7 @@ ASKERS = [
 
 
 @pytest.fixture
-def two_hospitals(cloud_server, database):
+def two_hospitals(cloud_server, database, tmp_path):
     """A second organisation with a patient, and one account of each role in both."""
     queries.upsert_organisation(database, OTHER, site_id="other-ward", name_zh="另", name_en="Other")
     database.execute(
@@ -77,11 +115,45 @@ def two_hospitals(cloud_server, database):
             password_hash="none",
         )
         queries.insert_account(database, account)
+    for owner in PATIENT_OF:
+        furnish(database, owner, home=tmp_path / "home")
     deadline = time.monotonic() + 10
     while cloud_server.assembly.hub.state.patient("p-other") is None:
         assert time.monotonic() < deadline, "the wall did not learn of the second hospital"
         time.sleep(0.05)
     return cloud_server
+
+
+def furnish(database, owner, *, home):
+    """One of everything that a path names."""
+    ids = PATHS[owner] | {"owner": owner, "parts": [f"part-{owner}-{number}" for number in range(40)]}
+    for statement in (
+        "INSERT INTO organisation SELECT part, '', '', 'village', %(owner)s "
+        "FROM unnest(%(parts)s::text[]) part",
+        "INSERT INTO location VALUES (%(location_id)s, %(site_id)s, 'ward', NULL, 'X', '', '')",
+        "INSERT INTO location VALUES ('bed-' || %(owner)s, %(site_id)s, 'bed', NULL, 'X', '', '')",
+        "INSERT INTO consortium VALUES (%(consortium_id)s, '', '')",
+        "INSERT INTO affiliation "
+        "VALUES (%(consortium_id)s, %(owner)s, 'lead', tstzrange('2020-01-01', NULL))",
+        "INSERT INTO person VALUES (%(practitioner_id)s, %(owner)s, '', '')",
+        "INSERT INTO account VALUES (%(account_name)s, %(practitioner_id)s, 'nurse', 'none')",
+        "INSERT INTO practitioner_role OVERRIDING SYSTEM VALUE VALUES "
+        "(%(role_id)s, %(practitioner_id)s, %(owner)s, 'technician', tstzrange('2020-01-01', '2021-01-01'))",
+        "INSERT INTO practitioner_role (person_id, organisation_id, role, during) VALUES "
+        "(%(practitioner_id)s, %(owner)s, 'nurse', tstzrange('2020-01-01', NULL))",
+        "INSERT INTO team VALUES (%(team_id)s, %(owner)s, '', '')",
+        "INSERT INTO team_place VALUES (%(team_id)s, %(site_id)s, %(location_id)s)",
+        "INSERT INTO duty OVERRIDING SYSTEM VALUE VALUES "
+        "(%(duty_id)s, %(team_id)s, %(practitioner_id)s, tstzrange('2020-01-01', '2020-01-02'))",
+    ):
+        database.execute(statement, ids)
+    sealer = Sealer(read_key(home / KEY_FILE))
+    sealed = sealer.seal("N-1", context=licence_context(ids["practitioner_id"], LicenceKind.NURSE))
+    database.execute(
+        "INSERT INTO qualification OVERRIDING SYSTEM VALUE VALUES "
+        "(%(qualification_id)s, %(practitioner_id)s, 'nurse', %(sealed)s, 'x', daterange('2020-01-01', NULL))",
+        ids | {"sealed": sealed},
+    )
 
 
 def routes_of(routes):
@@ -113,15 +185,56 @@ def body_for(server, path, *, into):
         return {"name": "doctor", "password": server.passwords["doctor"]}
     if path == "/api/people/{patient_id}/merge":
         return {"into": into, "reason": "the same"}
-    return BODIES.get(path)
+    return BODIES.get(path) or places_body(path, own=into)
 
 
-def ask(server, database, asker, *, route, method, patient_id, into=""):
-    path = re.sub(
-        r"\{(\w+)(:\w+)?\}", lambda found: {"patient_id": patient_id}.get(found[1], "wall"), route.path
-    )
+def places_body(path, *, own):
+    """Bodies that name something of the asker, or that may be sent only once."""
+    number = next(_NUMBERS)
+    owner = ORGANISATION if own == ANOTHER_OF[ORGANISATION] else OTHER
+    ids = PATHS[owner]
+    bodies = {
+        "locations": {**NAMES, "kind": "bed", "code": f"code {number}"},
+        "affiliations": {"organisation": f"part-{owner}-{number % 40}"},
+        "move": {"location": f"bed-{owner}"},
+        "roles": {"organisation": f"part-{owner}-{number % 40}", "role": "nurse"},
+        "accounts": {"name": f"name-{number}", "role": "nurse"},
+        "places": {"site": ids["site_id"]},
+        "remove": {"site": ids["site_id"]},
+        "duties": {
+            "person": ids["practitioner_id"],
+            "begins_at": number * 1000,
+            "ends_at": number * 1000 + 1,
+        },
+        "duty-pattern": {
+            "person": ids["practitioner_id"],
+            "first": f"{2030 + number % 900}-01-01",
+            "last": f"{2030 + number % 900}-01-07",
+            "shifts": [{"weekday": 0, "begins": "20:00", "ends": "08:00"}],
+        },
+    }
+    return bodies.get(path.rsplit("/", 1)[1])
+
+
+_NUMBERS = itertools.count(1)
+
+
+def path_of(route, owner):
+    """The route's path with the ids of an organisation; `ABSENT` has none."""
+    ids = PATHS.get(owner, dict.fromkeys(PATHS[OTHER], "999") | {"patient_id": "p-absent"})
+    return re.sub(r"\{(\w+)(:\w+)?\}", lambda found: ids.get(found[1], "wall"), route.path)
+
+
+def ask(server, database, asker, *, route, method, owner, into=""):
+    path = path_of(route, owner)
     body = body_for(server, route.path, into=into)
-    return httpx.request(method, server.address + path, headers=cookie_for(database, asker), json=body)
+    if path.endswith("/duties"):
+        path += "?from_at=0&to_at=1"
+    # One client for all: each new one would read every certificate of the machine anew.
+    client = server.clients[0] if server.clients else server.client()
+    answer = client.request(method, path, headers=cookie_for(database, asker), json=body)
+    client.cookies.clear()
+    return answer
 
 
 def is_as_declared(answer, expected):
@@ -152,7 +265,7 @@ def test_every_http_route_answers_every_role_as_it_declares(two_hospitals, datab
                 asker,
                 route=route,
                 method=method,
-                patient_id=PATIENT_OF[owner],
+                owner=owner,
                 into=ANOTHER_OF[owner],
             )
             if not is_as_declared(answer, expected):
@@ -190,7 +303,7 @@ def test_not_yours_and_not_there_are_the_same_bytes(two_hospitals, database):
     assert hidden
     for (route, _), asker in itertools.product(hidden, ASKERS):
         (method,), into = route.methods, ANOTHER_OF[asker.organisation]
-        stranger = PATIENT_OF[OTHER if asker.organisation == ORGANISATION else ORGANISATION]
+        stranger = OTHER if asker.organisation == ORGANISATION else ORGANISATION
         said = [
             everything_said(
                 ask(
@@ -199,11 +312,11 @@ def test_not_yours_and_not_there_are_the_same_bytes(two_hospitals, database):
                     asker,
                     route=route,
                     method=method,
-                    patient_id=patient_id,
+                    owner=owner,
                     into=into,
                 )
             )
-            for patient_id in (stranger, "p-absent")
+            for owner in (stranger, ABSENT)
         ]
         assert said[0] == said[1], asker
 
@@ -214,7 +327,7 @@ def test_merging_into_a_strangers_patient_and_into_nobody_are_the_same_bytes(two
     ]
     asker = Asker(role=Role.CLINICIAN, organisation=ORGANISATION)
     said = [
-        ask(two_hospitals, database, asker, route=merge, method="POST", patient_id="p-1", into=into)
+        ask(two_hospitals, database, asker, route=merge, method="POST", owner=ORGANISATION, into=into)
         for into in ("p-other", "p-absent", "p-\x00")
     ]
     assert [answer.status_code for answer in said[:2]] == [404, 404]
