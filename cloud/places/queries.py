@@ -299,6 +299,15 @@ def find_stay(connection: Database, subject: Subject, patient_id: str) -> Stay |
         ).fetchone()
 
 
+def freed_at(connection: Database, location_id: str) -> datetime | None:
+    """When the last stay in a location ended. Tells of nobody who it was."""
+    row = connection.execute(
+        "SELECT max(upper(during)) FROM stay WHERE location_id = %s AND NOT upper_inf(during)", (location_id,)
+    ).fetchone()
+    freed: datetime | None = None if row is None else row[0]
+    return freed
+
+
 def begin_stay(connection: Database, patient_id: str, *, location: Location, at: datetime, by: str) -> None:
     """A patient is in a location from now on; the database refuses two in one bed, and one in two places."""
     connection.execute(

@@ -346,6 +346,7 @@ class PlaceService:
             if stay is None or stay.location_id != location_id:
                 at = self._next_moment(stay)
                 queries.end_stay(connection, patient, at=at, by=subject.person)
+                at = max(at, queries.freed_at(connection, location_id) or at)
                 queries.begin_stay(connection, patient, location=location, at=at, by=subject.person)
                 stay = queries.find_stay(connection, subject, patient)
             self._record(subject, Action.MOVE_PATIENT, TargetKind.PATIENT, patient)

@@ -150,8 +150,8 @@ def furnish(database, owner, *, home):
     sealer = Sealer(read_key(home / KEY_FILE))
     sealed = sealer.seal("N-1", context=licence_context(ids["practitioner_id"], LicenceKind.NURSE))
     database.execute(
-        "INSERT INTO qualification OVERRIDING SYSTEM VALUE VALUES "
-        "(%(qualification_id)s, %(practitioner_id)s, 'nurse', %(sealed)s, 'x', daterange('2020-01-01', NULL))",
+        "INSERT INTO qualification OVERRIDING SYSTEM VALUE VALUES (%(qualification_id)s, "
+        "%(practitioner_id)s, 'nurse', %(sealed)s, 'x', daterange('2020-01-01', NULL))",
         ids | {"sealed": sealed},
     )
 
