@@ -64,7 +64,8 @@ def fill(connection: Database) -> None:
     connection.execute("SET statement_timeout = 0")
     for statement in (
         "INSERT INTO organisation VALUES ('own', '', '')",
-        "INSERT INTO site SELECT 's-' || n, 'own', '', '' FROM generate_series(0, %(teams)s / %(wards)s - 1) n",
+        "INSERT INTO site SELECT 's-' || n, 'own', '', '' "
+        "FROM generate_series(0, %(teams)s / %(wards)s - 1) n",
         "INSERT INTO location SELECT 'w-' || n, 's-' || n / %(wards)s, 'ward', NULL, n::text, '', '' "
         "FROM generate_series(0, %(teams)s - 1) n",
         "INSERT INTO location SELECT 'b-' || n || '-' || b, 's-' || n / %(wards)s, 'bed', 'w-' || n, "
