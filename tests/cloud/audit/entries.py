@@ -15,6 +15,25 @@ DOCTOR = subject_of(person="person-d", role=Role.CLINICIAN, organisation="first-
 ACCOUNT = Target(kind=TargetKind.ACCOUNT, id="person-d")
 PATIENT = target(TargetKind.PATIENT, "p-1")
 BINDING = target(TargetKind.BINDING, "s-1:p-1")
+ADMINISTRATOR = subject_of(person="person-a", role=Role.ADMINISTRATOR, organisation="first-hospital")
+ABOUT_PLACES = {
+    TargetKind.ORGANISATION: (Action.CREATE_ORGANISATION, Action.CHANGE_ORGANISATION),
+    TargetKind.CONSORTIUM: (Action.CREATE_CONSORTIUM, Action.CHANGE_AFFILIATION),
+    TargetKind.SITE: (Action.CREATE_SITE,),
+    TargetKind.LOCATION: (Action.CREATE_LOCATION, Action.CLOSE_LOCATION),
+    TargetKind.PRACTITIONER: (
+        Action.CREATE_PRACTITIONER,
+        Action.READ_PRACTITIONER,
+        Action.BEGIN_ROLE,
+        Action.END_ROLE,
+        Action.ADD_QUALIFICATION,
+        Action.REVOKE_QUALIFICATION,
+        Action.ADD_DUTY,
+        Action.END_DUTY,
+    ),
+    TargetKind.TEAM: (Action.CREATE_TEAM, Action.CHANGE_TEAM),
+    TargetKind.ACCOUNT: (Action.DISABLE_ACCOUNT,),
+}
 ACTS = (
     SYSTEM.act(Action.CREATE_ACCOUNT, ACCOUNT, origin=Origin.COMMAND),
     SYSTEM.act(Action.CREATE_PATIENT, PATIENT, origin=Origin.COMMAND),
@@ -39,6 +58,15 @@ ACTS = (
     DOCTOR.act(Action.ADD_IDENTIFIER, PATIENT, origin=Origin.HTTP),
     DOCTOR.act(Action.MERGE_PATIENT, PATIENT, origin=Origin.HTTP),
     DOCTOR.act(Action.UNMERGE_PATIENT, PATIENT, origin=Origin.HTTP),
+    *(
+        ADMINISTRATOR.act(action, target(kind, f"{kind.value}-1"), origin=Origin.HTTP)
+        for kind, actions in ABOUT_PLACES.items()
+        for action in actions
+    ),
+    *(
+        DOCTOR.act(action, PATIENT, origin=Origin.HTTP)
+        for action in (Action.MOVE_PATIENT, Action.DISCHARGE_PATIENT, Action.FIND_ON_DUTY)
+    ),
 )
 TIMED = [TimedAct(act=act, at=START + timedelta(seconds=number)) for number, act in enumerate(ACTS)]
 ENTRIES = chain_acts(Head(), TIMED)
