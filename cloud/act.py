@@ -54,6 +54,18 @@ class Action(StrEnum):
     ADD_DUTY = "add_duty"
     END_DUTY = "end_duty"
     DISABLE_ACCOUNT = "disable_account"
+    STEP_UP = "step_up"
+    ENROL_SECOND_FACTOR = "enrol_second_factor"
+    REMOVE_SECOND_FACTOR = "remove_second_factor"
+    RENEW_RECOVERY_CODES = "renew_recovery_codes"
+    SUSPEND_PASSKEY = "suspend_passkey"
+    REVOKE_SESSION = "revoke_session"
+    UNLOCK_ACCOUNT = "unlock_account"
+    ENABLE_ACCOUNT = "enable_account"
+    CREATE_CLIENT = "create_client"
+    REVOKE_CLIENT = "revoke_client"
+    ISSUE_TOKEN = "issue_token"  # noqa: S105 # an action's name
+    REVOKE_TOKEN = "revoke_token"  # noqa: S105 # an action's name
 
 
 class TargetKind(StrEnum):
@@ -71,6 +83,8 @@ class TargetKind(StrEnum):
     LOCATION = "location"
     PRACTITIONER = "practitioner"
     TEAM = "team"
+    SESSION = "session"
+    CLIENT = "client"
 
 
 class Outcome(StrEnum):

@@ -23,9 +23,17 @@ from cloud.audit.stream import AuditStream
 from cloud.broker.address import parse_mqtt_url
 from cloud.events import Clock, Event, PartState
 from cloud.guard import Guard
+from cloud.identity import account_routes
 from cloud.identity import routes as identity_routes
 from cloud.identity.access import EDITS_ONE_PATIENT, LOGGED_IN, PUBLIC, READS_ONE_PATIENT
-from cloud.identity.service import IdentityService, utc_now
+from cloud.identity.accounts import Accounts
+from cloud.identity.clients import routes as client_routes
+from cloud.identity.cookies import session_token
+from cloud.identity.oidc import routes as oidc_routes
+from cloud.identity.oidc.model import read_providers
+from cloud.identity.oidc.service import OidcSignIn
+from cloud.identity.proofs import routes as proof_routes
+from cloud.identity.service import IdentityService, SignInRules, utc_now
 from cloud.ingest.stream import IngestStream
 from cloud.live import routes as live_routes
 from cloud.live.service import Hub
@@ -62,6 +70,8 @@ class Assembly:
 
     pool: Pool
     identity: IdentityService
+    accounts: Accounts
+    oidc: OidcSignIn
     silence: SilenceService
     hub: Hub
     ingest: IngestStream
@@ -106,9 +116,16 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     audit = AuditStream(
         settings.database_url, load_signing_key(settings.home / "keys", may_make=True), clock=clock
     )
+    sealer = open_sealer(connection, home=settings.home)
+    identity = IdentityService(
+        pool,
+        sealer=sealer,
+        recorder=audit,
+        clock=clock,
+        rules=SignInRules(second_factor=settings.second_factor),
+    )
     silence = SilenceService(pool, clock=clock)
     hub = Hub(judge=score_patient, clock=clock, display_delay_ms=settings.display_delay_ms)
-    sealer = open_sealer(connection, home=settings.home)
     silence.load(connection)
     load_hub(hub, connection, clock=clock)
 
@@ -122,7 +139,15 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     )
     return Assembly(
         pool=pool,
-        identity=IdentityService(pool, recorder=audit, clock=clock),
+        identity=identity,
+        accounts=Accounts(pool, recorder=audit, clock=clock, lock_out=identity.lock_out),
+        oidc=OidcSignIn(
+            identity,
+            providers=read_providers(settings.oidc_file),
+            sealer=sealer,
+            recorder=audit,
+            clock=clock,
+        ),
         silence=silence,
         hub=hub,
         ingest=ingest,
@@ -154,14 +179,18 @@ def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
     )
     app.add_middleware(Guard)
     identity = built.identity
-    app.include_router(identity_routes.build_routes(identity))
+    app.include_router(identity_routes.build_routes(identity, end_of_issuer=built.oidc.end_of))
+    app.include_router(proof_routes.build_routes(identity))
+    app.include_router(account_routes.build_routes(identity, built.accounts))
+    app.include_router(client_routes.build_routes(identity))
+    app.include_router(oidc_routes.build_routes(identity, built.oidc))
     app.include_router(_health_routes(built.ingest.part_states))
     app.include_router(
         live_routes.build_routes(
             built.hub,
             find_subject=identity.subject_of,
             logged_in=identity_routes.subject_reader(identity, LOGGED_IN),
-            cookie=identity_routes.COOKIE,
+            token_of=session_token,
             recorder=built.audit,
         )
     )
@@ -197,6 +226,7 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
         await asyncio.gather(timers, return_exceptions=True)
         await asyncio.to_thread(built.ingest.stop)
         await asyncio.to_thread(built.audit.stop)
+        built.oidc.close()
         await asyncio.to_thread(built.pool.close, 1.0)
 
 

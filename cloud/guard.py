@@ -16,10 +16,11 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def content_security_policy(host: str) -> str:
+def content_security_policy(host: str, *, is_secure: bool = False) -> str:
     """Everything from ourselves; inline styles because charts set them; nobody may frame us."""
+    live = f"{'wss' if is_secure else 'ws'}://{host}"
     return (
-        f"default-src 'self'; connect-src 'self' ws://{host}; style-src 'self' 'unsafe-inline'; "
+        f"default-src 'self'; connect-src 'self' {live}; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
         "frame-ancestors 'none'"
     )
@@ -34,11 +35,16 @@ def why_refused(scope: MutableMapping[str, object], headers: Headers) -> str | N
     if not changes:
         return None
     origin = headers.get("origin")
-    if origin is not None and origin != f"http://{host}":
+    scheme = "https" if _is_secure(scope) else "http"
+    if origin is not None and origin != f"{scheme}://{host}":
         return "this request comes from a foreign page"
     if origin is None and headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return "this request comes from a foreign page"
     return None
+
+
+def _is_secure(scope: MutableMapping[str, object]) -> bool:
+    return scope.get("scheme") in ("https", "wss")
 
 
 def _host_name(host: str) -> str | None:
@@ -77,7 +83,8 @@ def _with_headers(send: Send, scope: Scope, *, host: str) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers["Content-Security-Policy"] = content_security_policy(host)
+            policy = content_security_policy(host, is_secure=_is_secure(scope))
+            headers["Content-Security-Policy"] = policy
             headers["X-Content-Type-Options"] = "nosniff"
             headers["X-Frame-Options"] = "DENY"
             headers["Referrer-Policy"] = "no-referrer"

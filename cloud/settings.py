@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cloud.errors import SettingInvalid
+from cloud.identity.model import SecondFactorPolicy
 
 
 def _default_home() -> Path:
@@ -33,6 +34,13 @@ class CloudSettings(BaseSettings):
     )
     display_delay_ms: int = Field(
         default=2000, ge=0, le=30_000, description="How far behind the present the browser draws waves"
+    )
+    second_factor: SecondFactorPolicy = Field(
+        default=SecondFactorPolicy.OFFERED,
+        description="`required`: staff must set up an authenticator app or a passkey before anything else",
+    )
+    oidc_file: Path | None = Field(
+        default=None, description="JSON file of the hospitals' OpenID providers; without it there are none"
     )
 
 

@@ -67,6 +67,18 @@ _KINDS = {
     Action.ADD_DUTY: _Kind(type=_RIGHTS, letter="U"),
     Action.END_DUTY: _Kind(type=_RIGHTS, letter="U"),
     Action.DISABLE_ACCOUNT: _Kind(type=_RIGHTS, letter="U"),
+    Action.STEP_UP: _Kind(type=_LOGIN, letter="E"),
+    Action.ENROL_SECOND_FACTOR: _Kind(type=_RIGHTS, letter="C"),
+    Action.REMOVE_SECOND_FACTOR: _Kind(type=_RIGHTS, letter="D"),
+    Action.RENEW_RECOVERY_CODES: _Kind(type=_RIGHTS, letter="U"),
+    Action.SUSPEND_PASSKEY: _Kind(type=_RIGHTS, letter="U"),
+    Action.REVOKE_SESSION: _Kind(type=_LOGIN, subtype=("110123", "Logout"), letter="E"),
+    Action.UNLOCK_ACCOUNT: _Kind(type=_RIGHTS, letter="U"),
+    Action.ENABLE_ACCOUNT: _Kind(type=_RIGHTS, letter="U"),
+    Action.CREATE_CLIENT: _Kind(type=_RIGHTS, letter="C"),
+    Action.REVOKE_CLIENT: _Kind(type=_RIGHTS, letter="D"),
+    Action.ISSUE_TOKEN: _Kind(type=_LOGIN, subtype=("110122", "Login"), letter="E"),
+    Action.REVOKE_TOKEN: _Kind(type=_LOGIN, subtype=("110123", "Logout"), letter="E"),
 }
 _OUTCOMES = {Outcome.ALLOWED: "0", Outcome.REFUSED: "4", Outcome.THROTTLED: "4"}
 _PURPOSES = {"care": ("TREAT", "treatment"), "operation": ("HSYSADMIN", "health system administration")}
@@ -85,6 +97,8 @@ _ENTITIES = {
     TargetKind.LOCATION: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
     TargetKind.PRACTITIONER: (_PERSON, ("15", "Provider")),
     TargetKind.TEAM: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
+    TargetKind.SESSION: (_SYSTEM_OBJECT, ("11", "Security User Entity")),
+    TargetKind.CLIENT: (_SYSTEM_OBJECT, ("11", "Security User Entity")),
 }
 
 

@@ -25,6 +25,7 @@ class Answer(Enum):
     GIVEN = auto()
     LOG_IN_FIRST = auto()
     NOT_ALLOWED = auto()
+    STEP_UP_FIRST = auto()
     NOT_THERE = auto()
 
 
@@ -35,11 +36,13 @@ class Access:
     is_public: bool = False
     scopes: frozenset[Scope] = frozenset()
     people: People = People.NONE
+    needs_step_up: bool = False  # a fresh proof, at most five minutes old
+    is_for_enrolment: bool = False  # also open to an account that must set up its second factor first
 
     async def __call__(self) -> None:
         """Being a dependency that does nothing."""
 
-    def answer_to(self, role: Role | None, *, is_own: bool) -> Answer:
+    def answer_to(self, role: Role | None, *, is_own: bool, is_stepped_up: bool = False) -> Answer:
         """What somebody is told: `role` None is nobody, `is_own` says whose organisation the object is of."""
         if self.is_public:
             return Answer.GIVEN
@@ -47,6 +50,8 @@ class Access:
             return Answer.LOG_IN_FIRST
         if not self.scopes <= SCOPES_BY_ROLE[role]:
             return Answer.NOT_ALLOWED
+        if self.needs_step_up and not is_stepped_up:
+            return Answer.STEP_UP_FIRST
         if self.people is People.HIDDEN and not is_own:
             return Answer.NOT_THERE
         return Answer.GIVEN
@@ -54,6 +59,13 @@ class Access:
 
 PUBLIC = Access(is_public=True)
 LOGGED_IN = Access()
+BEFORE_ENROLMENT = Access(is_for_enrolment=True)
+CHANGES_PROOFS = Access(is_for_enrolment=True, needs_step_up=True)
+READS_ACCOUNTS = Access(scopes=frozenset({Scope.MANAGE_ACCOUNTS}), people=People.LEFT_OUT)
+CHANGES_ONE_ACCOUNT = Access(
+    scopes=frozenset({Scope.MANAGE_ACCOUNTS}), people=People.HIDDEN, needs_step_up=True
+)
+ADDS_CLIENTS = Access(scopes=frozenset({Scope.MANAGE_ACCOUNTS}), needs_step_up=True)
 READS_ONE_PATIENT = Access(scopes=frozenset({Scope.READ_PATIENTS}), people=People.HIDDEN)
 FINDS_PATIENTS = Access(scopes=frozenset({Scope.READ_PATIENTS}), people=People.LEFT_OUT)
 EDITS_ONE_PATIENT = Access(scopes=frozenset({Scope.READ_PATIENTS, Scope.EDIT_PATIENTS}), people=People.HIDDEN)

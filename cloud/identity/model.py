@@ -1,8 +1,7 @@
 """The one who asks, and what that one may do."""
 
 import secrets
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -10,9 +9,10 @@ from hashlib import sha256
 from cloud.act import Act, Action, Origin, Outcome, Target
 
 SESSION_LASTS = timedelta(hours=12)
-FAILURES_ALLOWED = 5
-FAILURE_WINDOW = timedelta(minutes=5)
-_NAMES_REMEMBERED = 10_000
+SESSION_IDLES = timedelta(hours=1)  # an open wall asks for its session every 10 s
+STEP_UP_LASTS = timedelta(minutes=5)
+PENDING_LOGIN_LASTS = timedelta(minutes=5)
+CHALLENGE_LASTS = timedelta(minutes=2)
 
 
 class Role(StrEnum):
@@ -65,6 +65,20 @@ SCOPES_BY_ROLE = {
     Role.CLIENT: frozenset[Scope](),
     Role.SYSTEM: frozenset(Scope),
 }
+
+
+# What a system may be given: what needs a person (signing, breaking the glass, reviewing) is not among it.
+SCOPES_FOR_CLIENTS = frozenset(
+    {Scope.READ_PATIENTS, Scope.EDIT_PATIENTS, Scope.READ_SYSTEM, Scope.MANAGE_DEVICES, Scope.READ_AUDIT}
+)
+STAFF = frozenset({Role.CLINICIAN, Role.NURSE, Role.ADMINISTRATOR, Role.AUDITOR})
+
+
+class SecondFactorPolicy(StrEnum):
+    """Whether staff must have a second factor."""
+
+    OFFERED = "offered"
+    REQUIRED = "required"
 
 
 class Purpose(StrEnum):
@@ -136,6 +150,17 @@ def subject_of(*, person: str, role: Role, organisation: str) -> Subject:
     )
 
 
+def subject_of_client(client_id: str, *, organisation: str, scopes: frozenset[Scope]) -> Subject:
+    """The subject of another system: never more than what its token says."""
+    return Subject(
+        person=client_id,
+        role=Role.CLIENT,
+        organisation=organisation,
+        scopes=scopes & SCOPES_FOR_CLIENTS,
+        purpose=PURPOSE_BY_ROLE[Role.CLIENT],
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """A login name and the person behind it."""
@@ -154,38 +179,87 @@ class Account:
         return subject_of(person=self.person_id, role=self.role, organisation=self.organisation_id)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One login of one account. `issuer` is the hospital's provider that vouched for it, if one did."""
+
+    session_id: str
+    account: Account
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    device: str
+    issuer: str | None
+    stepped_up_until: datetime | None
+    has_second_factor: bool
+
+    def needs_enrolment(self, policy: SecondFactorPolicy) -> bool:
+        """Whether a second factor must be set up before anything else; a provider sees to its own."""
+        return self.must_have_one(policy) and not self.has_second_factor
+
+    def must_have_one(self, policy: SecondFactorPolicy) -> bool:
+        """Whether the policy asks a second factor of this session's account."""
+        if policy is SecondFactorPolicy.OFFERED or self.issuer is not None:
+            return False
+        return self.account.role in STAFF
+
+    def is_stepped_up(self, now: datetime) -> bool:
+        """Whether the fresh proof still holds."""
+        return self.stepped_up_until is not None and now < self.stepped_up_until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How a session begins."""
+
+    device: str = ""
+    issuer: str | None = None
+    at: datetime | None = None  # default: the database's clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """Where a request comes from: what rate limits and passkeys must know of it."""
+
+    source: str  # an address; never stored readable
+    device: str
+    host: str  # with port, as the browser wrote it; the guard let it pass
+    scheme: str
+
+    @property
+    def origin(self) -> str:
+        """The origin of our own pages for this visitor."""
+        return f"{self.scheme}://{self.host}"
+
+
+class Locked(StrEnum):
+    """What is locked out."""
+
+    ACCOUNT = "account"
+    CLIENT = "client"
+    SOURCE = "source"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """So many failures are free; then one waits `first`, after each further one twice as long."""
+
+    allowed: int
+    first: timedelta
+    longest: timedelta
+    forgotten_after: timedelta
+
+    def wait_after(self, failures: int) -> timedelta | None:
+        """How long the next attempt waits after so many failures in a row."""
+        beyond = failures - self.allowed
+        return None if beyond < 0 else min(self.longest, self.first * 2 ** min(beyond, 20))
+
+
 def new_token() -> str:
-    """The secret of a login session: 256 random bits."""
+    """The secret of a session, a client or a token: 256 random bits."""
     return secrets.token_urlsafe(32)
 
 
 def hash_token(token: str) -> bytes:
     """What the database keeps of a token: a leaked table opens no session."""
     return sha256(token.encode()).digest()
-
-
-@dataclass(slots=True)
-class LoginThrottle:
-    """Counts failures per name, known or not, and forgets the oldest names when there are too many."""
-
-    _failures: OrderedDict[str, deque[datetime]] = field(default_factory=OrderedDict)
-
-    def retry_after(self, name: str, *, now: datetime) -> timedelta | None:
-        """How long this name must wait, or None when it may try."""
-        failures = self._failures.get(name, deque())
-        while failures and now - failures[0] >= FAILURE_WINDOW:
-            failures.popleft()
-        if len(failures) < FAILURES_ALLOWED:
-            return None
-        return FAILURE_WINDOW - (now - failures[0])
-
-    def note_failure(self, name: str, *, now: datetime) -> None:
-        """Remember one failure."""
-        self._failures.setdefault(name, deque(maxlen=FAILURES_ALLOWED)).append(now)
-        self._failures.move_to_end(name)
-        while len(self._failures) > _NAMES_REMEMBERED:
-            self._failures.popitem(last=False)
-
-    def note_success(self, name: str) -> None:
-        """Forget the failures of a name that logged in."""
-        self._failures.pop(name, None)

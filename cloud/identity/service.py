@@ -1,8 +1,9 @@
-"""Logging in and out, and turning a cookie into a Subject."""
+"""Logging in and out, proving again who one is, and turning a cookie into a Subject."""
 
 import secrets
 import threading
 import uuid
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
@@ -12,9 +13,33 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from cloud.act import Action, Origin, Outcome, Recorder, Target, TargetKind, act_of_nobody
 from cloud.events import Clock
 from cloud.identity import queries
-from cloud.identity.errors import LoginRefused, LoginThrottled, NotLoggedIn
-from cloud.identity.model import SESSION_LASTS, Account, LoginThrottle, Role, Subject, hash_token, new_token
+from cloud.identity.clients.service import Clients
+from cloud.identity.errors import (
+    EnrolmentNeeded,
+    LoginRefused,
+    LoginThrottled,
+    NotLoggedIn,
+    ProofRefused,
+)
+from cloud.identity.lock_out import LockOut
+from cloud.identity.model import (
+    PENDING_LOGIN_LASTS,
+    STEP_UP_LASTS,
+    Account,
+    Locked,
+    Role,
+    SecondFactorPolicy,
+    Session,
+    Subject,
+    Visitor,
+    hash_token,
+    new_token,
+)
+from cloud.identity.proofs.model import Proof, ProofKind
+from cloud.identity.proofs.service import Proofs
+from cloud.identity.sessions import Sessions
 from cloud.store.connection import Database, Pool
+from cloud.store.sealing import Sealer
 
 _log = structlog.get_logger()
 _LOGINS_AT_ONCE = 2  # each takes 64 MiB while argon2id works
@@ -27,6 +52,39 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedIn:
+    """A session began."""
+
+    account: Account
+    token: str
+    needs_enrolment: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondFactorAwaited:
+    """The password was right; the token opens nothing but the next step."""
+
+    token: str
+    kinds: tuple[ProofKind, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteppedUp:
+    """The session goes on under a new token, and the proof holds until then."""
+
+    token: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInRules:
+    """What an installation asks of those who log in."""
+
+    second_factor: SecondFactorPolicy = SecondFactorPolicy.OFFERED
+    hasher: PasswordHasher = field(default_factory=PasswordHasher)
+
+
 class IdentityService:
     """The use cases of login; safe to call from several threads."""
 
@@ -34,58 +92,226 @@ class IdentityService:
         self,
         pool: Pool,
         *,
+        sealer: Sealer,
         recorder: Recorder,
         clock: Clock = utc_now,
-        hasher: PasswordHasher | None = None,
+        rules: SignInRules | None = None,
     ) -> None:
-        self._pool = pool
+        self.pool = pool
         self._recorder = recorder
         self._clock = clock
-        self._hasher = hasher or PasswordHasher()
-        self._throttle = LoginThrottle()
-        self._lock = threading.Lock()
+        rules = rules or SignInRules()
+        self.policy = rules.second_factor
+        self.sessions = Sessions(pool, recorder=recorder, clock=clock)
+        self.proofs = Proofs(pool, sealer=sealer, recorder=recorder, clock=clock)
+        self.lock_out = LockOut(sealer.digest)
+        self.clients = Clients(pool, recorder=recorder, clock=clock, lock_out=self.lock_out)
+        self._hasher = rules.hasher
         self._slots = threading.BoundedSemaphore(_LOGINS_AT_ONCE)
         # An unknown name costs the same time as a known one.
         self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
 
-    def log_in(self, name: str, password: str) -> tuple[Account, str]:
-        """Check name and password; returns the account and the new session's token.
+    def log_in(self, name: str, password: str, *, visitor: Visitor) -> LoggedIn | SecondFactorAwaited:
+        """Check name and password; what follows depends on the account.
 
         Raises:
-            LoginThrottled: too many failures for this name.
+            LoginThrottled: too many failures for this name or from this source.
             LoginRefused: they do not belong together.
             AuditUnavailable: nobody could take note, so nobody gets in.
         """
         wanted = name.strip().lower()[:_NAME_LIMIT]
-        now = self._clock()
-        with self._lock:
-            wait = self._throttle.retry_after(wanted, now=now)
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             account = queries.find_account(connection, wanted)
-        if wait is not None:
-            self._note_failure(account, Outcome.THROTTLED)
-            raise LoginThrottled(wait)
+            try:
+                self._charge(connection, wanted, visitor=visitor)
+            except LoginThrottled:
+                self._note_failure(account, Outcome.THROTTLED)
+                raise
         if not self._verify(account, password) or account is None:
-            with self._lock:
-                self._throttle.note_failure(wanted, now=now)
             self._note_failure(account, Outcome.REFUSED)
             _log.info("login_refused")
             raise LoginRefused
-        with self._lock:
-            self._throttle.note_success(wanted)
+        enrolled = self.proofs.enrolled(account)
+        with self.pool.connection() as connection:
+            self._rehash(connection, account, password=password)
+            if not enrolled.is_any:
+                return self.open_session(connection, account, visitor=visitor)
+            # The account's failures stay: else a known password would make room for guessing codes.
+            self.lock_out.refund(connection, Locked.SOURCE, name=visitor.source)
+            return self._await_second_factor(connection, account, kinds=enrolled.kinds)
+
+    def log_in_with_proof(self, token: str | None, proof: Proof, *, visitor: Visitor) -> LoggedIn:
+        """The second step of a login.
+
+        Raises:
+            NotLoggedIn: no password was given before, or too long ago.
+            LoginThrottled, ProofRefused, AuditUnavailable: as their names say.
+        """
+        account = self.awaited(token)
+        with self.pool.connection() as connection:
+            try:
+                self._charge(connection, account.name, visitor=visitor)
+            except LoginThrottled:
+                self._note_failure(account, Outcome.THROTTLED)
+                raise
+            held = self.proofs.holds(connection, account, proof=proof, token=token or "", visitor=visitor)
+            if not held:
+                self._note_failure(account, Outcome.REFUSED)
+                raise ProofRefused
+            if not queries.end_pending_login(connection, hash_token(token or "")):
+                raise NotLoggedIn
+            return self.open_session(connection, account, visitor=visitor)
+
+    def awaited(self, token: str | None) -> Account:
+        """Whose second proof is awaited.
+
+        Raises:
+            NotLoggedIn: nobody's.
+        """
+        if not token:
+            raise NotLoggedIn
+        with self.pool.connection() as connection:
+            account = queries.find_pending_login(connection, hash_token(token), now=self._clock())
+        if account is None:
+            raise NotLoggedIn
+        return account
+
+    def open_session(
+        self, connection: Database, account: Account, *, visitor: Visitor, issuer: str | None = None
+    ) -> LoggedIn:
+        """Everything was proved: forget the failures, take note, and begin.
+
+        Raises:
+            AuditUnavailable: nobody could take note, so nobody gets in.
+        """
+        self._forgive(connection, account.name, visitor=visitor)
         self._recorder.begin(account.subject.act(Action.LOG_IN, _target(account), origin=Origin.HTTP))()
-        token = new_token()
-        with self._pool.connection() as connection:
-            queries.insert_session(
-                connection, hash_token(token), name=account.name, expires_at=now + SESSION_LASTS
-            )
+        token = self.sessions.begin(connection, account, device=visitor.device, issuer=issuer)
         _log.info("login", person=account.person_id)
-        return account, token
+        session = queries.find_session(connection, hash_token(token), now=self._clock())
+        if session is None:  # the account was disabled in this very moment
+            raise LoginRefused
+        return LoggedIn(account=account, token=token, needs_enrolment=session.needs_enrolment(self.policy))
+
+    def step_up(self, token: str | None, proof: Proof, *, visitor: Visitor) -> SteppedUp:
+        """Prove again who one is: with a second factor, or with the password where there is none.
+
+        Raises:
+            EnrolmentNeeded, LoginThrottled, NotLoggedIn, ProofRefused, AuditUnavailable: as their names say.
+        """
+        session = self.session_of(token)
+        account, on = session.account, _target(session.account)
+        with self.pool.connection() as connection:
+            try:
+                self._charge(connection, account.name, visitor=visitor)
+            except LoginThrottled:
+                self._note_step_up(account, Outcome.THROTTLED)
+                raise
+        if not self._proof_holds(session, proof, token=token or "", visitor=visitor):
+            self._note_step_up(account, Outcome.REFUSED)
+            raise ProofRefused
+        until = self._clock() + STEP_UP_LASTS
+        with self.pool.connection() as connection, connection.transaction():
+            self._forgive(connection, account.name, visitor=visitor)
+            fresh = self.sessions.renew_token(connection, session, stepped_up_until=until)
+            self._recorder.begin(account.subject.act(Action.STEP_UP, on, origin=Origin.HTTP))()
+        return SteppedUp(token=fresh, until=until)
+
+    def renew(self, session: Session) -> str:
+        """Another token for the same session, after its account's proofs changed; other sessions end."""
+        with self.pool.connection() as connection, connection.transaction():
+            queries.revoke_sessions(
+                connection, session.account.name, but=session.session_id, now=self._clock()
+            )
+            return self.sessions.renew_token(connection, session, stepped_up_until=session.stepped_up_until)
+
+    def log_out(self, token: str | None) -> Session | None:
+        """End the session of this token; an unknown token is no error."""
+        if not token:
+            return None
+        now = self._clock()
+        with self.pool.connection() as connection:
+            session = queries.find_session(connection, hash_token(token), now=now)
+            queries.revoke_session(connection, hash_token(token), now=now)
+        if session is not None:
+            account = session.account
+            self._recorder.note(account.subject.act(Action.LOG_OUT, _target(account), origin=Origin.HTTP))
+        return session
+
+    def session_of(self, token: str | None, *, is_for_enrolment: bool = False) -> Session:
+        """The living session of a token.
+
+        Raises:
+            NotLoggedIn: there is none.
+            EnrolmentNeeded: its account must set up a second factor first, and this is not for that.
+        """
+        session = self.sessions.find(token)
+        if not is_for_enrolment and session.needs_enrolment(self.policy):
+            raise EnrolmentNeeded
+        return session
+
+    def account_of(self, token: str | None) -> Account:
+        """The account of a living session.
+
+        Raises:
+            NotLoggedIn, EnrolmentNeeded: as `session_of`.
+        """
+        return self.session_of(token).account
+
+    def subject_of(self, token: str | None) -> Subject:
+        """The subject of a living session.
+
+        Raises:
+            NotLoggedIn, EnrolmentNeeded: as `session_of`.
+        """
+        return self.account_of(token).subject
+
+    def is_stepped_up(self, session: Session, *, is_for_enrolment: bool = False) -> bool:
+        """Whether the fresh proof still holds.
+
+        To set up the first second factor, having just come from a provider is proof enough (there is no
+        password to ask for), and so is having been sent to set it up.
+        """
+        now = self._clock()
+        if session.is_stepped_up(now):
+            return True
+        if not is_for_enrolment or session.has_second_factor:
+            return False
+        just_came = session.issuer is not None and now - session.created_at < STEP_UP_LASTS
+        return just_came or session.needs_enrolment(self.policy)
+
+    def _await_second_factor(
+        self, connection: Database, account: Account, *, kinds: tuple[ProofKind, ...]
+    ) -> SecondFactorAwaited:
+        token = new_token()
+        queries.insert_pending_login(
+            connection, hash_token(token), name=account.name, expires_at=self._clock() + PENDING_LOGIN_LASTS
+        )
+        return SecondFactorAwaited(token=token, kinds=kinds)
+
+    def _proof_holds(self, session: Session, proof: Proof, *, token: str, visitor: Visitor) -> bool:
+        if proof.kind is ProofKind.PASSWORD:
+            return not session.has_second_factor and self._verify(session.account, proof.text)
+        with self.pool.connection() as connection:
+            return self.proofs.holds(connection, session.account, proof=proof, token=token, visitor=visitor)
+
+    def _charge(self, connection: Database, name: str, *, visitor: Visitor) -> None:
+        now = self._clock()
+        self.lock_out.charge(connection, Locked.SOURCE, name=visitor.source, now=now)
+        self.lock_out.charge(connection, Locked.ACCOUNT, name=name, now=now)
+
+    def _forgive(self, connection: Database, name: str, *, visitor: Visitor) -> None:
+        self.lock_out.forgive(connection, Locked.ACCOUNT, name=name)
+        self.lock_out.refund(connection, Locked.SOURCE, name=visitor.source)
 
     def _note_failure(self, account: Account | None, outcome: Outcome) -> None:
         """What was typed as a name may be a password: only the account that it names is written down."""
         on = _target(account)
         self._recorder.note(act_of_nobody(Action.LOG_IN, on, outcome=outcome, origin=Origin.HTTP))
+
+    def _note_step_up(self, account: Account, outcome: Outcome) -> None:
+        on = _target(account)
+        self._recorder.note(account.subject.act(Action.STEP_UP, on, origin=Origin.HTTP, outcome=outcome))
 
     def _verify(self, account: Account | None, password: str) -> bool:
         stored = self._nobody if account is None else account.password_hash
@@ -95,37 +321,14 @@ class IdentityService:
             except (VerificationError, InvalidHashError):
                 return False
 
-    def log_out(self, token: str | None) -> None:
-        """End the session of this token; an unknown token is no error."""
-        if not token:
+    def _rehash(self, connection: Database, account: Account, *, password: str) -> None:
+        """Stronger parameters reach an account when its password is seen."""
+        if not self._hasher.check_needs_rehash(account.password_hash):
             return
-        with self._pool.connection() as connection:
-            account = queries.find_session_account(connection, hash_token(token), now=self._clock())
-            queries.revoke_session(connection, hash_token(token), now=self._clock())
-        if account is not None:
-            self._recorder.note(account.subject.act(Action.LOG_OUT, _target(account), origin=Origin.HTTP))
-
-    def account_of(self, token: str | None) -> Account:
-        """The account of a living session.
-
-        Raises:
-            NotLoggedIn: there is none.
-        """
-        if not token:
-            raise NotLoggedIn
-        with self._pool.connection() as connection:
-            account = queries.find_session_account(connection, hash_token(token), now=self._clock())
-        if account is None:
-            raise NotLoggedIn
-        return account
-
-    def subject_of(self, token: str | None) -> Subject:
-        """The subject of a living session.
-
-        Raises:
-            NotLoggedIn: there is none.
-        """
-        return self.account_of(token).subject
+        with self._slots:
+            fresh = self._hasher.hash(password[:_PASSWORD_LIMIT])
+        queries.replace_password_hash(connection, account.name, password_hash=fresh)
+        _log.info("password_rehashed", person=account.person_id)
 
 
 def _target(account: Account | None) -> Target:

@@ -8,6 +8,7 @@ import msgspec
 import psycopg
 from fastapi import APIRouter, Depends, Request, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel
+from starlette.requests import HTTPConnection
 
 from cloud.act import (
     Act,
@@ -59,10 +60,10 @@ def build_routes(
     *,
     find_subject: FindSubject,
     logged_in: Callable[[Request], Subject],
-    cookie: str,
+    token_of: Callable[[HTTPConnection], str | None],
     recorder: Recorder,
 ) -> APIRouter:
-    """The routes; `find_subject` turns the cookie's token into a Subject or raises IdentityError."""
+    """The routes; `find_subject` turns the token of `token_of` into a Subject or raises IdentityError."""
     router = APIRouter(prefix="/api")
 
     def read_vocabulary() -> dict[str, VocabularyEntry]:
@@ -73,7 +74,7 @@ def build_routes(
 
     async def live(websocket: WebSocket) -> None:
         await websocket.accept()
-        token = websocket.cookies.get(cookie)
+        token = token_of(websocket)
         try:
             subject = await _current_subject(find_subject, token)
         except psycopg.Error:

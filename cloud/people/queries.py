@@ -346,10 +346,11 @@ def take_temporary_number(connection: Database, *, organisation_id: str, site: s
 
 
 def find_key_state(connection: Database, subject: Subject) -> tuple[bytes | None, bool]:
-    """Which key the digests were made with, and whether the subject may see that there is any digest."""
+    """Which key the digests were made with, and whether the subject may see that it is in use."""
     row = connection.execute(
         "SELECT (SELECT fingerprint FROM identifier_key), "
-        "EXISTS (SELECT FROM person_identifier WHERE %(may_read)s) OR EXISTS (SELECT FROM qualification)",
+        "(%(may_read)s AND EXISTS (SELECT FROM person_identifier)) OR EXISTS (SELECT FROM qualification) "
+        "OR EXISTS (SELECT FROM totp) OR EXISTS (SELECT FROM recovery_code)",
         _who(subject),
     ).fetchone()
     return (None, False) if row is None else (row[0], bool(row[1]))

@@ -1,14 +1,14 @@
 import pytest
 from starlette.datastructures import Headers
 
-from cloud.guard import why_refused
+from cloud.guard import content_security_policy, why_refused
 
 OWN = "127.0.0.1:8000"
 
 
-def refused(kind="http", method="GET", **headers):
+def refused(kind="http", method="GET", *, scheme="http", **headers):
     given = {"host": OWN, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    return why_refused({"type": kind, "method": method}, Headers(given))
+    return why_refused({"type": kind, "method": method, "scheme": scheme}, Headers(given))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:1", "[::1]:8000", "LOCALHOST"])
@@ -41,3 +41,12 @@ def test_own_page_and_plain_programs_may(kind, method):
 
 def test_browser_that_hides_the_origin_of_a_foreign_page_is_refused():
     assert refused("http", "POST", sec_fetch_site="cross-site") is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "scheme"), [("http", "POST", "https"), ("websocket", "GET", "wss")]
+)
+def test_over_tls_only_the_page_over_tls_is_our_own(kind, method, scheme):
+    assert refused(kind, method, scheme=scheme, origin=f"https://{OWN}") is None
+    assert refused(kind, method, scheme=scheme, origin=f"http://{OWN}") is not None
+    assert f"wss://{OWN}" in content_security_policy(OWN, is_secure=True)

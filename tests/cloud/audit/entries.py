@@ -34,6 +34,24 @@ ABOUT_PLACES = {
     TargetKind.TEAM: (Action.CREATE_TEAM, Action.CHANGE_TEAM),
     TargetKind.ACCOUNT: (Action.DISABLE_ACCOUNT,),
 }
+ABOUT_SIGN_IN = {
+    TargetKind.ACCOUNT: (
+        Action.STEP_UP,
+        Action.ENROL_SECOND_FACTOR,
+        Action.REMOVE_SECOND_FACTOR,
+        Action.RENEW_RECOVERY_CODES,
+        Action.SUSPEND_PASSKEY,
+        Action.UNLOCK_ACCOUNT,
+        Action.ENABLE_ACCOUNT,
+    ),
+    TargetKind.SESSION: (Action.REVOKE_SESSION,),
+    TargetKind.CLIENT: (
+        Action.CREATE_CLIENT,
+        Action.REVOKE_CLIENT,
+        Action.ISSUE_TOKEN,
+        Action.REVOKE_TOKEN,
+    ),
+}
 ACTS = (
     SYSTEM.act(Action.CREATE_ACCOUNT, ACCOUNT, origin=Origin.COMMAND),
     SYSTEM.act(Action.CREATE_PATIENT, PATIENT, origin=Origin.COMMAND),
@@ -66,6 +84,11 @@ ACTS = (
     *(
         DOCTOR.act(action, PATIENT, origin=Origin.HTTP)
         for action in (Action.MOVE_PATIENT, Action.DISCHARGE_PATIENT, Action.FIND_ON_DUTY)
+    ),
+    *(
+        ADMINISTRATOR.act(action, target(kind, f"{kind.value}-1"), origin=Origin.HTTP)
+        for kind, actions in ABOUT_SIGN_IN.items()
+        for action in actions
     ),
 )
 TIMED = [TimedAct(act=act, at=START + timedelta(seconds=number)) for number, act in enumerate(ACTS)]

@@ -2,6 +2,7 @@ import pytest
 from fastapi import APIRouter, Depends
 
 from cloud.identity.access import (
+    CHANGES_ONE_ACCOUNT,
     EDITS_ONE_PATIENT,
     FINDS_PATIENTS,
     LOGGED_IN,
@@ -33,6 +34,20 @@ from cloud.identity.model import Role
 )
 def test_declaration_tells_the_answer_to_each_role(access, role, is_own, answer):
     assert access.answer_to(role, is_own=is_own) is answer
+
+
+@pytest.mark.parametrize(
+    ("role", "is_own", "is_stepped_up", "answer"),
+    [
+        (None, True, True, Answer.LOG_IN_FIRST),
+        (Role.CLINICIAN, True, False, Answer.NOT_ALLOWED),
+        (Role.ADMINISTRATOR, False, False, Answer.STEP_UP_FIRST),
+        (Role.ADMINISTRATOR, False, True, Answer.NOT_THERE),
+        (Role.ADMINISTRATOR, True, True, Answer.GIVEN),
+    ],
+)
+def test_fresh_proof_is_asked_after_the_right_and_before_the_object(role, is_own, is_stepped_up, answer):
+    assert CHANGES_ONE_ACCOUNT.answer_to(role, is_own=is_own, is_stepped_up=is_stepped_up) is answer
 
 
 def test_route_without_a_declaration_is_found():

@@ -1,40 +1,15 @@
 import pytest
 
-from cloud.identity.model import SYSTEM, LoginThrottle, Role, hash_token, new_token, subject_of
-from tests.fixtures.wire_messages import seconds, utc_now
-
-NOW = utc_now()
-
-
-def throttle_after(failures):
-    throttle = LoginThrottle()
-    for number in range(failures):
-        throttle.note_failure("doctor", now=NOW + seconds(number))
-    return throttle
-
-
-def test_five_failures_are_allowed_and_then_the_name_waits():
-    assert throttle_after(4).retry_after("doctor", now=NOW + seconds(5)) is None
-    assert throttle_after(5).retry_after("doctor", now=NOW + seconds(5)) == seconds(295)
-
-
-def test_waiting_ends_five_minutes_after_the_first_failure():
-    throttle = throttle_after(5)
-
-    assert throttle.retry_after("doctor", now=NOW + seconds(299)) == seconds(1)
-    assert throttle.retry_after("doctor", now=NOW + seconds(300)) is None
-
-
-def test_one_name_does_not_lock_another():
-    assert throttle_after(5).retry_after("admin", now=NOW) is None
-
-
-def test_success_forgets_the_failures():
-    throttle = throttle_after(4)
-    throttle.note_success("doctor")
-    throttle.note_failure("doctor", now=NOW)
-
-    assert throttle.retry_after("doctor", now=NOW) is None
+from cloud.identity.model import (
+    SCOPES_FOR_CLIENTS,
+    SYSTEM,
+    Role,
+    Scope,
+    hash_token,
+    new_token,
+    subject_of,
+    subject_of_client,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +32,12 @@ def test_stored_token_is_not_the_token():
     assert len(token) >= 43
     assert token.encode() not in hash_token(token)
     assert new_token() != token
+
+
+def test_client_never_has_what_only_people_may():
+    client = subject_of_client("c", organisation="o-1", scopes=frozenset(Scope))
+
+    assert client.scopes == SCOPES_FOR_CLIENTS
+    assert client.scopes.isdisjoint(
+        {Scope.SIGN, Scope.BREAK_GLASS, Scope.MANAGE_ACCOUNTS, Scope.REVIEW_ACCESS}
+    )

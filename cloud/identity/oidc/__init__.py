@@ -1,0 +1,1 @@
+"""Sign-in through the provider of a hospital (OpenID Connect)."""
