@@ -66,6 +66,13 @@ class Action(StrEnum):
     REVOKE_CLIENT = "revoke_client"
     ISSUE_TOKEN = "issue_token"  # noqa: S105 # an action's name
     REVOKE_TOKEN = "revoke_token"  # noqa: S105 # an action's name
+    SIGN_DOCUMENT = "sign_document"
+    EXPORT_PERSON = "export_person"
+    REQUEST_DELETION = "request_deletion"
+    DECIDE_DELETION = "decide_deletion"
+    ERASE_PERSON = "erase_person"
+    READ_DELETIONS = "read_deletions"
+    ROTATE_KEYS = "rotate_keys"
 
 
 class TargetKind(StrEnum):
@@ -85,6 +92,9 @@ class TargetKind(StrEnum):
     TEAM = "team"
     SESSION = "session"
     CLIENT = "client"
+    DOCUMENT = "document"
+    DELETION = "deletion"
+    KEY = "key"
 
 
 class Outcome(StrEnum):

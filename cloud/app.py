@@ -44,6 +44,7 @@ from cloud.places import routes as place_routes
 from cloud.places.service import PlaceService
 from cloud.refusal import add_refusals
 from cloud.settings import CloudSettings
+from cloud.signing.service import SigningService, may_sign_by_register
 from cloud.silence.service import SilenceService
 from cloud.staff import routes as staff_routes
 from cloud.staff.service import StaffService
@@ -81,6 +82,7 @@ class Assembly:
     people: PeopleService
     places: PlaceService
     staff: StaffService
+    signing: SigningService
     mailbox: "Mailbox"
 
 
@@ -133,6 +135,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         silence.watch.take(event)
         hub.take(event)
 
+    sealer = open_sealer(connection, home=settings.home, suite=settings.signatures)
     mailbox = Mailbox(take)
     ingest = IngestStream(
         settings.database_url, parse_mqtt_url(settings.mqtt_url), deliver=mailbox.deliver, clock=clock
@@ -156,6 +159,13 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         people=PeopleService(pool, sealer=sealer, recorder=audit, clock=clock),
         places=PlaceService(pool, recorder=audit, clock=clock),
         staff=StaffService(pool, sealer=sealer, recorder=audit, clock=clock),
+        signing=SigningService(
+            sealer=sealer,
+            recorder=audit,
+            clock=clock,
+            suite=settings.signatures,
+            may_sign=may_sign_by_register,
+        ),
         audit=audit,
         mailbox=mailbox,
     )

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cloud.errors import SettingInvalid
 from cloud.identity.model import SecondFactorPolicy
+from cloud.store.suite import Suite
 
 
 def _default_home() -> Path:
@@ -41,6 +42,10 @@ class CloudSettings(BaseSettings):
     )
     oidc_file: Path | None = Field(
         default=None, description="JSON file of the hospitals' OpenID providers; without it there are none"
+    )
+    signatures: Suite = Field(
+        default=Suite.ED25519,
+        description="How documents are signed: ed25519, ecdsa, or sm2 (then also SM3 and SM4; needs the extra sm)",
     )
 
 

@@ -19,9 +19,10 @@ OPTIONS = (
     "--no-annotate",
 )
 RUN = ("../pyproject.toml", "build.in", "--extra=edge", "--extra=cloud", "--extra=sim")
+ALL = (*RUN, "--extra=sm", "--extra=dev", "--constraint=up.txt")
 LOCKS = {
     "up.txt": RUN,
-    "dev.txt": (*RUN, "--extra=dev", "--constraint=up.txt"),
+    "dev.txt": ALL,
     "node.txt": ("node.in",),
 }
 

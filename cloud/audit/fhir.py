@@ -79,6 +79,13 @@ _KINDS = {
     Action.REVOKE_CLIENT: _Kind(type=_RIGHTS, letter="D"),
     Action.ISSUE_TOKEN: _Kind(type=_LOGIN, subtype=("110122", "Login"), letter="E"),
     Action.REVOKE_TOKEN: _Kind(type=_LOGIN, subtype=("110123", "Logout"), letter="E"),
+    Action.SIGN_DOCUMENT: _Kind(type=_RECORD, letter="U"),
+    Action.EXPORT_PERSON: _Kind(type=("110106", "Export"), letter="R"),
+    Action.REQUEST_DELETION: _Kind(type=_RECORD, letter="U"),
+    Action.DECIDE_DELETION: _Kind(type=_RECORD, letter="U"),
+    Action.ERASE_PERSON: _Kind(type=("110110", "Patient Record"), letter="D"),
+    Action.READ_DELETIONS: _Kind(type=("110112", "Query"), letter="E"),
+    Action.ROTATE_KEYS: _Kind(type=("110136", "Security Roles Changed"), letter="U"),
 }
 _OUTCOMES = {Outcome.ALLOWED: "0", Outcome.REFUSED: "4", Outcome.THROTTLED: "4"}
 _PURPOSES = {"care": ("TREAT", "treatment"), "operation": ("HSYSADMIN", "health system administration")}
@@ -99,6 +106,9 @@ _ENTITIES = {
     TargetKind.TEAM: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
     TargetKind.SESSION: (_SYSTEM_OBJECT, ("11", "Security User Entity")),
     TargetKind.CLIENT: (_SYSTEM_OBJECT, ("11", "Security User Entity")),
+    TargetKind.DOCUMENT: (_SYSTEM_OBJECT, ("3", "Report")),
+    TargetKind.DELETION: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
+    TargetKind.KEY: (_SYSTEM_OBJECT, ("13", "Security Resource")),
 }
 
 

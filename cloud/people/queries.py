@@ -365,6 +365,46 @@ def replace_fingerprint(connection: Database, fingerprint: bytes) -> None:
     )
 
 
+def hold_fingerprint(connection: Database, *, exclusive: bool = False) -> bytes | None:
+    """Of which key the digests are; that stays so until the transaction ends."""
+    lock = "FOR UPDATE" if exclusive else "FOR SHARE"
+    row = connection.execute(f"SELECT fingerprint FROM identifier_key {lock}".encode()).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def find_stale_seals(
+    connection: Database, subject: Subject, *, newest: int, limit: int
+) -> list[tuple[str, IdentifierKind, str, int, bytes]]:
+    """Identifiers that are sealed with an older key, or whose digest of the newest key is not laid out yet."""
+    rows = connection.execute(
+        """
+        SELECT patient_id, kind, issuer, identifier_id, sealed FROM person_identifier
+         WHERE %(may_read)s AND (get_byte(sealed, 0) <> %(newest)s OR next_digest IS NULL)
+         ORDER BY identifier_id LIMIT %(limit)s FOR UPDATE
+        """,
+        {**_who(subject), "newest": newest, "limit": limit},
+    ).fetchall()
+    return [
+        (patient, IdentifierKind(kind), issuer, row, sealed) for patient, kind, issuer, row, sealed in rows
+    ]
+
+
+def lay_next_seal(connection: Database, identifier_id: int, *, sealed: bytes, digest: bytes) -> None:
+    """The value under the newest key, and the digest that it will be found by."""
+    connection.execute(
+        "UPDATE person_identifier SET sealed = %s, next_digest = %s WHERE identifier_id = %s",
+        (sealed, digest, identifier_id),
+    )
+
+
+def take_next_digests(connection: Database) -> None:
+    """Let every identifier be found by its next digest."""
+    connection.execute("SET LOCAL statement_timeout = 0")
+    connection.execute(
+        "UPDATE person_identifier SET digest = next_digest, next_digest = NULL WHERE next_digest IS NOT NULL"
+    )
+
+
 def _people(connection: Database, statement: str, values: Mapping[str, object]) -> list[Person]:
     return [_person(*row) for row in connection.execute(statement.encode(), values).fetchall()]
 

@@ -47,7 +47,8 @@ from cloud.people.model import (
 )
 from cloud.people.queries import Place
 from cloud.store.connection import Database, Pool
-from cloud.store.sealing import Sealer, create_key, read_key
+from cloud.store.sealing import KeyFile, Sealer, open_ring
+from cloud.store.suite import Suite
 from vitals.identifiers.identifier import (
     Identifier,
     IdentifierAmbiguous,
@@ -63,24 +64,60 @@ _log = structlog.get_logger()
 KEY_FILE = Path("keys") / "identifier.key"
 
 
-def open_sealer(connection: Database, *, home: Path) -> Sealer:
+def open_sealer(connection: Database, *, home: Path, suite: Suite = Suite.ED25519) -> Sealer:
     """The sealer of this data folder; its key is made when there is none yet.
 
     Raises:
         IdentifierKeyLost: the database was filled with another key.
         KeyFileInvalid: the file cannot be used.
     """
-    path = home / KEY_FILE
-    key = read_key(path)
+    file = KeyFile(home / KEY_FILE)
+    keys = file.read()
     fingerprint, is_filled = queries.find_key_state(connection, SYSTEM)
-    if key is None and is_filled:
-        raise IdentifierKeyLost(path)
-    sealer = Sealer(create_key(path) if key is None else key)
-    if fingerprint != sealer.fingerprint:
+    if keys is None and is_filled:
+        raise IdentifierKeyLost(file.path)
+    sealer = open_ring(file, file.create(suite) if keys is None else keys)
+    if fingerprint is None or not sealer.use(fingerprint):
         if is_filled:
-            raise IdentifierKeyLost(path)
+            raise IdentifierKeyLost(file.path)
         queries.replace_fingerprint(connection, sealer.fingerprint)
     return sealer
+
+
+def move_seals(connection: Database, sealer: Sealer, *, limit: int = 1000) -> int:
+    """Seal up to `limit` identifiers with the newest key and lay their next digests beside the present ones.
+
+    Returns how many were moved; 0 when nothing is left to do. Whatever interrupts it, nothing is lost: present
+    digests stay in use until `switch_digests`.
+    """
+    with connection.transaction():
+        stale = queries.find_stale_seals(connection, SYSTEM, newest=sealer.newest_number, limit=limit)
+        for patient_id, kind, issuer, identifier_id, sealed in stale:
+            context = _context(patient_id, kind, issuer)
+            value = sealer.unseal(sealed, context=context)
+            queries.lay_next_seal(
+                connection,
+                identifier_id,
+                sealed=sealer.seal(value, context=context),
+                digest=sealer.newest_digest(_digested(kind, issuer, value)),
+            )
+    return len(stale)
+
+
+def switch_digests(connection: Database, sealer: Sealer) -> bool:
+    """Let look-ups go by the newest key, all at one instant; True once they do.
+
+    Writers wait meanwhile, readers do not: they ask by the digests of all keys.
+    """
+    with connection.transaction():
+        if queries.hold_fingerprint(connection, exclusive=True) == sealer.newest_fingerprint:
+            return True
+        if queries.find_stale_seals(connection, SYSTEM, newest=sealer.newest_number, limit=1):
+            return False
+        queries.take_next_digests(connection)
+        queries.replace_fingerprint(connection, sealer.newest_fingerprint)
+    sealer.use(sealer.newest_fingerprint)
+    return True
 
 
 class PeopleService:
@@ -113,7 +150,7 @@ class PeopleService:
         return resolution
 
     def _find(self, connection: Database, subject: Subject, readings: tuple[Identifier, ...]) -> Resolution:
-        reading_by_key = {self._key(reading): reading for reading in readings}
+        reading_by_key = {key: reading for reading in readings for key in self._keys(reading)}
         holders = queries.find_holders(connection, subject, list(reading_by_key))
         found = tuple(
             Found(person=person, reading=reading_by_key[key], claimed_too=claimed)
@@ -161,6 +198,7 @@ class PeopleService:
         """
         _require_edit(subject)
         with self._pool.connection() as connection, connection.transaction():
+            self._hold_key(connection)
             if new.registration is not None:
                 known = queries.find_registered(connection, subject, new.registration)
                 if known is not None:
@@ -198,6 +236,7 @@ class PeopleService:
         """
         _require_edit(subject)
         with self._pool.connection() as connection, connection.transaction():
+            self._hold_key(connection)
             record = self._record(connection, subject, patient_id)
             place = queries.find_place(connection, subject, record.person.site_id)
             (identifier,) = self._parse_all(subject, [typed], today=self._today(place))
@@ -271,9 +310,24 @@ class PeopleService:
     def _today(self, place: Place | None) -> date:
         return self._clock().astimezone(ZoneInfo("UTC" if place is None else place.zone)).date()
 
+    def _hold_key(self, connection: Database) -> None:
+        """Learn which key the digests are of, and let nobody change that before the transaction ends."""
+        fingerprint = queries.hold_fingerprint(connection)
+        if fingerprint is None or not self._sealer.use(fingerprint):
+            raise IdentifierKeyLost(KEY_FILE)
+
     def _key(self, identifier: Identifier) -> IdentifierKey:
-        text = f"{identifier.kind.value}\0{identifier.issuer}\0{identifier.value}"
+        """The key that is stored now; only while it is held."""
+        text = _digested(identifier.kind, identifier.issuer, identifier.value)
         return IdentifierKey(kind=identifier.kind, issuer=identifier.issuer, digest=self._sealer.digest(text))
+
+    def _keys(self, identifier: Identifier) -> list[IdentifierKey]:
+        """Every key by which it may be found, also while digests move from one key to the next."""
+        text = _digested(identifier.kind, identifier.issuer, identifier.value)
+        return [
+            IdentifierKey(kind=identifier.kind, issuer=identifier.issuer, digest=digest)
+            for digest in self._sealer.digests(text)
+        ]
 
     def _refuse(
         self, connection: Database, subject: Subject, text: str, *, invalid: IdentifierInvalid, today: date
@@ -281,7 +335,7 @@ class PeopleService:
         corrections: tuple[Identifier, ...] = ()
         if invalid.kind is IdentifierKind.RESIDENT_ID:
             corrections = correct_resident_id(text, today=today)
-        keys = [self._key(correction) for correction in corrections]
+        keys = [key for correction in corrections for key in self._keys(correction)]
         near = queries.find_people_with(connection, subject, keys) if keys else []
         return Resolution(outcome=Outcome.INVALID, reason=invalid.reason, near=tuple(near))
 
@@ -464,8 +518,9 @@ class PeopleService:
         group = [record.person.patient_id, *record.merged_ids]
         stored = queries.find_identifiers(connection, subject, group)
         today = self._today(queries.find_place(connection, subject, record.person.site_id))
+        opened = [self._open(one) for one in stored]
         near = [
-            self._key(other) for one in stored for other in near_identifiers(self._open(one), today=today)
+            key for one in opened for other in near_identifiers(one, today=today) for key in self._keys(other)
         ]
         rules: dict[str, tuple[Person, list[CandidateRule]]] = {}
 
@@ -474,7 +529,9 @@ class PeopleService:
                 if person.patient_id != record.person.patient_id:
                     rules.setdefault(person.patient_id, (person, []))[1].append(rule)
 
-        same = queries.find_people_with(connection, subject, [one.key for one in stored])
+        same = queries.find_people_with(
+            connection, subject, [key for one in opened for key in self._keys(one)]
+        )
         note(same, CandidateRule.SAME_IDENTIFIER)
         namesakes = queries.find_namesakes(connection, subject, group)
         note(namesakes, CandidateRule.SAME_NAME_AND_BIRTH_DATE)
@@ -550,6 +607,10 @@ def _resident_ids(keys: Iterable[IdentifierKey]) -> frozenset[bytes]:
 
 def _context(patient_id: str, kind: IdentifierKind, issuer: str) -> str:
     return f"{patient_id}\0{kind.value}\0{issuer}"
+
+
+def _digested(kind: IdentifierKind, issuer: str, value: str) -> str:
+    return f"{kind.value}\0{issuer}\0{value}"
 
 
 def _require_edit(subject: Subject) -> None:

@@ -1,0 +1,97 @@
+"""Change the keys that hide and find values, while everything runs."""
+
+import argparse
+import json
+import os
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+
+from cloud.act import Action, Origin, TargetKind, target
+from cloud.audit.model import TimedAct
+from cloud.audit.service import append_acts
+from cloud.identity.model import SYSTEM
+from cloud.identity.service import utc_now
+from cloud.people.service import KEY_FILE, move_seals, open_sealer, switch_digests
+from cloud.signing.service import move_private_keys
+from cloud.store.connection import Database, connect
+from cloud.store.sealing import KeyFile, Sealer
+from cloud.store.suite import Suite
+from qianli.embedded.postgres import database_url
+from qianli.errors import StartRefused
+from qianli.home import home_from_environment
+
+HELP = "show or change the keys that hide and find values; safe to interrupt and to repeat"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the actions."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("status", help="which keys there are and whether anything waits to be moved")
+    actions.add_parser("rotate", help="make a new key, then move everything to it")
+    actions.add_parser("move", help="go on with a move that was interrupted; makes no key")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print how things stand afterwards as one JSON object.
+
+    Raises:
+        StartRefused: the database does not answer, or the setting names no suite.
+    """
+    home = home_from_environment()
+    url = os.environ.get("QIANLI_DATABASE_URL") or database_url(home.postgres)
+    try:
+        with closing(connect(url)) as connection:
+            sealer = open_sealer(connection, home=home.path, suite=_suite())
+            if arguments.action == "rotate":
+                rotate(connection, home.path / KEY_FILE, suite=_suite())
+            moved = 0 if arguments.action == "status" else move_all(connection, sealer)
+            print(json.dumps(_standing(sealer, moved=moved)))
+    except psycopg.OperationalError as error:
+        raise StartRefused(
+            "数据库没有响应:请先启动 qianli up,或设置 QIANLI_DATABASE_URL。",
+            "The database does not answer: start `qianli up` first, or set QIANLI_DATABASE_URL.",
+        ) from error
+    return 0
+
+
+def rotate(connection: Database, path: Path, *, suite: Suite) -> None:
+    """Add a key to the ring; the entry about it is written first."""
+    file = KeyFile(path)
+    number = (file.read() or [])[-1].number + 1
+    act = SYSTEM.act(Action.ROTATE_KEYS, target(TargetKind.KEY, str(number)), origin=Origin.COMMAND)
+    append_acts(connection, [TimedAct(act=act, at=utc_now())])
+    file.add(suite)
+
+
+def move_all(connection: Database, sealer: Sealer) -> int:
+    """Move digests and seals to the newest key; returns how many values were sealed anew."""
+    moved = 0
+    while sealer.fingerprint != sealer.newest_fingerprint:
+        count = move_seals(connection, sealer)
+        moved += count
+        if count == 0:
+            switch_digests(connection, sealer)
+    while count := move_private_keys(connection, sealer):
+        moved += count
+    return moved
+
+
+def _standing(sealer: Sealer, *, moved: int) -> dict[str, object]:
+    return {
+        "newest": sealer.newest_number,
+        "moved": moved,
+        "done": sealer.fingerprint == sealer.newest_fingerprint,
+    }
+
+
+def _suite() -> Suite:
+    name = os.environ.get("QIANLI_SIGNATURES", Suite.ED25519.value)
+    try:
+        return Suite(name)
+    except ValueError as error:
+        raise StartRefused(
+            f"QIANLI_SIGNATURES={name} 无效:可选 ed25519、ecdsa、sm2。",
+            f"QIANLI_SIGNATURES={name} names no suite: choose ed25519, ecdsa or sm2.",
+        ) from error

@@ -1,0 +1,110 @@
+"""Keys change while people are looked for and registered, and whatever is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from cloud.identity import queries as identity_queries
+from cloud.people.service import KEY_FILE, PeopleService, move_seals, open_sealer, switch_digests
+from cloud.store.connection import build_pool, connect
+from cloud.store.sealing import KeyFile
+from cloud.store.suite import Suite
+from vitals.identifiers.identifier import IdentifierKind
+from tests.cloud.people.conftest import DOCTOR, NOW, Notebook, new_person, record_number
+
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.enable_socket]
+PEOPLE = 60
+RECORD = IdentifierKind.HOSPITAL_RECORD
+
+
+@pytest.fixture
+def people(database, database_url, tmp_path):
+    identity_queries.upsert_organisation(database, "own", site_id="own-1", name_zh="甲", name_en="Own")
+    pool = build_pool(database_url)
+    pool.open()
+    sealer = open_sealer(database, home=tmp_path)
+    service = PeopleService(pool, sealer=sealer, recorder=Notebook(), clock=lambda: NOW)
+    for number in range(PEOPLE):
+        service.register(DOCTOR, new_person(record_number(f"R{number}"), name=f"人{number}"))
+    yield service
+    pool.close()
+
+
+def found(people, number):
+    return [one.person.name_zh for one in people.resolve(DOCTOR, f"R{number}", kind=RECORD).found]
+
+
+def keys(database_url, home, *words, suite="ed25519"):
+    environment = {**os.environ, "QIANLI_DATABASE_URL": database_url, "QIANLI_HOME": str(home)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "qianli", "keys", *words],
+        env={**environment, "QIANLI_SIGNATURES": suite},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_everybody_is_found_at_every_step_of_a_rotation(people, database, tmp_path):
+    KeyFile(tmp_path / KEY_FILE).add(Suite.SM2)
+    mover = open_sealer(database, home=tmp_path)
+    for step in range(0, PEOPLE, 10):
+        assert not switch_digests(database, mover)
+        assert move_seals(database, mover, limit=10) == 10
+        people.register(DOCTOR, new_person(record_number(f"N{step}"), name=f"新{step}"))
+        assert found(people, step) == [f"人{step}"]
+        assert (
+            people.register(DOCTOR, new_person(record_number(f"R{step}"), name=f"人{step}")).outcome
+            == "already_there"
+        )
+    while move_seals(database, mover):
+        pass
+    assert switch_digests(database, mover)
+    assert [found(people, number) for number in range(PEOPLE)] == [
+        [f"人{number}"] for number in range(PEOPLE)
+    ]
+    assert people.register(DOCTOR, new_person(record_number("R1"), name="人1")).outcome == "already_there"
+    assert database.execute(
+        "SELECT count(*) FROM person_identifier WHERE get_byte(sealed, 0) <> 2"
+    ).fetchone() == (0,)
+
+
+def test_rotation_that_is_killed_again_and_again_loses_nobody(people, database_url, tmp_path):
+    for round_s in (0.5, 0.8, 1.1):
+        process = keys(database_url, tmp_path, "rotate", suite="sm2")
+        timer = threading.Timer(round_s, process.send_signal, [signal.SIGKILL])
+        timer.start()
+        process.communicate()
+        timer.cancel()
+        assert [found(people, number) for number in (0, 7, 59)] == [["人0"], ["人7"], ["人59"]]
+    process = keys(database_url, tmp_path, "move")
+    standing = json.loads(process.communicate()[0])
+
+    assert (process.returncode, standing["done"]) == (0, True)
+    assert [found(people, number) for number in range(PEOPLE)] == [[f"人{n}"] for n in range(PEOPLE)]
+    with connect(database_url) as fresh:
+        assert open_sealer(fresh, home=tmp_path).newest_number == standing["newest"]
+
+
+def test_rotation_leaves_an_entry_and_status_changes_nothing(people, database, database_url, tmp_path):
+    before = (tmp_path / KEY_FILE).read_text()
+    process = keys(database_url, tmp_path, "status")
+    assert json.loads(process.communicate()[0]) == {"newest": 1, "moved": 0, "done": True}
+    assert (tmp_path / KEY_FILE).read_text() == before
+
+    process = keys(database_url, tmp_path, "rotate")
+    assert json.loads(process.communicate()[0]) == {"newest": 2, "moved": PEOPLE, "done": True}
+    entry = database.execute(
+        "SELECT action, target_id FROM audit_entry ORDER BY sequence DESC LIMIT 1"
+    ).fetchone()
+    assert entry == ("rotate_keys", "2")
+
+
+def test_unknown_suite_is_told(database_url, tmp_path):
+    process = keys(database_url, tmp_path, "status", suite="rot13")
+
+    assert (process.communicate()[0], process.returncode) == ("", 1)
