@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -43,6 +44,9 @@ from cloud.people.service import PeopleService, open_sealer
 from cloud.places import routes as place_routes
 from cloud.places.service import PlaceService
 from cloud.refusal import add_refusals
+from cloud.retention import routes as retention_routes
+from cloud.retention.model import Policy
+from cloud.retention.service import Ports, RetentionService, Signed
 from cloud.settings import CloudSettings
 from cloud.signing.service import SigningService, may_sign_by_register
 from cloud.silence.service import SilenceService
@@ -83,6 +87,7 @@ class Assembly:
     places: PlaceService
     staff: StaffService
     signing: SigningService
+    retention: RetentionService
     mailbox: "Mailbox"
 
 
@@ -115,10 +120,9 @@ class Mailbox:
 def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = utc_now) -> Assembly:
     """Build everything; `connection` is a migrated database to read the beginning from."""
     pool = build_pool(settings.database_url)
-    audit = AuditStream(
-        settings.database_url, load_signing_key(settings.home / "keys", may_make=True), clock=clock
-    )
-    sealer = open_sealer(connection, home=settings.home)
+    signing_key = load_signing_key(settings.home / "keys", may_make=True)
+    audit = AuditStream(settings.database_url, signing_key, clock=clock)
+    sealer = open_sealer(connection, home=settings.home, suite=settings.signatures)
     identity = IdentityService(
         pool,
         sealer=sealer,
@@ -135,7 +139,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         silence.watch.take(event)
         hub.take(event)
 
-    sealer = open_sealer(connection, home=settings.home, suite=settings.signatures)
+    people = PeopleService(pool, sealer=sealer, recorder=audit, clock=clock)
     mailbox = Mailbox(take)
     ingest = IngestStream(
         settings.database_url, parse_mqtt_url(settings.mqtt_url), deliver=mailbox.deliver, clock=clock
@@ -156,9 +160,19 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         ingest=ingest,
         live=LiveStream(hub, pool, parts=ingest.part_states, books=silence, clock=clock),
         trends=TrendService(pool, recorder=audit, clock=clock),
-        people=PeopleService(pool, sealer=sealer, recorder=audit, clock=clock),
+        people=people,
         places=PlaceService(pool, recorder=audit, clock=clock),
         staff=StaffService(pool, sealer=sealer, recorder=audit, clock=clock),
+        retention=RetentionService(
+            pool,
+            recorder=audit,
+            clock=clock,
+            ports=Ports(numbers=people.list_numbers, signed=_signer(signing_key)),
+            policy=Policy(
+                outpatient_years=settings.retention_outpatient_years,
+                inpatient_years=settings.retention_inpatient_years,
+            ),
+        ),
         signing=SigningService(
             sealer=sealer,
             recorder=audit,
@@ -211,6 +225,12 @@ def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
     for_access = partial(identity_routes.subject_reader, identity)
     app.include_router(place_routes.build_routes(built.places, subject_reader=for_access))
     app.include_router(staff_routes.build_routes(built.staff, subject_reader=for_access))
+    may_review = identity_routes.subject_reader(identity, retention_routes.REVIEWS)
+    app.include_router(
+        retention_routes.build_routes(
+            built.retention, may_read=may_read, may_edit=may_edit, may_review=may_review
+        )
+    )
     app.include_router(_schema_routes(app))
     app.include_router(pages.build_routes(static))
     add_refusals(app, built.audit)
@@ -238,6 +258,12 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
         await asyncio.to_thread(built.audit.stop)
         built.oidc.close()
         await asyncio.to_thread(built.pool.close, 1.0)
+
+
+def _signer(key: Ed25519PrivateKey) -> Signed:
+    """Exports are signed with the key of the audit, whose fingerprint is noted outside already."""
+    public = key.public_key().public_bytes_raw().hex()
+    return lambda content: (public, key.sign(content).hex())
 
 
 def _end_without_timers(timers: asyncio.Task[None]) -> None:

@@ -24,6 +24,7 @@ from cloud.identity.routes import REFUSALS, answer_refusal
 from cloud.people import routes as people_routes
 from cloud.places import routes as place_routes
 from cloud.staff import routes as staff_routes
+from cloud.retention import routes as retention_routes
 from cloud.trend.service import PatientUnknown
 from vitals.identifiers.identifier import IdentifierAmbiguous, IdentifierKind
 from vitals.identifiers.parse import parse_identifier
@@ -57,7 +58,7 @@ def add_refusals(app: FastAPI, recorder: Recorder) -> None:
 
     for refusal in REFUSALS:
         app.add_exception_handler(refusal, answer)
-    for room in (people_routes, place_routes, staff_routes):
+    for room in (people_routes, place_routes, staff_routes, retention_routes):
         for refused in room.REFUSALS:
             app.add_exception_handler(refused, answer_of(room.answer_refusal))
     app.add_exception_handler(PatientUnknown, answer_unknown)

@@ -45,7 +45,13 @@ class CloudSettings(BaseSettings):
     )
     signatures: Suite = Field(
         default=Suite.ED25519,
-        description="How documents are signed: ed25519, ecdsa, or sm2 (then also SM3 and SM4; needs the extra sm)",
+        description="How documents are signed: ed25519, ecdsa, or sm2 (with SM3 and SM4; needs the extra sm)",
+    )
+    retention_outpatient_years: int = Field(
+        default=15, ge=15, le=200, description="How long outpatient records are kept after the last contact"
+    )
+    retention_inpatient_years: int = Field(
+        default=30, ge=30, le=200, description="How long inpatient records are kept after the last contact"
     )
 
 

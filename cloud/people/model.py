@@ -281,3 +281,13 @@ def may_merge_by_rule(
     same_name = bool(one.match_name) and one.match_name == other.match_name
     same_birth = one.birth_date is not None and one.birth_date == other.birth_date
     return same_name and same_birth and len(sexes) < 2 and len(resident_ids) < 2
+
+
+def digested_text(kind: IdentifierKind, issuer: str, value: str) -> str:
+    """What an identifier's digest is made of."""
+    return f"{kind.value}\0{issuer}\0{value}"
+
+
+def sealing_context(patient_id: str, kind: IdentifierKind, issuer: str) -> str:
+    """The row that a sealed number belongs to."""
+    return f"{patient_id}\0{kind.value}\0{issuer}"

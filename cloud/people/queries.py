@@ -368,14 +368,15 @@ def replace_fingerprint(connection: Database, fingerprint: bytes) -> None:
 def hold_fingerprint(connection: Database, *, exclusive: bool = False) -> bytes | None:
     """Of which key the digests are; that stays so until the transaction ends."""
     lock = "FOR UPDATE" if exclusive else "FOR SHARE"
-    row = connection.execute(f"SELECT fingerprint FROM identifier_key {lock}".encode()).fetchone()
+    asked = f"SELECT fingerprint FROM identifier_key {lock}"  # noqa: S608 only our own words
+    row = connection.execute(asked.encode()).fetchone()
     return None if row is None else bytes(row[0])
 
 
 def find_stale_seals(
     connection: Database, subject: Subject, *, newest: int, limit: int
 ) -> list[tuple[str, IdentifierKind, str, int, bytes]]:
-    """Identifiers that are sealed with an older key, or whose digest of the newest key is not laid out yet."""
+    """Identifiers sealed with an older key, or whose digest of the newest key is not laid out yet."""
     rows = connection.execute(
         """
         SELECT patient_id, kind, issuer, identifier_id, sealed FROM person_identifier

@@ -41,8 +41,10 @@ from cloud.people.model import (
     TypedIdentifier,
     born_on,
     clean_name,
+    digested_text,
     match_name,
     may_merge_by_rule,
+    sealing_context,
     sex_from,
 )
 from cloud.people.queries import Place
@@ -82,42 +84,6 @@ def open_sealer(connection: Database, *, home: Path, suite: Suite = Suite.ED2551
             raise IdentifierKeyLost(file.path)
         queries.replace_fingerprint(connection, sealer.fingerprint)
     return sealer
-
-
-def move_seals(connection: Database, sealer: Sealer, *, limit: int = 1000) -> int:
-    """Seal up to `limit` identifiers with the newest key and lay their next digests beside the present ones.
-
-    Returns how many were moved; 0 when nothing is left to do. Whatever interrupts it, nothing is lost: present
-    digests stay in use until `switch_digests`.
-    """
-    with connection.transaction():
-        stale = queries.find_stale_seals(connection, SYSTEM, newest=sealer.newest_number, limit=limit)
-        for patient_id, kind, issuer, identifier_id, sealed in stale:
-            context = _context(patient_id, kind, issuer)
-            value = sealer.unseal(sealed, context=context)
-            queries.lay_next_seal(
-                connection,
-                identifier_id,
-                sealed=sealer.seal(value, context=context),
-                digest=sealer.newest_digest(_digested(kind, issuer, value)),
-            )
-    return len(stale)
-
-
-def switch_digests(connection: Database, sealer: Sealer) -> bool:
-    """Let look-ups go by the newest key, all at one instant; True once they do.
-
-    Writers wait meanwhile, readers do not: they ask by the digests of all keys.
-    """
-    with connection.transaction():
-        if queries.hold_fingerprint(connection, exclusive=True) == sealer.newest_fingerprint:
-            return True
-        if queries.find_stale_seals(connection, SYSTEM, newest=sealer.newest_number, limit=1):
-            return False
-        queries.take_next_digests(connection)
-        queries.replace_fingerprint(connection, sealer.newest_fingerprint)
-    sealer.use(sealer.newest_fingerprint)
-    return True
 
 
 class PeopleService:
@@ -307,6 +273,14 @@ class PeopleService:
         _log.info("person_unmerged", patient=patient_id, by=subject.person)
         return record
 
+    def list_numbers(
+        self, connection: Database, subject: Subject, patient_ids: Sequence[str], *, is_open: bool
+    ) -> list[tuple[str, str, str]]:
+        """Kind, issuer and number of each identifier, masked unless `is_open`; the caller records it."""
+        stored = queries.find_identifiers(connection, subject, patient_ids)
+        opened = [self._open(one) for one in stored]
+        return [(one.kind.value, one.issuer, one.value if is_open else one.display) for one in opened]
+
     def _today(self, place: Place | None) -> date:
         return self._clock().astimezone(ZoneInfo("UTC" if place is None else place.zone)).date()
 
@@ -318,12 +292,12 @@ class PeopleService:
 
     def _key(self, identifier: Identifier) -> IdentifierKey:
         """The key that is stored now; only while it is held."""
-        text = _digested(identifier.kind, identifier.issuer, identifier.value)
+        text = digested_text(identifier.kind, identifier.issuer, identifier.value)
         return IdentifierKey(kind=identifier.kind, issuer=identifier.issuer, digest=self._sealer.digest(text))
 
     def _keys(self, identifier: Identifier) -> list[IdentifierKey]:
         """Every key by which it may be found, also while digests move from one key to the next."""
-        text = _digested(identifier.kind, identifier.issuer, identifier.value)
+        text = digested_text(identifier.kind, identifier.issuer, identifier.value)
         return [
             IdentifierKey(kind=identifier.kind, issuer=identifier.issuer, digest=digest)
             for digest in self._sealer.digests(text)
@@ -419,7 +393,8 @@ class PeopleService:
             patient_id=person.patient_id,
             key=self._key(identifier),
             sealed=self._sealer.seal(
-                identifier.value, context=_context(person.patient_id, identifier.kind, identifier.issuer)
+                identifier.value,
+                context=sealing_context(person.patient_id, identifier.kind, identifier.issuer),
             ),
             standing=Standing.HELD,
             added_at=self._clock(),
@@ -497,7 +472,7 @@ class PeopleService:
         )
 
     def _open(self, stored: StoredIdentifier) -> Identifier:
-        context = _context(stored.patient_id, stored.key.kind, stored.key.issuer)
+        context = sealing_context(stored.patient_id, stored.key.kind, stored.key.issuer)
         value = self._sealer.unseal(stored.sealed, context=context)
         return Identifier(kind=stored.key.kind, issuer=stored.key.issuer, value=value)
 
@@ -603,14 +578,6 @@ def _check_birth_date(birth_date: date | None, identifiers: Sequence[Identifier]
 
 def _resident_ids(keys: Iterable[IdentifierKey]) -> frozenset[bytes]:
     return frozenset(key.digest for key in keys if key.kind is IdentifierKind.RESIDENT_ID)
-
-
-def _context(patient_id: str, kind: IdentifierKind, issuer: str) -> str:
-    return f"{patient_id}\0{kind.value}\0{issuer}"
-
-
-def _digested(kind: IdentifierKind, issuer: str, value: str) -> str:
-    return f"{kind.value}\0{issuer}\0{value}"
 
 
 def _require_edit(subject: Subject) -> None:

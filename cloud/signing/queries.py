@@ -20,7 +20,7 @@ ROLES_BY_KIND = {
 def find_licences(
     connection: Database, subject: Subject, kind: Kind, *, at: datetime
 ) -> list[tuple[Licence | None, bool]]:
-    """The subject's roles that sign this kind now, each with a qualification and whether that one holds today.
+    """The subject's roles that sign this kind now, each with a qualification and whether it holds today.
 
     Licences end with a day of the calendar, so the day is the one in the organisation's own zone.
     """
@@ -28,7 +28,8 @@ def find_licences(
         """
         SELECT r.practitioner_role_id, q.qualification_id,
                q.valid @> (%(at)s AT TIME ZONE coalesce(
-                   (SELECT min(zone) FROM site WHERE organisation_id = r.organisation_id), 'Asia/Shanghai'))::date
+                   (SELECT min(zone) FROM site WHERE organisation_id = r.organisation_id),
+                   'Asia/Shanghai'))::date
                AND (q.revoked_at IS NULL OR q.revoked_at > %(at)s)
           FROM practitioner_role r
           LEFT JOIN qualification q ON q.person_id = r.person_id AND q.kind = CASE r.role
@@ -91,7 +92,8 @@ def revoke_keys(connection: Database, person_id: str, *, at: datetime) -> int:
     """From now on nothing is signed with the keys somebody has; a new one can be made at once."""
     return connection.execute(
         "UPDATE signing_key SET revoked_at = %(at)s, during = tstzrange(lower(during), %(at)s) "
-        "WHERE person_id = %(person)s AND revoked_at IS NULL AND upper(during) > %(at)s AND lower(during) < %(at)s",
+        "WHERE person_id = %(person)s AND revoked_at IS NULL "
+        "AND upper(during) > %(at)s AND lower(during) < %(at)s",
         {"at": at, "person": person_id},
     ).rowcount
 
@@ -118,8 +120,8 @@ def insert_signature(
     """Keep a signature; False if this person has signed this version already."""
     return bool(
         connection.execute(
-            "INSERT INTO signature (kind, document_id, version, patient_id, signer, signed_at, key_id, statement, "
-            "signature) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            "INSERT INTO signature (kind, document_id, version, patient_id, signer, signed_at, key_id, "
+            "statement, signature) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
             (
                 *(statement.kind.value, statement.document_id, statement.version, patient_id),
                 *(statement.signer, statement.signed_at, statement.key_id, statement.to_bytes(), signature),
@@ -131,13 +133,14 @@ def insert_signature(
 def find_signatures(
     connection: Database, subject: Subject, kind: Kind, *, document_id: str, version: int
 ) -> list[Signature]:
-    """Who signed a version, the first one first; of patients whom the subject may read, or of the subject's own."""
+    """Who signed a version, in order; of patients of the subject's organisation, or by the subject."""
     rows = connection.execute(
         f"""
         SELECT s.statement, s.signature, {_KEY}
           FROM signature s JOIN signing_key k USING (key_id) LEFT JOIN patient p USING (patient_id)
          WHERE s.kind = %(kind)s AND s.document_id = %(document)s AND s.version = %(version)s
-           AND (s.signer = %(person)s OR %(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
+           AND (s.signer = %(person)s OR %(organisation)s::text IS NULL
+                OR p.organisation_id = %(organisation)s)
          ORDER BY s.signature_id
         """,  # noqa: S608 only our own column list
         {

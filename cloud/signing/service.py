@@ -86,7 +86,7 @@ class SigningService:
         return Signature(statement=statement.to_bytes(), signature=signed, key=key)
 
     def revoke_keys(self, connection: Database, person_id: str) -> int:
-        """A lost or shared secret: what is signed later needs a new key; what was signed before stays valid."""
+        """After a lost secret: what is signed later needs a new key, what was signed before stays valid."""
         return queries.revoke_keys(connection, person_id, at=self._clock())
 
     def _licence(self, connection: Database, subject: Subject, kind: Kind, now: datetime) -> Licence | None:

@@ -1,12 +1,13 @@
-"""A ring of keys beside the database: a value is found without being stored readable, and hidden until asked for.
+"""A ring of keys beside the database: values are found without being readable, and hidden until asked for.
 
-From each key in the file (HKDF, RFC 5869) come two, so that look-up and hiding never share one: a keyed hash gives a
-digest that only the holder of the key can compute, so that a stolen table cannot be searched by trying all numbers;
-authenticated encryption hides the value and refuses it in any other row than its own.
+From each key in the file (HKDF, RFC 5869) come two, so that look-up and hiding never share one: a keyed
+hash gives a digest that only the holder of the key can compute, so that a stolen table cannot be searched
+by trying all numbers; authenticated encryption hides the value and refuses it in any other row than its
+own.
 
-The first byte of a sealed value is the number of its key, so that old values open while new ones are sealed with the
-newest key. Digests are of one key at any moment, the one whose fingerprint the database names; both move by
-`qianli keys` (docs/operations.md).
+The first byte of a sealed value is the number of its key, so that old values open while new ones are sealed
+with the newest key. Digests are of one key at any moment, the one whose fingerprint the database names;
+both move by `qianli keys` (docs/operations.md).
 """
 
 import os
@@ -53,7 +54,8 @@ class _Derived:
 class Sealer:
     """Digests and seals short texts with a ring of keys. Threads may share it.
 
-    `reread` gives the keys again if their file has changed since, so that a service that runs learns of a rotation.
+    `reread` gives the keys again if their file has changed since, so that a service that runs learns of a
+    rotation.
     """
 
     def __init__(
@@ -150,7 +152,7 @@ class Sealer:
 
 
 class KeyFile:
-    """The file of a ring: a first line of 64 hexadecimal digits, then `number suite digits` for each later key."""
+    """The file of a ring: a line of 64 hexadecimal digits, then `number suite digits` for each later key."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

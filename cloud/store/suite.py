@@ -1,8 +1,8 @@
 """Which cryptography an installation uses: the one place where national algorithms are chosen.
 
-`QIANLI_SIGNATURES` names the suite. It decides how documents are signed, what their content is hashed with, and with which
-cipher and keyed hash new keys hide and find values. What exists already stays readable: every signature names its
-scheme and every key of the ring its suite.
+`QIANLI_SIGNATURES` names the suite. It decides how documents are signed, what their content is hashed with,
+and with which cipher and keyed hash new keys hide and find values. What exists already stays readable:
+every signature names its scheme and every key of the ring its suite.
 """
 
 import hmac

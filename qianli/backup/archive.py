@@ -1,7 +1,8 @@
 """One sealed file with everything of an installation: settings, keys, and the database as it is on the disk.
 
-Inside the seal stand entries: a kind (`N` a name, `D` content), a length of 4 bytes, bytes. The database is the tar file of
-`pg_basebackup` with the log that makes it consistent, so it is taken while the system writes.
+Inside the seal stand entries: a kind (`N` a name, `D` content), a length of 4 bytes, bytes. The database is
+the tar file of `pg_basebackup` with the log that makes it consistent, so it is taken while the system
+writes.
 """
 
 import json
@@ -237,6 +238,8 @@ def _finish_cluster(cluster: Path, programs: Programs) -> None:
     automatic = cluster / "postgresql.auto.conf"
     lines = automatic.read_text().splitlines(keepends=True) if automatic.exists() else []
     automatic.write_text("".join(line for line in lines if "synchronous_standby_names" not in line))
+    for lock in cluster.glob(".s.PGSQL.*"):
+        lock.unlink()  # the socket lies in the cluster, so the first server's lock came along
     for path in [cluster, *cluster.rglob("*")]:
         path.chmod(0o700 if path.is_dir() else 0o600)
         if programs.user is not None:

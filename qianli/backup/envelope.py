@@ -1,9 +1,10 @@
 """A sealed stream: whoever has the passphrase or the private key reads it, and no changed byte passes.
 
-After the magic line stands one JSON line that says for whom the stream is sealed; the key of the stream itself is random
-and wrapped for that reader (scrypt, RFC 7914, or X25519 with HKDF, as age does it). Then come chunks, each a length of 4
-bytes and AES-256-GCM with the number of the chunk as nonce: no chunk can be left out, repeated or moved. The header is
-authenticated with every chunk, and the last chunk is marked, so that a shortened file is noticed.
+After the magic line stands one JSON line that says for whom the stream is sealed; the key of the stream
+itself is random and wrapped for that reader (scrypt, RFC 7914, or X25519 with HKDF, as age does it). Then
+come chunks, each a length of 4 bytes and AES-256-GCM with the number of the chunk as nonce: no chunk can be
+left out, repeated or moved. The header is authenticated with every chunk, and the last chunk is marked, so
+that a shortened file is noticed.
 """
 
 import base64
@@ -114,8 +115,8 @@ class SealedWriter:
 def read_sealed(file: BinaryIO, opener: Opener, *, may_end_early: bool = False) -> Iterator[bytes]:
     """The content, chunk by chunk, each proved before it is given.
 
-    `may_end_early` is for a journal whose writer was killed: a last chunk that is not whole, or the missing mark of the
-    end, then ends it quietly. A changed byte is refused all the same.
+    `may_end_early` is for a journal whose writer was killed: a last chunk that is not whole, or the missing
+    mark of the end, then ends it quietly. A changed byte is refused all the same.
 
     Raises:
         SealedStreamInvalid: no such file, another key, shortened or changed.
@@ -190,7 +191,9 @@ def _read_header(file: BinaryIO, opener: Opener) -> tuple[bytes, bytes]:
         salt, wrapped = (base64.b64decode(text, validate=True) for text in (header.salt, header.wrapped))
         key = AESGCM(_wrapping(header, salt, opener)).decrypt(bytes(12), wrapped, None)
     except InvalidTag as error:
-        raise SealedStreamInvalid("the passphrase or key is another one, or its beginning was changed") from error
+        raise SealedStreamInvalid(
+            "the passphrase or key is another one, or its beginning was changed"
+        ) from error
     except (msgspec.MsgspecError, ValueError) as error:
         raise SealedStreamInvalid("its beginning was changed") from error
     return MAGIC + line, key

@@ -1,12 +1,13 @@
 """Following every commit: our own receiver of PostgreSQL's physical replication.
 
-`pg_receivewal` would write readable files; this one seals each piece of the write-ahead log before it reaches the disk,
-makes it durable, and only then tells the server, which as a *synchronous* standby's primary answers its clients only after
-that. So nothing that the cloud has acknowledged to anybody is missing in the journal.
+`pg_receivewal` would write readable files; this one seals each piece of the write-ahead log before it
+reaches the disk, makes it durable, and only then tells the server. The server takes it for a *synchronous*
+standby and answers its clients only after that. So nothing that the cloud has acknowledged to anybody is
+missing in the journal.
 
-Protocol: PostgreSQL documentation, "Streaming Replication Protocol". A piece is `w`, start (u64), end of the log (u64), clock,
-bytes; a keep-alive is `k`, end of the log (u64), clock (u64), one byte that asks for an answer; our answer is `r`,
-written, flushed and applied position, clock, one byte.
+Protocol: PostgreSQL documentation, "Streaming Replication Protocol". A piece is `w`, start (u64), end of the
+log (u64), clock, bytes; a keep-alive is `k`, end of the log (u64), clock (u64), one byte that asks for an
+answer; our answer is `r`, written, flushed and applied position, clock, one byte.
 """
 
 import select
@@ -141,9 +142,13 @@ class Follower:
                 writer.finish()
 
     def _receive(
-        self, connection: "psycopg.Connection[object]", writer: SealedWriter, *, may_go_on: Callable[[], bool],
+        self,
+        connection: "psycopg.Connection[object]",
+        writer: SealedWriter,
+        *,
+        may_go_on: Callable[[], bool],
         started: Callable[[], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         link = connection.pgconn
         _answer(link, self.position)
         started()
@@ -186,7 +191,10 @@ def _begin(connection: "psycopg.Connection[object]", position: int) -> tuple[int
     """Start to stream; returns timeline and the first position."""
     link = connection.pgconn
     answer = link.exec_(b"IDENTIFY_SYSTEM")
-    timeline, current = int(answer.get_value(0, 1) or b"1"), parse_position((answer.get_value(0, 2) or b"").decode())
+    timeline, current = (
+        int(answer.get_value(0, 1) or b"1"),
+        parse_position((answer.get_value(0, 2) or b"").decode()),
+    )
     position = position or current - current % SEGMENT_BYTES
     command = f"START_REPLICATION SLOT {SLOT} PHYSICAL {position_text(position)} TIMELINE {timeline}"
     answer = link.exec_(command.encode())

@@ -20,7 +20,7 @@ from qianli.embedded.postgres import database_url, find_programs
 from qianli.errors import StartRefused
 from qianli.home import home_from_environment
 
-HELP = "write an encrypted backup while everything runs; with --follow nothing acknowledged is ever missing in it"
+HELP = "write an encrypted backup while everything runs; --follow loses nothing that was acknowledged"
 RETRY_S = 1.0
 STREAMS_WITHIN_S = 30.0
 
@@ -30,12 +30,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("place", type=Path, help="the file to write; with --follow the folder")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
-        "--follow", action="store_true", help="back up into a folder and keep every commit there until stopped"
+        "--follow",
+        action="store_true",
+        help="back up into a folder and keep every commit there until stopped",
     )
     how.add_argument(
         "--unfollow", action="store_true", help="let commits wait for no journal any more and free its log"
     )
-    how.add_argument("--make-key", action="store_true", help="write a private key to PLACE, print its public key")
+    how.add_argument(
+        "--make-key", action="store_true", help="write a private key to PLACE, print its public key"
+    )
     parser.add_argument("--to", metavar="KEY", help="public key of the only reader (64 hexadecimal digits)")
     parser.add_argument("--passphrase-file", type=Path, help="its first line is the passphrase")
 
@@ -61,7 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
         programs = find_programs(home)
         if arguments.follow:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return _follow(url, place, lock, lambda: write_backup(home, programs, place / BASE_NAME, lock=lock))
+            return _follow(
+                url, place, lock, lambda: write_backup(home, programs, place / BASE_NAME, lock=lock)
+            )
         began_s = time.monotonic()
         size = write_backup(home, programs, place, lock=lock)
     except psycopg.OperationalError as error:

@@ -13,7 +13,8 @@ from cloud.audit.model import TimedAct
 from cloud.audit.service import append_acts
 from cloud.identity.model import SYSTEM
 from cloud.identity.service import utc_now
-from cloud.people.service import KEY_FILE, move_seals, open_sealer, switch_digests
+from cloud.people.service import KEY_FILE, open_sealer
+from cloud.people.stream import move_seals, switch_digests
 from cloud.signing.service import move_private_keys
 from cloud.store.connection import Database, connect
 from cloud.store.sealing import KeyFile, Sealer

@@ -18,7 +18,9 @@ HELP = "bring a backup into an empty data folder; refuses a changed or shortened
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("source", type=Path, help="the file of `qianli backup`, or the folder of its --follow")
+    parser.add_argument(
+        "source", type=Path, help="the file of `qianli backup`, or the folder of its --follow"
+    )
     parser.add_argument("--passphrase-file", type=Path, help="its first line is the passphrase")
     parser.add_argument("--key", type=Path, help="the private key that `qianli backup --make-key` wrote")
 

@@ -33,8 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         signature, content = read_signature_file(arguments.file.read_bytes())
         fingerprint = sha256(signature.key.public_key).hexdigest()
         statement = check_signature(signature, content)
-        if arguments.key not in (None, fingerprint):
-            raise SignatureInvalid(f"it is signed with the strange key {fingerprint}")
+        _require_key(fingerprint, arguments.key)
         if arguments.content is not None:
             arguments.content.write_bytes(content)
     except SignatureInvalid as error:
@@ -60,3 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     }
     print(json.dumps(proved))
     return 0
+
+
+def _require_key(fingerprint: str, trusted: str | None) -> None:
+    if trusted not in (None, fingerprint):
+        raise SignatureInvalid(f"it is signed with the strange key {fingerprint}")

@@ -76,6 +76,7 @@ BODIES = {
     "/api/second-factor/passkeys": {"title": "phone", "passkey": {}},
     "/api/login/second-factor": {"totp": "000000"},
     "/api/clients": {"title": "laboratory", "scopes": ["read_patients"]},
+    "/api/people/{patient_id}/deletion": {"reason": "asked in writing"},
 }
 # Routes that want more than the right to ask: what they say to the body above.
 WANTS_MORE = {
@@ -91,6 +92,8 @@ WANTS_MORE = {
     ("POST", "/api/oauth/revoke"): 401,
     ("GET", "/api/oidc/{key}/start"): 404,
     ("GET", "/api/oidc/{key}/callback"): 404,
+    # Whoever may ask is told until when the law keeps the record.
+    ("POST", "/api/people/{patient_id}/deletion"): 409,
 }
 STATUS = {
     Answer.LOG_IN_FIRST: 401,

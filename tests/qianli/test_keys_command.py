@@ -10,12 +10,13 @@ import threading
 import pytest
 
 from cloud.identity import queries as identity_queries
-from cloud.people.service import KEY_FILE, PeopleService, move_seals, open_sealer, switch_digests
+from cloud.people.service import KEY_FILE, PeopleService, open_sealer
+from cloud.people.stream import move_seals, switch_digests
 from cloud.store.connection import build_pool, connect
 from cloud.store.sealing import KeyFile
 from cloud.store.suite import Suite
-from vitals.identifiers.identifier import IdentifierKind
 from tests.cloud.people.conftest import DOCTOR, NOW, Notebook, new_person, record_number
+from vitals.identifiers.identifier import IdentifierKind
 
 pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.enable_socket]
 PEOPLE = 60

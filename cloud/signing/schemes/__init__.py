@@ -1,1 +1,1 @@
-"""Signature schemes: one file each; which one new signatures use is said by `cloud.store.suite.Suite` alone."""
+"""Signature schemes: one file each; which one is used is said by `cloud.store.suite.Suite` alone."""

@@ -1,7 +1,7 @@
 """SM2 with SM3 (GB/T 32918.2, GM/T 0003.2), through GmSSL; needs the extra `sm`.
 
-The signer's distinguishing id is the usual `1234567812345678` of GM/T 0009. Signatures are DER, public keys the
-64 bytes x || y.
+The signer's distinguishing id is the usual `1234567812345678` of GM/T 0009. Signatures are DER, public keys
+the 64 bytes x || y.
 """
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature

@@ -1,0 +1,1 @@
+"""How long records are kept, giving a person's whole record away, and deleting it provably."""

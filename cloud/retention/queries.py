@@ -1,0 +1,257 @@
+"""SQL of whole records. Which tables hold something about a person is asked of the database itself.
+
+A table of a person is one with a foreign key to `patient`, or with a column that is called `patient_id`. So
+what a later migration adds is exported, erased and looked for without a line here. Measurements hang on a
+sensor, and are a person's while a binding says so.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from cloud.identity.model import Scope, Subject
+from cloud.retention.model import CareClass, Deletion, LastContact, Tombstone
+from cloud.store.connection import Database
+
+# These stay: who asked for a deletion and what became of it is itself a record that has to be kept.
+KEPT = frozenset({"deletion_request", "tombstone"})
+# Columns of these never leave the system as they are.
+_HIDDEN = {"person_identifier": {"digest", "next_digest", "sealed"}}
+_MEASURED = {
+    "observation": "m.measured_at",
+    "gap": "m.started_at",
+    "wave_block": "to_timestamp(m.t0_us / 1000000.0)",
+}
+_BOUND = (
+    "EXISTS (SELECT FROM binding b WHERE b.src = m.src AND b.patient_id = ANY(%(group)s) AND b.during @> {})"
+)
+_DELETION = (
+    "deletion_id, patient_id, organisation_id, requested_at, requested_by, reason, "
+    "decided_at, decided_by, approved"
+)
+_ROWS_AT_A_TIME = 2000
+
+
+def find_group(connection: Database, subject: Subject, patient_id: str) -> list[str]:
+    """Every id of the person, the one that it means now first; none if it is not for the subject."""
+    if Scope.READ_PATIENTS not in subject.scopes:
+        return []
+    rows = connection.execute(
+        """
+        SELECT p.patient_id FROM patient p
+         WHERE surviving_patient(p.patient_id) = surviving_patient(%(patient)s)
+           AND p.patient_id IN (
+               WITH RECURSIVE joined (id) AS (
+                    SELECT surviving_patient(%(patient)s)
+                    UNION
+                    SELECT m.merged_id FROM joined j
+                      JOIN patient_merge m ON m.survivor_id = j.id AND m.unmerged_at IS NULL)
+               SELECT id FROM joined)
+           AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
+         ORDER BY p.patient_id <> surviving_patient(%(patient)s), p.patient_id
+        """,
+        {"patient": patient_id, "organisation": subject.organisation},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def find_personal_tables(connection: Database) -> dict[str, list[str]]:
+    """The columns by table that name a patient, in the order of deletion."""
+    rows = connection.execute(
+        """
+        SELECT c.relname, array_agg(DISTINCT a.attname::text)
+          FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+           AND a.atttypid = 'text'::regtype
+           AND (a.attname = 'patient_id' OR EXISTS (
+                SELECT FROM pg_constraint k
+                  JOIN LATERAL unnest(k.conkey, k.confkey) AS u (mine, theirs) ON true
+                  JOIN pg_attribute f ON f.attrelid = k.confrelid AND f.attnum = u.theirs
+                 WHERE k.contype = 'f' AND k.conrelid = c.oid AND k.confrelid = 'patient'::regclass
+                   AND u.mine = a.attnum AND f.attname = 'patient_id'))
+         GROUP BY c.relname
+        """
+    ).fetchall()
+    columns = {name: sorted(found) for name, found in rows if name not in KEPT}
+    return {name: columns[name] for name in _referring_first(connection, list(columns))}
+
+
+def _referring_first(connection: Database, names: list[str]) -> list[str]:
+    pairs = connection.execute(
+        "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint "
+        "WHERE contype = 'f' AND conrelid <> confrelid"
+    ).fetchall()
+    referred = {name: {to for at, to in pairs if at == name} & set(names) for name in names}
+    ordered: list[str] = []
+    waiting = sorted(names)
+    while waiting:
+        # What nobody who still waits refers to; a circle would be cut at its first name.
+        free = [name for name in waiting if not any(name in referred[other] for other in waiting)] or waiting[
+            :1
+        ]
+        ordered += free
+        waiting = [name for name in waiting if name not in free]
+    return ordered
+
+
+def iterate_rows(
+    connection: Database, table: str, columns: list[str], *, group: list[str]
+) -> Iterator[dict[str, Any]]:
+    """The rows of a table that name the person, without what is hidden."""
+    shown = _shown_columns(connection, table)
+    query = sql.SQL("SELECT {} FROM {} t WHERE {} ORDER BY {}").format(
+        sql.SQL(", ").join(sql.Identifier(name) for name in shown),
+        sql.Identifier(table),
+        _names(columns),
+        sql.SQL(", ").join(sql.Identifier(name) for name in columns),
+    )
+    yield from _stream(connection, query, {"group": group}, names=shown)
+
+
+def iterate_measured(connection: Database, table: str, *, group: list[str]) -> Iterator[dict[str, Any]]:
+    """What was measured on the person, as the bindings say, in the order of time."""
+    shown = _shown_columns(connection, table)
+    query = sql.SQL("SELECT {} FROM {} m WHERE {} ORDER BY {}, m.src").format(
+        sql.SQL(", ").join(sql.SQL("m.") + sql.Identifier(name) for name in shown),
+        sql.Identifier(table),
+        _bound(table),
+        sql.SQL(_MEASURED[table]),
+    )
+    yield from _stream(connection, query, {"group": group}, names=shown)
+
+
+MEASURED_TABLES = tuple(_MEASURED)
+
+
+def find_last_contact(connection: Database, subject: Subject, group: list[str]) -> LastContact | None:
+    """The latest of registration, end of a binding and measurement; a bed makes it an inpatient's."""
+    if Scope.READ_PATIENTS not in subject.scopes:
+        return None
+    row = connection.execute(
+        """
+        SELECT greatest(
+                   (SELECT max(registered_at) FROM patient WHERE patient_id = ANY(%(group)s)),
+                   (SELECT max(CASE WHEN upper_inf(during) THEN now() ELSE upper(during) END)
+                      FROM binding WHERE patient_id = ANY(%(group)s)),
+                   (SELECT max(o.measured_at) FROM binding b JOIN observation o
+                        ON o.src = b.src AND b.during @> o.measured_at WHERE b.patient_id = ANY(%(group)s))),
+               EXISTS (SELECT FROM patient WHERE patient_id = ANY(%(group)s)
+                          AND (bed <> '' OR location_id IS NOT NULL))
+        """,
+        {"group": group},
+    ).fetchone()
+    if row is None or row[0] is None:
+        return None
+    return LastContact(at=row[0], care=CareClass.INPATIENT if row[1] else CareClass.OUTPATIENT)
+
+
+def lock_group(connection: Database, group: list[str]) -> None:
+    """Nobody else changes the person until the transaction ends."""
+    connection.execute("SELECT FROM patient WHERE patient_id = ANY(%s) FOR UPDATE", (group,))
+
+
+def erase_measured(connection: Database, table: str, *, group: list[str]) -> int:
+    """Delete what was measured on the person; before the bindings go."""
+    query = sql.SQL("DELETE FROM {} m WHERE {}").format(sql.Identifier(table), _bound(table))
+    return connection.execute(query, {"group": group}).rowcount
+
+
+def erase_rows(connection: Database, table: str, columns: list[str], *, group: list[str]) -> int:
+    """Delete the rows of a table that name the person."""
+    query = sql.SQL("DELETE FROM {} t WHERE {}").format(sql.Identifier(table), _names(columns))
+    return connection.execute(query, {"group": group}).rowcount
+
+
+def count_rows(connection: Database, table: str, columns: list[str], *, group: list[str]) -> int:
+    """How many rows of a table name the person."""
+    query = sql.SQL("SELECT count(*) FROM {} t WHERE {}").format(sql.Identifier(table), _names(columns))
+    row = connection.execute(query, {"group": group}).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def insert_deletion(connection: Database, deletion: Deletion) -> int | None:
+    """A new request; None if one waits for its decision already."""
+    row = connection.execute(
+        "INSERT INTO deletion_request (patient_id, organisation_id, requested_at, requested_by, reason) "
+        "VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING deletion_id",
+        (
+            *(deletion.patient_id, deletion.organisation_id, deletion.requested_at),
+            *(deletion.requested_by, deletion.reason),
+        ),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def find_deletions(
+    connection: Database, subject: Subject, *, deletion_id: int | None = None
+) -> list[Deletion]:
+    """Requests of the subject's organisation, the newest first."""
+    lock = "" if deletion_id is None else "FOR UPDATE"
+    with connection.cursor(row_factory=class_row(Deletion)) as cursor:
+        return cursor.execute(
+            f"""
+            SELECT {_DELETION} FROM deletion_request
+             WHERE (%(organisation)s::text IS NULL OR organisation_id = %(organisation)s)
+               AND (%(id)s::bigint IS NULL OR deletion_id = %(id)s)
+             ORDER BY deletion_id DESC LIMIT 500 {lock}
+            """.encode(),  # noqa: S608 only our own words
+            {"organisation": subject.organisation, "id": deletion_id},
+        ).fetchall()
+
+
+def decide_deletion(connection: Database, deletion_id: int, *, at: datetime, by: str, approved: bool) -> None:
+    """Write the decision down."""
+    connection.execute(
+        "UPDATE deletion_request SET decided_at = %s, decided_by = %s, approved = %s WHERE deletion_id = %s",
+        (at, by, approved, deletion_id),
+    )
+
+
+def insert_tombstone(connection: Database, tombstone: Tombstone) -> None:
+    """What was removed."""
+    connection.execute(
+        "INSERT INTO tombstone (deletion_id, patient_id, erased_at, counts, hash) "
+        "VALUES (%s, %s, %s, %s, %s)",
+        (
+            *(tombstone.deletion_id, tombstone.patient_id, tombstone.erased_at),
+            *(Jsonb(tombstone.counts), tombstone.hash),
+        ),
+    )
+
+
+def _names(columns: list[str]) -> sql.Composable:
+    return sql.SQL(" OR ").join(
+        sql.SQL("t.{} = ANY(%(group)s)").format(sql.Identifier(column)) for column in columns
+    )
+
+
+def _bound(table: str) -> sql.Composable:
+    return sql.SQL(_BOUND).format(sql.SQL(_MEASURED[table]))
+
+
+def _shown_columns(connection: Database, table: str) -> list[str]:
+    rows = connection.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped "
+        "ORDER BY attnum",
+        (table,),
+    ).fetchall()
+    return [row[0] for row in rows if row[0] not in _HIDDEN.get(table, set())]
+
+
+def _stream(
+    connection: Database, query: sql.Composed, values: Mapping[str, object], *, names: list[str]
+) -> Iterator[dict[str, Any]]:
+    """Rows from a cursor of the server, so that a record of any length needs little memory."""
+    with connection.cursor(name="record") as cursor:
+        cursor.itersize = _ROWS_AT_A_TIME
+        for row in cursor.execute(query, values):
+            yield dict(zip(names, row, strict=True))
+
+
+def freeze_moment(connection: Database) -> None:
+    """Everything that this transaction reads is of one moment."""
+    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

@@ -1,0 +1,149 @@
+"""Export and deletion of a person's record (docs/live-api.md)."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from cloud.identity.access import EDITS_ONE_PATIENT, READS_ONE_PATIENT, Access
+from cloud.identity.model import Scope, Subject
+from cloud.retention.model import Deletion, DeletionRefused, RecordUnknown
+from cloud.retention.service import RetentionService
+from vitals.wire.batch import to_ms
+
+SubjectOf = Callable[[Request], Subject]
+REVIEWS = Access(scopes=frozenset({Scope.REVIEW_ACCESS}))
+REFUSALS = (RecordUnknown, DeletionRefused)
+
+
+class DeletionQuestion(BaseModel):
+    """Body of a request."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(min_length=1, max_length=1000, pattern=r"\A[^\x00]*\S[^\x00]*\z")
+
+
+class Decision(BaseModel):
+    """Body of a decision."""
+
+    model_config = ConfigDict(extra="forbid")
+    approved: bool
+
+
+class DeletionBody(BaseModel):
+    """A request and what became of it."""
+
+    id: int
+    patient: str
+    requested_at: int
+    requested_by: str
+    reason: str
+    decided_at: int | None
+    decided_by: str | None
+    approved: bool | None
+
+
+class ErasedBody(BaseModel):
+    """The answer to a decision: rows by table and their hash, or nothing if it was rejected."""
+
+    counts: dict[str, int]
+    hash: str | None
+
+
+class ErrorBody(BaseModel):
+    """Every refusal has this body."""
+
+    error: str
+
+
+_REFUSED: dict[int | str, dict[str, object]] = {
+    status: {"model": ErrorBody} for status in (401, 403, 404, 409)
+}
+
+
+def build_routes(
+    retention: RetentionService, *, may_read: SubjectOf, may_edit: SubjectOf, may_review: SubjectOf
+) -> APIRouter:
+    """The routes; each reader gives the Subject, or refuses."""
+    router = APIRouter(prefix="/api")
+
+    def export(patient_id: str, subject: Annotated[Subject, Depends(may_read)]) -> Response:
+        return StreamingResponse(
+            retention.export(subject, patient_id),
+            media_type="application/zip",
+            headers={"Content-Disposition": 'attachment; filename="record.zip"', "Cache-Control": "no-store"},
+        )
+
+    def request_deletion(
+        patient_id: str, question: DeletionQuestion, subject: Annotated[Subject, Depends(may_edit)]
+    ) -> DeletionBody:
+        return _body(retention.request_deletion(subject, patient_id, reason=question.reason))
+
+    def list_deletions(subject: Annotated[Subject, Depends(may_review)]) -> list[DeletionBody]:
+        return [_body(deletion) for deletion in retention.list_deletions(subject)]
+
+    def decide(
+        deletion_id: Annotated[int, Field(ge=1, lt=2**63)],
+        decision: Decision,
+        subject: Annotated[Subject, Depends(may_review)],
+    ) -> ErasedBody:
+        tombstone = retention.decide(subject, deletion_id, approved=decision.approved)
+        if tombstone is None:
+            return ErasedBody(counts={}, hash=None)
+        return ErasedBody(counts=tombstone.counts, hash=tombstone.hash.hex())
+
+    zipped: dict[int | str, dict[str, object]] = {200: {"content": {"application/zip": {}}}}
+    router.add_api_route(
+        "/people/{patient_id}/export",
+        export,
+        methods=["GET"],
+        response_class=StreamingResponse,
+        responses={**zipped, **_REFUSED},
+        dependencies=[Depends(READS_ONE_PATIENT)],
+    )
+    router.add_api_route(
+        "/people/{patient_id}/deletion",
+        request_deletion,
+        methods=["POST"],
+        status_code=201,
+        response_model=DeletionBody,
+        responses=_REFUSED,
+        dependencies=[Depends(EDITS_ONE_PATIENT)],
+    )
+    router.add_api_route(
+        "/deletions",
+        list_deletions,
+        methods=["GET"],
+        response_model=list[DeletionBody],
+        responses=_REFUSED,
+        dependencies=[Depends(REVIEWS)],
+    )
+    router.add_api_route(
+        "/deletions/{deletion_id}",
+        decide,
+        methods=["POST"],
+        response_model=ErasedBody,
+        responses=_REFUSED,
+        dependencies=[Depends(REVIEWS)],
+    )
+    return router
+
+
+def answer_refusal(_request: Request, error: Exception) -> Response:
+    """How the errors of this room look over HTTP."""
+    return JSONResponse({"error": str(error)}, status_code=404 if isinstance(error, RecordUnknown) else 409)
+
+
+def _body(deletion: Deletion) -> DeletionBody:
+    return DeletionBody(
+        id=deletion.deletion_id,
+        patient=deletion.patient_id,
+        requested_at=to_ms(deletion.requested_at),
+        requested_by=deletion.requested_by,
+        reason=deletion.reason,
+        decided_at=None if deletion.decided_at is None else to_ms(deletion.decided_at),
+        decided_by=deletion.decided_by,
+        approved=deletion.approved,
+    )

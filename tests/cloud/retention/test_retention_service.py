@@ -1,0 +1,219 @@
+"""Whole records on a real database."""
+
+import io
+import json
+import zipfile
+from dataclasses import replace
+from datetime import timedelta
+from hashlib import sha256
+
+import pytest
+
+from cloud.act import AuditUnavailable
+from cloud.identity.errors import NotAllowed
+from cloud.identity.model import Purpose
+from cloud.retention import queries
+from cloud.retention.model import (
+    CareClass,
+    DeletionRefused,
+    LastContact,
+    Policy,
+    PolicyInvalid,
+    RecordUnknown,
+)
+from cloud.retention.service import FORMAT
+from tests.cloud.retention.conftest import AUDITOR, DOCTOR, KEY, LONG_AGO, NOW, NUMBERS, STRANGER
+
+pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
+
+
+def exported(retention, subject, patient_id):
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(retention.export(subject, patient_id))))
+    return {name: archive.read(name) for name in archive.namelist()}
+
+
+def rows(files, table):
+    return [json.loads(line) for line in files[f"tables/{table}.jsonl"].splitlines()]
+
+
+def test_export_holds_everything_of_the_person_and_nothing_of_others(rooms, ids):
+    files = exported(rooms[1], DOCTOR, ids["was"])
+    everything = b"".join(files.values())
+
+    assert {row["patient_id"] for row in rows(files, "patient")} == {ids["p"], ids["was"]}
+    assert [row["src"] for row in rows(files, "observation")] == ["s-p", "s-was"]
+    assert ids["q"].encode() not in everything
+    assert b"s-q" not in everything
+    assert "sealed" not in rows(files, "person_identifier")[0]
+    assert len(rows(files, "patient_merge")) == 1
+
+
+def test_export_is_summed_and_signed(rooms, ids):
+    files = exported(rooms[1], DOCTOR, ids["p"])
+    sums = dict(reversed(line.split("  ")) for line in files["SHA256SUMS"].decode().splitlines())
+    said = json.loads(files["signature.json"])
+
+    assert sums == {
+        name: sha256(content).hexdigest()
+        for name, content in files.items()
+        if name not in ("SHA256SUMS", "signature.json")
+    }
+    KEY.public_key().verify(bytes.fromhex(said["signature"]), FORMAT + files["SHA256SUMS"])
+
+
+def test_export_is_a_fhir_bundle_and_a_page_too(rooms, ids):
+    files = exported(rooms[1], DOCTOR, ids["p"])
+    resources = [entry["resource"] for entry in json.loads(files["fhir.json"])["entry"]]
+
+    assert [one["resourceType"] for one in resources] == ["Patient", "Observation", "Observation"]
+    assert resources[0]["name"][0]["text"] == "张三<b>"
+    assert resources[1]["valueQuantity"]["value"] == 97
+    assert "张三&lt;b&gt;" in files["index.html"].decode()
+    assert "<b>" not in files["index.html"].decode()
+
+
+def test_numbers_are_open_to_the_person_only(rooms, ids):
+    oneself = replace(DOCTOR, purpose=Purpose.SELF)
+
+    assert NUMBERS["p"].encode() not in b"".join(exported(rooms[1], DOCTOR, ids["p"]).values())
+    assert NUMBERS["p"].encode() in exported(rooms[1], oneself, ids["p"])["identifiers.jsonl"]
+
+
+def test_export_is_recorded_before_anything_is_given(rooms, ids, recorder):
+    recorder.is_away = True
+    with pytest.raises(AuditUnavailable):
+        rooms[1].export(DOCTOR, ids["p"])
+    recorder.is_away = False
+    rooms[1].export(DOCTOR, ids["p"])
+
+    assert set(recorder.words()) == {("export_person", ids["p"]), ("export_person", ids["was"])}
+
+
+@pytest.mark.parametrize("subject", [STRANGER, AUDITOR], ids=["other organisation", "no scope"])
+def test_stranger_is_answered_like_nobody(rooms, ids, subject):
+    for asked in (ids["p"], "p-none", "nul\0"):
+        with pytest.raises(RecordUnknown):
+            rooms[1].export(subject, asked)
+
+
+def test_long_record_goes_out_in_pieces(rooms, ids, database):
+    database.execute("UPDATE binding SET during = tstzrange(lower(during), lower(during) + '2 days')")
+    database.execute(
+        "INSERT INTO observation SELECT src, key, measured_at + n * interval '1 second', random(), unit, "
+        "quality, flags, device_time, received_at, sent_at, stored_at, late, lane, s + n "
+        "FROM observation, generate_series(10000, 40000) AS n WHERE src = 's-p' AND s = 1"
+    )
+    pieces = list(rooms[1].export(DOCTOR, ids["p"]))
+
+    assert len(pieces) > 20
+    assert max(map(len, pieces)) < 300_000
+
+
+def asked_and_decided(retention, patient_id, *, by=AUDITOR, approved=True):
+    asked = retention.request_deletion(DOCTOR, patient_id, reason="asked in writing")
+    return asked, retention.decide(by, asked.deletion_id, approved=approved)
+
+
+def test_deletion_leaves_nothing_but_a_tombstone(rooms, ids, database, recorder):
+    people, retention = rooms
+    _, tombstone = asked_and_decided(retention, ids["p"])
+
+    tables = queries.find_personal_tables(database)
+    group = [ids["p"], ids["was"]]
+    assert len(tables) >= 6
+    assert {queries.count_rows(database, name, where, group=group) for name, where in tables.items()} == {0}
+    assert database.execute("SELECT count(*) FROM observation WHERE src IN ('s-p', 's-was')").fetchone() == (
+        2,
+    )
+    assert (tombstone.counts["patient"], tombstone.counts["observation"], tombstone.counts["binding"]) == (
+        2,
+        2,
+        2,
+    )
+    rows = sum(tombstone.counts.values())
+    assert ("erase_person", f"1:{rows}:{tombstone.hash.hex()}") in recorder.words()
+    assert people.resolve(DOCTOR, NUMBERS["p"], kind=None).found == ()
+
+
+def test_deletion_touches_nobody_else(rooms, ids, database):
+    before = exported(rooms[1], DOCTOR, ids["q"])
+    asked_and_decided(rooms[1], ids["p"])
+
+    after = exported(rooms[1], DOCTOR, ids["q"])
+    assert {name: after[name] for name in after if name.startswith("tables/")} == {
+        name: before[name] for name in before if name.startswith("tables/")
+    }
+
+
+@pytest.mark.parametrize(("bed", "years"), [("", 15), ("12", 30)], ids=["outpatient", "inpatient"])
+def test_record_is_kept_as_long_as_the_law_says(rooms, ids, database, bed, years):
+    """The last contact was the end of a binding, one hour into 2000 respectively 2015."""
+    last = NOW.replace(year=NOW.year - years) + timedelta(days=1)
+    database.execute("UPDATE patient SET bed = %s, registered_at = %s", (bed, last))
+
+    with pytest.raises(DeletionRefused, match=rf"kept until {NOW.year}-11-26"):
+        rooms[1].request_deletion(DOCTOR, ids["p"], reason="x")
+    database.execute("UPDATE patient SET registered_at = %s", (last - timedelta(days=2),))
+    assert rooms[1].request_deletion(DOCTOR, ids["p"], reason="x").deletion_id == 1
+
+
+def test_contact_after_the_request_refuses_the_decision(rooms, ids, database):
+    asked = rooms[1].request_deletion(DOCTOR, ids["p"], reason="x")
+    database.execute("UPDATE patient SET registered_at = %s", (NOW,))
+
+    with pytest.raises(DeletionRefused, match="kept until"):
+        rooms[1].decide(AUDITOR, asked.deletion_id, approved=True)
+    assert rooms[1].list_deletions(AUDITOR)[0].decided_at is None
+
+
+def test_worn_sensor_refuses_deletion(rooms, ids, database):
+    database.execute("UPDATE binding SET during = tstzrange(lower(during), NULL) WHERE src = 's-p'")
+
+    with pytest.raises(DeletionRefused, match="kept until"):
+        rooms[1].request_deletion(DOCTOR, ids["p"], reason="x")
+
+
+def test_rejected_request_deletes_nothing_and_is_decided_once(rooms, ids, database):
+    asked, tombstone = asked_and_decided(rooms[1], ids["p"], approved=False)
+
+    assert tombstone is None
+    assert database.execute("SELECT count(*) FROM patient").fetchone() == (3,)
+    with pytest.raises(DeletionRefused, match="decided already"):
+        rooms[1].decide(AUDITOR, asked.deletion_id, approved=True)
+
+
+def test_nobody_decides_alone_and_only_who_may(rooms, ids):
+    asked = rooms[1].request_deletion(DOCTOR, ids["p"], reason="x")
+    both = replace(AUDITOR, person=DOCTOR.person)
+
+    with pytest.raises(DeletionRefused, match="one's own"):
+        rooms[1].decide(both, asked.deletion_id, approved=True)
+    with pytest.raises(NotAllowed):
+        rooms[1].decide(DOCTOR, asked.deletion_id, approved=True)
+    with pytest.raises(NotAllowed):
+        rooms[1].request_deletion(AUDITOR, ids["p"], reason="x")
+    with pytest.raises(RecordUnknown):
+        rooms[1].decide(replace(AUDITOR, organisation="other"), asked.deletion_id, approved=True)
+    with pytest.raises(DeletionRefused, match="waits"):
+        rooms[1].request_deletion(DOCTOR, ids["was"], reason="x")
+
+
+def test_without_its_entry_nothing_is_deleted(rooms, ids, database, recorder):
+    asked = rooms[1].request_deletion(DOCTOR, ids["p"], reason="x")
+    recorder.is_away = True
+
+    with pytest.raises(AuditUnavailable):
+        rooms[1].decide(AUDITOR, asked.deletion_id, approved=True)
+    assert database.execute("SELECT count(*) FROM patient").fetchone() == (3,)
+    assert database.execute("SELECT count(*) FROM tombstone").fetchone() == (0,)
+
+
+def test_policy_may_be_longer_than_the_law_never_shorter():
+    assert Policy(outpatient_years=20).outpatient_years == 20
+    with pytest.raises(PolicyInvalid, match="30 years at least"):
+        Policy(inpatient_years=29)
+
+
+def test_leap_day_ends_on_the_last_of_february():
+    contact = LastContact(at=LONG_AGO.replace(year=2012, month=2, day=29), care=CareClass.OUTPATIENT)
+    assert Policy().kept_until(contact) == LONG_AGO.replace(year=2027, month=2, day=28)
