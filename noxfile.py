@@ -124,6 +124,7 @@ def bench(session: nox.Session) -> None:
     """Start, memory, CPU and latency of the running demo on this machine; the audit."""
     _python(session, "tests.benchmarks.measure_demo")
     _python(session, "tests.benchmarks.measure_audit")
+    _python(session, "tests.benchmarks.measure_backup")
 
 
 @nox.session

@@ -60,7 +60,7 @@ def find_group(connection: Database, subject: Subject, patient_id: str) -> list[
 
 
 def find_personal_tables(connection: Database) -> dict[str, list[str]]:
-    """The columns by table that name a patient, in the order of deletion."""
+    """The columns by table that name somebody, in the order of deletion."""
     rows = connection.execute(
         """
         SELECT c.relname, array_agg(DISTINCT a.attname::text)

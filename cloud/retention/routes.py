@@ -1,6 +1,7 @@
 """Export and deletion of a person's record (docs/live-api.md)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -94,41 +95,50 @@ def build_routes(
             return ErasedBody(counts={}, hash=None)
         return ErasedBody(counts=tombstone.counts, hash=tombstone.hash.hex())
 
-    zipped: dict[int | str, dict[str, object]] = {200: {"content": {"application/zip": {}}}}
-    router.add_api_route(
-        "/people/{patient_id}/export",
-        export,
-        methods=["GET"],
-        response_class=StreamingResponse,
-        responses={**zipped, **_REFUSED},
-        dependencies=[Depends(READS_ONE_PATIENT)],
-    )
-    router.add_api_route(
+    _add(router, "/people/{patient_id}/export", export, access=READS_ONE_PATIENT, shape=_ZIP)
+    _add(
+        router,
         "/people/{patient_id}/deletion",
         request_deletion,
-        methods=["POST"],
-        status_code=201,
-        response_model=DeletionBody,
-        responses=_REFUSED,
-        dependencies=[Depends(EDITS_ONE_PATIENT)],
+        access=EDITS_ONE_PATIENT,
+        shape=_Shape(method="POST", status=201, model=DeletionBody),
     )
-    router.add_api_route(
-        "/deletions",
-        list_deletions,
-        methods=["GET"],
-        response_model=list[DeletionBody],
-        responses=_REFUSED,
-        dependencies=[Depends(REVIEWS)],
-    )
-    router.add_api_route(
+    _add(router, "/deletions", list_deletions, access=REVIEWS, shape=_Shape(model=list[DeletionBody]))
+    _add(
+        router,
         "/deletions/{deletion_id}",
         decide,
-        methods=["POST"],
-        response_model=ErasedBody,
-        responses=_REFUSED,
-        dependencies=[Depends(REVIEWS)],
+        access=REVIEWS,
+        shape=_Shape(method="POST", model=ErasedBody),
     )
     return router
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """How a route is asked and what it answers."""
+
+    method: str = "GET"
+    status: int = 200
+    model: object = None
+    responses: Mapping[int | str, dict[str, object]] = field(default_factory=dict)
+
+
+_ZIP = _Shape(responses={200: {"content": {"application/zip": {}}}})
+
+
+def _add(
+    router: APIRouter, path: str, answer: Callable[..., object], *, access: Access, shape: _Shape
+) -> None:
+    router.add_api_route(
+        path,
+        answer,
+        methods=[shape.method],
+        status_code=shape.status,
+        response_model=shape.model,
+        responses={**shape.responses, **_REFUSED},
+        dependencies=[Depends(access)],
+    )
 
 
 def answer_refusal(_request: Request, error: Exception) -> Response:
