@@ -74,8 +74,8 @@ def measure(database, patient_id, src, *, since):
     database.execute(
         "INSERT INTO observation (src, key, measured_at, value, unit, quality, received_at, sent_at, "
         "stored_at, late, lane, s) SELECT %(src)s, 'spo2', "
-        "%(since)s::timestamptz + minutes * interval '1 minute', 97, '%%', 'good', now(), now(), now(), false, "
-        "'live', minutes FROM unnest(ARRAY[1, 90]) AS minutes",
+        "%(since)s::timestamptz + minutes * interval '1 minute', 97, '%%', 'good', now(), "
+        "now(), now(), false, 'live', minutes FROM unnest(ARRAY[1, 90]) AS minutes",
         {"src": src, "since": since},
     )
 
