@@ -23,8 +23,8 @@ from cloud.identity.model import Subject
 from cloud.identity.routes import REFUSALS, answer_refusal
 from cloud.people import routes as people_routes
 from cloud.places import routes as place_routes
-from cloud.staff import routes as staff_routes
 from cloud.retention import routes as retention_routes
+from cloud.staff import routes as staff_routes
 from cloud.trend.service import PatientUnknown
 from vitals.identifiers.identifier import IdentifierAmbiguous, IdentifierKind
 from vitals.identifiers.parse import parse_identifier

@@ -20,7 +20,7 @@ from cloud.identity.service import utc_now
 from cloud.people.service import KEY_FILE
 from cloud.seed import ORGANISATION
 from cloud.staff.model import LicenceKind, licence_context
-from cloud.store.sealing import Sealer, read_key
+from cloud.store.sealing import KeyFile, open_ring
 from tests.fixtures.wire_messages import seconds
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket, pytest.mark.timeout(300)]
@@ -191,7 +191,8 @@ def furnish(database, owner, *, home):
         "(%(duty_id)s, %(team_id)s, %(practitioner_id)s, tstzrange('2020-01-01', '2020-01-02'))",
     ):
         database.execute(statement, ids)
-    sealer = Sealer(read_key(home / KEY_FILE))
+    key_file = KeyFile(home / KEY_FILE)
+    sealer = open_ring(key_file, key_file.read())
     sealed = sealer.seal("N-1", context=licence_context(ids["practitioner_id"], LicenceKind.NURSE))
     database.execute(
         "INSERT INTO qualification OVERRIDING SYSTEM VALUE VALUES (%(qualification_id)s, "
