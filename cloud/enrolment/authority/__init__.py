@@ -1,0 +1,1 @@
+"""A small certificate authority: pure issuing in `certificates`, its files in `files`."""
