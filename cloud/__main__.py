@@ -1,4 +1,4 @@
-"""`python -m cloud` serves; `python -m cloud seed --ward FILE` fills an empty database."""
+"""`python -m cloud` serves; `python -m cloud seed` fills an empty database and invites an agent."""
 
 import argparse
 import json
@@ -11,8 +11,11 @@ from pathlib import Path
 import psycopg
 import structlog
 
+from cloud.broker.address import AUTHORITY_FILE
+from cloud.enrolment.authority.files import REVOKED, open_authority, server_pair
 from cloud.errors import CloudError
 from cloud.identity.service import utc_now
+from cloud.invite import invite_agent
 from cloud.people.service import open_sealer
 from cloud.seed import seed_ward
 from cloud.settings import CloudSettings, read_settings
@@ -28,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings()
         if arguments.command == "seed":
-            return _seed(settings, arguments.ward, since=arguments.since)
+            return _seed(settings, arguments.ward, invite=arguments.invite, since=arguments.since)
+        if arguments.command == "broker-certificate":
+            return _certify_broker(settings, arguments.hosts)
         return _serve(settings)
     except (CloudError, psycopg.Error) as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
@@ -40,13 +45,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("serve", help="serve on 127.0.0.1 (the default)")
     seed = commands.add_parser("seed", help="create accounts, patients and bindings where they are missing")
-    seed.add_argument("--ward", type=Path, required=True, help="JSON file of patients and their sources")
+    seed.add_argument("--ward", type=Path, help="JSON file of patients and their sources")
+    seed.add_argument("--invite", metavar="AGENT", help="make a one-time code for an agent of the first site")
     seed.add_argument(
         "--since",
         type=datetime.fromisoformat,
         default=utc_now(),
         help="from when new bindings hold (ISO 8601 with zone; default now)",
     )
+    certify = commands.add_parser("broker-certificate", help="make the files for a broker elsewhere")
+    certify.add_argument("hosts", nargs="+", help="names and addresses under which clients reach that broker")
     return parser
 
 
@@ -65,14 +73,29 @@ def _set_up_logs() -> None:
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 
-def _seed(settings: CloudSettings, ward_file: Path, *, since: datetime) -> int:
-    ward = read_ward_file(ward_file)
+def _seed(settings: CloudSettings, ward_file: Path | None, *, invite: str | None, since: datetime) -> int:
+    ward = None if ward_file is None else read_ward_file(ward_file)
+    told: dict[str, object] = {}
     with await_database(settings.database_url) as connection:
         migrate(connection)
-        sealer = open_sealer(connection, home=settings.home)
-        accounts = seed_ward(connection, ward, now=since, sealer=sealer)
-    if accounts:
-        sys.stdout.write(json.dumps({"accounts": accounts}) + "\n")
+        if ward is not None:
+            sealer = open_sealer(connection, home=settings.home)
+            accounts = seed_ward(connection, ward, now=since, sealer=sealer)
+            told |= {"accounts": accounts} if accounts else {}
+        if invite is not None:
+            told["invitation"] = invite_agent(connection, invite, settings=settings)
+    if told:
+        sys.stdout.write(json.dumps(told) + "\n")
+    return 0
+
+
+def _certify_broker(settings: CloudSettings, hosts: list[str]) -> int:
+    """Key and certificate in one file, which must reach the broker's machine by a safe way."""
+    now, keys = utc_now(), settings.home / "keys"
+    authority = open_authority(keys, now=now)
+    pair = server_pair(keys, authority, name="broker-elsewhere", hosts=hosts, now=now)
+    for path in (pair, keys / AUTHORITY_FILE, keys / REVOKED):
+        sys.stdout.write(f"{path}\n")
     return 0
 
 

@@ -73,6 +73,11 @@ class Action(StrEnum):
     ERASE_PERSON = "erase_person"
     READ_DELETIONS = "read_deletions"
     ROTATE_KEYS = "rotate_keys"
+    INVITE_AGENT = "invite_agent"
+    ENROL_AGENT = "enrol_agent"
+    RENEW_AGENT = "renew_agent"
+    REVOKE_AGENT = "revoke_agent"
+    READ_CONTEXT = "read_context"
 
 
 class TargetKind(StrEnum):
@@ -95,6 +100,7 @@ class TargetKind(StrEnum):
     DOCUMENT = "document"
     DELETION = "deletion"
     KEY = "key"
+    AGENT = "agent"
 
 
 class Outcome(StrEnum):

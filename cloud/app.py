@@ -22,11 +22,15 @@ from cloud import pages
 from cloud.audit.service import load_signing_key
 from cloud.audit.stream import AuditStream
 from cloud.broker.address import parse_mqtt_url
+from cloud.enrolment import routes as enrolment_routes
+from cloud.enrolment.authority.files import cloud_pair, open_authority
+from cloud.enrolment.service import EnrolmentService, write_list
+from cloud.enrolment.stream import TrustStream
 from cloud.events import Clock, Event, PartState
 from cloud.guard import Guard
 from cloud.identity import account_routes
 from cloud.identity import routes as identity_routes
-from cloud.identity.access import EDITS_ONE_PATIENT, LOGGED_IN, PUBLIC, READS_ONE_PATIENT
+from cloud.identity.access import EDITS_ONE_PATIENT, LOGGED_IN, MANAGES_DEVICES, PUBLIC, READS_ONE_PATIENT
 from cloud.identity.accounts import Accounts
 from cloud.identity.clients import routes as client_routes
 from cloud.identity.cookies import session_token
@@ -88,6 +92,10 @@ class Assembly:
     staff: StaffService
     signing: SigningService
     retention: RetentionService
+    enrolment: EnrolmentService
+    trust: TrustStream
+    agent_address: tuple[str, int]
+    clock: Clock
     mailbox: "Mailbox"
 
 
@@ -140,9 +148,21 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         hub.take(event)
 
     people = PeopleService(pool, sealer=sealer, recorder=audit, clock=clock)
+    keys = settings.home / "keys"
+    authority = open_authority(keys, now=clock())
+    write_list(connection, authority, keys, now=clock())
+    cloud_pair(keys, authority, now=clock())
+    enrolment = EnrolmentService(pool, authority=authority, keys=keys, recorder=audit, clock=clock)
+
+    def renew_cloud_pair() -> None:
+        cloud_pair(keys, authority, now=clock())
+
     mailbox = Mailbox(take)
     ingest = IngestStream(
-        settings.database_url, parse_mqtt_url(settings.mqtt_url), deliver=mailbox.deliver, clock=clock
+        settings.database_url,
+        parse_mqtt_url(settings.mqtt_url, keys=keys),
+        deliver=mailbox.deliver,
+        clock=clock,
     )
     return Assembly(
         pool=pool,
@@ -180,6 +200,10 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
             suite=settings.signatures,
             may_sign=may_sign_by_register,
         ),
+        enrolment=enrolment,
+        trust=TrustStream(enrolment.publish_list, renew_cloud_pair),
+        agent_address=(settings.agent_names[0], settings.agent_port),
+        clock=clock,
         audit=audit,
         mailbox=mailbox,
     )
@@ -231,6 +255,14 @@ def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
             built.retention, may_read=may_read, may_edit=may_edit, may_review=may_review
         )
     )
+    app.include_router(
+        enrolment_routes.build_routes(
+            built.enrolment,
+            may_manage=identity_routes.subject_reader(identity, MANAGES_DEVICES),
+            address=built.agent_address,
+            clock=built.clock,
+        )
+    )
     app.include_router(_schema_routes(app))
     app.include_router(pages.build_routes(static))
     add_refusals(app, built.audit)
@@ -248,12 +280,14 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
     built.ingest.start()
     timers = asyncio.create_task(built.live.run(), name="live")
     timers.add_done_callback(_end_without_timers)
+    trust = asyncio.create_task(built.trust.run(), name="trust")
     try:
         yield
     finally:
         built.mailbox.close()
         timers.cancel()
-        await asyncio.gather(timers, return_exceptions=True)
+        trust.cancel()
+        await asyncio.gather(timers, trust, return_exceptions=True)
         await asyncio.to_thread(built.ingest.stop)
         await asyncio.to_thread(built.audit.stop)
         built.oidc.close()

@@ -18,6 +18,7 @@ from cloud.act import (
     act_of_nobody,
     target,
 )
+from cloud.enrolment import routes as enrolment_routes
 from cloud.identity.access import access_of
 from cloud.identity.model import Subject
 from cloud.identity.routes import REFUSALS, answer_refusal
@@ -58,7 +59,7 @@ def add_refusals(app: FastAPI, recorder: Recorder) -> None:
 
     for refusal in REFUSALS:
         app.add_exception_handler(refusal, answer)
-    for room in (people_routes, place_routes, staff_routes, retention_routes):
+    for room in (people_routes, place_routes, staff_routes, enrolment_routes, retention_routes):
         for refused in room.REFUSALS:
             app.add_exception_handler(refused, answer_of(room.answer_refusal))
     app.add_exception_handler(PatientUnknown, answer_unknown)

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from cloud.errors import SettingInvalid
 from cloud.identity.model import SecondFactorPolicy
 from cloud.store.suite import Suite
+from vitals.wire.invitation import DEFAULT_PORT
 
 
 def _default_home() -> Path:
@@ -33,6 +34,13 @@ class CloudSettings(BaseSettings):
         default_factory=_default_home,
         description="Data folder; the cloud keeps its keys there, below `keys/`",
     )
+    agent_port: int = Field(
+        default=DEFAULT_PORT, ge=0, le=65535, description="Port of the agents' door; 0 takes a free one"
+    )
+    agent_hosts: str = Field(
+        default="127.0.0.1,localhost",
+        description="Names and addresses under which agents reach the door; the first stands in codes",
+    )
     display_delay_ms: int = Field(
         default=2000, ge=0, le=30_000, description="How far behind the present the browser draws waves"
     )
@@ -53,6 +61,11 @@ class CloudSettings(BaseSettings):
     retention_inpatient_years: int = Field(
         default=30, ge=30, le=200, description="How long inpatient records are kept after the last contact"
     )
+
+    @property
+    def agent_names(self) -> list[str]:
+        """The names and addresses of the agents' door, one at least."""
+        return [name.strip() for name in self.agent_hosts.split(",") if name.strip()] or ["127.0.0.1"]
 
 
 def read_settings() -> CloudSettings:

@@ -22,6 +22,9 @@ from edge_agent.device_session import (
     run_ble_session,
     run_serial_session,
 )
+from edge_agent.identity import IdentityFiles, read_identity
+from edge_agent.membership import Membership
+from edge_agent.people_context import PeopleContext
 from edge_agent.pipeline import Pipeline
 from edge_agent.raw_log import RawLog
 from edge_agent.settings import AgentSettings
@@ -83,12 +86,19 @@ class Agent:
             self.spool,
             agent=self.name,
             boot=boot,
-            broker=BrokerAddress.parse(self.settings.mqtt_url),
+            broker=BrokerAddress.parse(self.settings.mqtt_url, identity=self.identity_files),
             sources=self.declarations,
         )
+        self.people = PeopleContext(self.identity_files.folder, keys=self.settings.home / "keys")
+        self.membership = Membership(self.identity_files, self.people, clock=utc_now)
         self._adopted = msgspec.json.decode(self.spool.setting("adopted", default="[]"), type=list[str])
         self._tasks: asyncio.TaskGroup | None = None
         self._heard_mono_s = time.monotonic()
+
+    @property
+    def identity_files(self) -> IdentityFiles:
+        """Where key and certificate of this agent lie."""
+        return IdentityFiles(folder=self.settings.home / "edge")
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -99,6 +109,7 @@ class Agent:
                 tasks.create_task(self.raw.run())
                 tasks.create_task(self._parse_forever())
                 tasks.create_task(self._scan_forever())
+                tasks.create_task(self.membership.run())
                 for line in self.serial_lines:
                     session = self._open_session(line.serial, line.driver, place=line.path)
                     run = partial(run_serial_session, line.path, line.driver, session)
@@ -225,12 +236,16 @@ def open_agent(
     """Open the spool of `settings.home` and build the agent on it.
 
     Raises:
-        SpoolUnusable, SettingInvalid: with what to do.
+        SpoolUnusable, SettingInvalid, IdentityUnusable: with what to do.
     """
     folder = settings.home / "edge"
     folder.mkdir(parents=True, exist_ok=True)
     spool = Spool(folder / "spool.sqlite3")
     name = settings.agent or spool.setting("agent", default=f"agent-{secrets.token_hex(4)}")
+    identity = read_identity(IdentityFiles(folder=folder))
+    if identity is not None and not settings.agent and identity.agent != name:
+        spool.put_setting("agent", identity.agent)
+        name = identity.agent
     return Agent(
         settings=settings,
         name=name,

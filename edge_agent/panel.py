@@ -1,11 +1,13 @@
 """The agent's own page on loopback: what it reads, what waits, and (in a demo) switches for faults."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Protocol
 
+import msgspec
 import structlog
 import uvicorn
 from starlette.applications import Starlette
@@ -17,6 +19,7 @@ from starlette.routing import Route
 
 from edge_agent.agent import Agent
 from edge_agent.clock import clock_state
+from edge_agent.people_context import OfflineRegistration, new_registration_name
 from vitals.errors import QianliError
 
 log = structlog.get_logger()
@@ -56,6 +59,8 @@ class Panel:
                 Route("/api/faults", self.switch_fault, methods=["POST"]),
                 Route("/api/link", self.switch_link, methods=["POST"]),
                 Route("/api/adopt", self.adopt, methods=["POST"]),
+                Route("/api/enrol", self.enrol, methods=["POST"]),
+                Route("/api/registrations", self.register, methods=["POST"]),
             ],
             middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])],
         )
@@ -107,6 +112,32 @@ class Panel:
             return _refuse(404, "no such device has been heard")
         return await self.show_state(request)
 
+    async def enrol(self, request: Request) -> Response:
+        """Use a code that was typed or scanned."""
+        body = await _read_body(request)
+        if body is None or not isinstance(body.get("invitation"), str):
+            return _refuse(400, 'expected JSON {"invitation": "CODE@HOST:PORT"}')
+        try:
+            await asyncio.to_thread(self.agent.membership.enrol, str(body["invitation"]))
+        except QianliError as error:
+            return _refuse(422, str(error))
+        return await self.show_state(request)
+
+    async def register(self, request: Request) -> Response:
+        """Register a person while the cloud is away; it is told as soon as it is back."""
+        body = await _read_body(request)
+        name = new_registration_name()
+        try:
+            told = msgspec.convert({**(body or {}), "registration": name}, type=OfflineRegistration)
+            if body is None or not (told.name_zh or told.name_en or told.unknown):
+                return _refuse(400, "expected JSON with name_zh, name_en, or unknown")
+            await asyncio.to_thread(self.agent.people.add, told)
+        except msgspec.ValidationError:
+            return _refuse(400, "a field has the wrong shape")  # its text could repeat what was typed
+        except QianliError as error:
+            return _refuse(507, str(error))
+        return JSONResponse({"registration": name}, status_code=202)
+
 
 class _PanelServer(uvicorn.Server):
     """Leaves the signals to the process that it is part of."""
@@ -134,6 +165,7 @@ def describe(agent: Agent, faults: FaultSwitch | None) -> dict[str, object]:
         "agent": agent.name,
         "clock": asdict(clock_state()),
         "radio_error": agent.radio_error,
+        "identity": describe_identity(agent),
         "uplink": {"connected": agent.uplink.is_connected, "cut": agent.uplink.cut.is_set()},
         "spool": {"messages": depth.messages, "oldest_ms": depth.oldest_ms, "dropped": agent.raw.dropped},
         "sessions": [asdict(state) for state in agent.sessions.values()],
@@ -147,6 +179,17 @@ def describe(agent: Agent, faults: FaultSwitch | None) -> dict[str, object]:
             for frame, reason in agent.spool.rejected(limit=REJECTED_SHOWN)
         ],
         "simulators": None if faults is None else faults.list_devices(),
+    }
+
+
+def describe_identity(agent: Agent) -> dict[str, object]:
+    """Whether the cloud has let the agent in, until when, and how many people it does not know of yet."""
+    identity = agent.membership.identity()
+    return {
+        "enrolled": identity is not None,
+        "ends_at": None if identity is None else identity.ends_at.isoformat(),
+        "problem": agent.membership.problem,
+        "registrations_waiting": len(agent.people.waiting()),
     }
 
 

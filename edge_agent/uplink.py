@@ -18,7 +18,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_agent.clock import clock_state, now_ms
-from edge_agent.errors import SettingInvalid
+from edge_agent.errors import AgentError, IdentityForeign, SettingInvalid
+from edge_agent.identity import IdentityFiles, read_identity
 from edge_agent.spool import Spool, SpooledMessage
 from vitals.wire.batch import stamp_batch
 from vitals.wire.errors import WireError
@@ -37,35 +38,47 @@ PAUSE_S = (0.5, 5.0)
 CONNECT_WITHIN_S = 5.0
 LOOP_S = 0.05
 BIRTH_PAUSE_S = 1.0
+IDENTITY_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAddress:
-    """Where the broker is, from `mqtt://user:password@host:port`, and its MQTT version where it is known."""
+    """Where the broker is, and its MQTT version where it is known.
+
+    With `mqtts://host:port` the agent shows its certificate; else `mqtt://user:password@host:port`.
+    """
 
     host: str
     port: int
     user: str | None
     password: str | None
     version: int | None = None
+    identity: IdentityFiles | None = None
 
     @classmethod
-    def parse(cls, url: str) -> "BrokerAddress":
-        """Raises: SettingInvalid."""
+    def parse(cls, url: str, *, identity: IdentityFiles | None = None) -> "BrokerAddress":
+        """Read an address; `identity` is where the certificate for `mqtts` lies.
+
+        Raises:
+            SettingInvalid.
+        """
         parts = urlsplit(url)
         version = parse_qs(parts.query).get("version", [None])[0]
         try:
-            port = parts.port or 1883
+            port = parts.port or (8883 if parts.scheme == "mqtts" else 1883)
         except ValueError as error:
             raise SettingInvalid("QIANLI_MQTT_URL", "its port is not a number up to 65535") from error
-        if parts.scheme != "mqtt" or not parts.hostname or version not in (None, "3", "5"):
-            raise SettingInvalid("QIANLI_MQTT_URL", "expected mqtt://user:password@host:port[?version=3|5]")
+        is_known = parts.scheme in ("mqtt", "mqtts" if identity else "mqtt") and version in (None, "3", "5")
+        if not is_known or not parts.hostname:
+            reason = "expected mqtts://host:port or mqtt://user:password@host:port, each with [?version=3|5]"
+            raise SettingInvalid("QIANLI_MQTT_URL", reason)
         return cls(
             host=parts.hostname,
             port=port,
             user=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
             version=None if version is None else int(version),
+            identity=identity if parts.scheme == "mqtts" else None,
         )
 
 
@@ -148,16 +161,30 @@ class Uplink:
         pause_s = PAUSE_S[0]
         while not self._stopping.is_set():
             try:
+                if not self._may_show_identity():
+                    self._stopping.wait(IDENTITY_LOOK_S)
+                    continue
                 if not self.cut.is_set() and self._serve_connection():
                     pause_s = PAUSE_S[0]
             except OSError as error:
                 log.info("uplink_unreachable", reason=str(error))
+            except AgentError as error:
+                log.warning("identity_unusable", reason=str(error))
             except Exception:
                 # The root of this thread: a full disk or a flaw must not end it, for nobody would notice.
                 log.exception("uplink_failed")
             self._connected = False
             self._stopping.wait(pause_s)
             pause_s = min(pause_s * 2, PAUSE_S[1])
+
+    def _may_show_identity(self) -> bool:
+        """Whether we have what this broker asks for; before the agent is enrolled there is no certificate."""
+        if self._broker.identity is None:
+            return True
+        found = read_identity(self._broker.identity)
+        if found is not None and found.agent != self._agent:
+            raise IdentityForeign(found.agent, self._agent)
+        return found is not None
 
     def _serve_connection(self) -> bool:
         """Connect and work until the link breaks; True if it had been accepted."""
@@ -199,7 +226,10 @@ class Uplink:
             clean_session=None if self._protocol == mqtt.MQTTv5 else True,
             protocol=self._protocol,
         )
-        client.username_pw_set(self._broker.user, self._broker.password)
+        if self._broker.identity is not None:
+            client.tls_set_context(self._broker.identity.context())
+        else:
+            client.username_pw_set(self._broker.user, self._broker.password)
         client.will_set(self._topic("status"), self._will(), qos=1, retain=True)
         client.max_inflight_messages_set(sum(WINDOW.values()) + 16)
         client.on_connect = self._on_connect

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,9 +47,9 @@ class Home:
         return self.path / ".qianli-home"
 
     @property
-    def broker_password(self) -> Path:
-        """The secret of the embedded broker."""
-        return self.path / "broker-password"
+    def keys(self) -> Path:
+        """Every key and certificate of this installation."""
+        return self.path / "keys"
 
 
 def home_from_environment() -> Home:
@@ -146,18 +145,6 @@ def hold_home(home: Home) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def broker_password(home: Home) -> str:
-    """The embedded broker's password: made on first use, whole or not at all, readable by its owner only."""
-    if not home.broker_password.exists():
-        unfinished = home.broker_password.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(24))
-        unfinished.rename(home.broker_password)
-    return home.broker_password.read_text().strip()
 
 
 def _make_folder(home: Home) -> None:

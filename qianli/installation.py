@@ -5,17 +5,20 @@ import asyncio
 import errno
 import json
 import os
+import secrets
 import shutil
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from qianli.console import Console
 from qianli.embedded.postgres import clear_stale_server, database_url, find_programs, make_cluster
+from qianli.embedded.trust import agent_name, needs_invitation, point_at_door, put_invitation
 from qianli.embedded.upgrade import upgrade_cluster_if_needed
 from qianli.errors import StartRefused
-from qianli.home import Home, broker_password, disk_full
+from qianli.home import Home, disk_full
 from qianli.ports import parse_port, port_is_free
 from qianli.processes import (
     STOP_ORDER,
@@ -28,10 +31,13 @@ from qianli.processes import (
     embedded_mqtt_url,
 )
 from qianli.supervisor import Keeper, Say, Supervisor
+from vitals.wire.invitation import DEFAULT_PORT
 
 PORTS_TO_TRY = 20
 DEMO_WARD = Path(__file__).with_name("demo_ward.json")
 """Made by `python -m qianli.demo_ward`: importing that module costs half a second of the start."""
+DEMO_AGENT = "demo-hut"
+"""`qianli.demo_ward.AGENT`, for the same reason; a test holds them together."""
 NEARLY_FULL_MB = 200
 SEED_ENDS_WITHIN_S = 5.0
 LOOK_AT_DISK_EVERY_S = 5.0
@@ -55,8 +61,9 @@ class Installation:
         self._console = console
         self._supervisor = Supervisor(say=console.say)
         self._environment: dict[str, str] = {}
-        self._ports = Ports(http=wishes.http_port, mqtt=0, panel=0)
+        self._ports = Ports(http=wishes.http_port, mqtt=0, panel=0, agent=0)
         self._accounts: list[dict[str, str]] = []
+        self._invited: str | None = None
         self._started_at = datetime.now(UTC)
 
     async def start(self) -> None:
@@ -108,7 +115,8 @@ class Installation:
             )
         mqtt = self._first_free("QIANLI_MQTT_PORT", 1883) if "QIANLI_MQTT_URL" not in os.environ else 0
         panel = self._first_free("QIANLI_PANEL_PORT", 8010)
-        self._ports = Ports(http=self._wishes.http_port, mqtt=mqtt, panel=panel)
+        agent = self._first_free("QIANLI_AGENT_PORT", DEFAULT_PORT)
+        self._ports = Ports(http=self._wishes.http_port, mqtt=mqtt, panel=panel, agent=agent)
 
     def _first_free(self, variable: str, usual: int) -> int:
         try:
@@ -131,16 +139,19 @@ class Installation:
         """Start all side by side: cloud and edge wait by themselves for what they need."""
         mqtt_url = os.environ.get("QIANLI_MQTT_URL")
         postgres_url = os.environ.get("QIANLI_DATABASE_URL")
-        password = "" if mqtt_url else broker_password(self._home)
+        point_at_door(self._home, self._ports.agent)
+        self._invited = self._agent_to_invite()
         self._environment = child_environment(
             self._home,
             self._ports,
             database_url=postgres_url or database_url(self._home.postgres),
-            mqtt_url=mqtt_url or embedded_mqtt_url(port=self._ports.mqtt, password=password),
+            mqtt_url=mqtt_url or embedded_mqtt_url(port=self._ports.mqtt),
         )
+        if self._invited is not None:
+            self._environment["QIANLI_AGENT"] = self._invited
         floor = []
         if not mqtt_url:
-            broker = broker_child(self._home, self._environment, port=self._ports.mqtt, password=password)
+            broker = broker_child(self._home, self._environment, port=self._ports.mqtt)
             floor.append(self._supervisor.start(broker))
         demo = self._wishes.demo
         edge = self._supervisor.start(
@@ -154,7 +165,8 @@ class Installation:
 
     async def _wait_and_seed(self, *keepers: Keeper) -> None:
         ward = DEMO_WARD if self._wishes.demo else self._wishes.ward
-        seeding = asyncio.create_task(self._seed(ward)) if ward is not None else None
+        agent = self._invited
+        seeding = asyncio.create_task(self._seed(ward, agent)) if ward or agent else None
         try:
             await self._supervisor.wait_ready(*keepers)
             if seeding is not None:
@@ -177,12 +189,23 @@ class Installation:
             await asyncio.to_thread(make_cluster, programs, self._home.postgres)
         return self._supervisor.start(database_child(self._home, programs))
 
-    async def _seed(self, ward: Path) -> None:
-        """Create the ward's people where they are missing; keeps the accounts that were created just now."""
+    def _agent_to_invite(self) -> str | None:
+        """The agent of this machine, when it has yet to be let in."""
+        if not needs_invitation(self._home):
+            return None
+        named = DEMO_AGENT if self._wishes.demo else os.environ.get("QIANLI_AGENT")
+        return named or agent_name(self._home) or f"agent-{secrets.token_hex(4)}"
+
+    async def _seed(self, ward: Path | None, agent: str | None) -> None:
+        """Create the ward's people where they are missing, and the agent's code.
+
+        Keeps the accounts that were created just now.
+        """
         # The demo's devices were on their patients from the beginning; somebody else's only from now on.
         since = ("--since", self._started_at.isoformat()) if self._wishes.demo else ()
+        wishes = (*(("--ward", str(ward)) if ward else ()), *(("--invite", agent) if agent else ()))
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cloud", "seed", "--ward", str(ward), *since),
+            *(sys.executable, "-m", "cloud", "seed", *wishes, *since),
             env=self._environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -206,6 +229,9 @@ class Installation:
                 "The accounts and bindings of the ward file could not be made:\n" + "\n".join(last),
             )
         self._accounts = accounts_in(output.decode())
+        invitation = invitation_in(output.decode())
+        if invitation is not None:
+            put_invitation(self._home, invitation)
 
     def _show_accounts(self) -> None:
         for account in self._accounts:
@@ -244,8 +270,16 @@ async def watch_disk(folder: Path, *, say: Say, every_s: float = LOOK_AT_DISK_EV
 
 def accounts_in(output: str) -> list[dict[str, str]]:
     """The accounts in the seeding command's one JSON line; none when it created none."""
-    lines = [line for line in output.splitlines() if line.startswith("{")]
-    if not lines:
-        return []
-    accounts: list[dict[str, str]] = json.loads(lines[-1]).get("accounts", [])
+    accounts: list[dict[str, str]] = _told_in(output).get("accounts", [])
     return accounts
+
+
+def invitation_in(output: str) -> str | None:
+    """The code that the seeding command made, with its address."""
+    invitation: str | None = _told_in(output).get("invitation")
+    return invitation
+
+
+def _told_in(output: str) -> dict[str, Any]:
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    return json.loads(lines[-1]) if lines else {}

@@ -11,7 +11,8 @@ from functools import partial
 from http.client import HTTPException
 from urllib.error import HTTPError
 
-from qianli.embedded.broker import USER, broker_answers
+from cloud.broker.address import AUTHORITY_FILE
+from qianli.embedded.broker import broker_answers
 from qianli.embedded.postgres import Programs, clear_stale_server, database_answers, server_command
 from qianli.home import Home
 from qianli.supervisor import CHILD_MARK, Child
@@ -26,6 +27,7 @@ class Ports:
     http: int
     mqtt: int
     panel: int
+    agent: int
 
 
 def child_environment(home: Home, ports: Ports, *, database_url: str, mqtt_url: str) -> dict[str, str]:
@@ -38,13 +40,14 @@ def child_environment(home: Home, ports: Ports, *, database_url: str, mqtt_url: 
         "QIANLI_MQTT_URL": mqtt_url,
         "QIANLI_HTTP_PORT": str(ports.http),
         "QIANLI_PANEL_PORT": str(ports.panel),
+        "QIANLI_AGENT_PORT": str(ports.agent),
         "PYTHONUNBUFFERED": "1",
     }
 
 
-def embedded_mqtt_url(*, port: int, password: str) -> str:
+def embedded_mqtt_url(*, port: int) -> str:
     """Where edge and cloud find the embedded broker. It speaks 3.1.1: nobody needs to try version 5 first."""
-    return f"mqtt://{USER}:{password}@127.0.0.1:{port}?version=3"
+    return f"mqtts://127.0.0.1:{port}?version=3"
 
 
 def database_child(home: Home, programs: Programs) -> Child:
@@ -64,14 +67,14 @@ def database_child(home: Home, programs: Programs) -> Child:
     )
 
 
-def broker_child(home: Home, environment: Mapping[str, str], *, port: int, password: str) -> Child:
+def broker_child(home: Home, environment: Mapping[str, str], *, port: int) -> Child:
     """The embedded broker."""
     return Child(
         name="broker",
         zh="消息代理",
         command=_python("-m", "qianli", "broker", "--port", str(port)),
         log_path=home.logs / "broker.log",
-        is_ready=partial(broker_answers, port=port, password=password),
+        is_ready=partial(broker_answers, port=port, authority=home.keys / AUTHORITY_FILE),
         environment=environment,
     )
 

@@ -29,6 +29,7 @@ _LOGIN = ("110114", "User Authentication")
 _RECORD = ("110110", "Patient Record")
 _RIGHTS = ("110137", "User Security Attributes Changed")
 _SETUP = ("110100", "Application Activity")
+_SECURITY = ("110129", "Security Configuration")
 _KINDS = {
     Action.LOG_IN: _Kind(type=_LOGIN, subtype=("110122", "Login"), letter="E"),
     Action.LOG_OUT: _Kind(type=_LOGIN, subtype=("110123", "Logout"), letter="E"),
@@ -86,6 +87,11 @@ _KINDS = {
     Action.ERASE_PERSON: _Kind(type=("110110", "Patient Record"), letter="D"),
     Action.READ_DELETIONS: _Kind(type=("110112", "Query"), letter="E"),
     Action.ROTATE_KEYS: _Kind(type=("110136", "Security Roles Changed"), letter="U"),
+    Action.INVITE_AGENT: _Kind(type=_SECURITY, letter="C"),
+    Action.ENROL_AGENT: _Kind(type=_SECURITY, letter="C"),
+    Action.RENEW_AGENT: _Kind(type=_SECURITY, letter="U"),
+    Action.REVOKE_AGENT: _Kind(type=_SECURITY, letter="D"),
+    Action.READ_CONTEXT: _Kind(type=_RECORD, letter="R"),
 }
 _OUTCOMES = {Outcome.ALLOWED: "0", Outcome.REFUSED: "4", Outcome.THROTTLED: "4"}
 _PURPOSES = {"care": ("TREAT", "treatment"), "operation": ("HSYSADMIN", "health system administration")}
@@ -97,6 +103,7 @@ _ENTITIES = {
     TargetKind.BINDING: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
     TargetKind.WARD: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
     TargetKind.ROUTE: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
+    TargetKind.AGENT: (_SYSTEM_OBJECT, ("11", "Security User Entity")),
     TargetKind.IDENTIFIER: (_SYSTEM_OBJECT, ("24", "Query")),
     TargetKind.ORGANISATION: (("3", "Organization"), ("4", "Domain Resource")),
     TargetKind.CONSORTIUM: (("3", "Organization"), ("4", "Domain Resource")),

@@ -154,7 +154,12 @@ class BrokerLink:
             reconnect_on_failure=False,
             manual_ack=True,
         )
-        client.username_pw_set(self._address.user, self._address.password)
+        if self._address.tls is None:
+            client.username_pw_set(self._address.user, self._address.password)
+        else:
+            # amqtt keeps no session of a client without a user name; the certificate says who it is.
+            client.username_pw_set(self._address.user)
+            client.tls_set_context(self._address.tls.context())
         client.will_set(self._role.status_topic, self._role.offline, qos=1, retain=True)
         client.connect_timeout = 3.0
         client.on_connect = self._greeted

@@ -251,7 +251,7 @@ def _add_registering(router: APIRouter, people: PeopleService, may_edit: Subject
     def register(
         question: PersonQuestion, subject: Annotated[Subject, Depends(may_edit)], response: Response
     ) -> RegistrationBody:
-        made = people.register(subject, _new_person(question))
+        made = people.register(subject, new_person(question))
         response.status_code = 200 if made.outcome is Registered.ALREADY_THERE else 201
         return RegistrationBody(
             outcome=made.outcome,
@@ -315,7 +315,8 @@ def answer_refusal(_request: Request, error: Exception) -> Response:
 REFUSALS = (PersonUnknown, MergeRefused, PersonInvalid)
 
 
-def _new_person(question: PersonQuestion) -> NewPerson:
+def new_person(question: PersonQuestion) -> NewPerson:
+    """What a body tells of a person, as the service takes it."""
     return NewPerson(
         name_zh=question.name_zh,
         name_en=question.name_en,

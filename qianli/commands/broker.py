@@ -3,12 +3,15 @@
 import argparse
 import asyncio
 import os
+import sys
 
-from qianli.embedded.broker import USER, serve_broker
-from qianli.home import broker_password, home_from_environment, prepare_home
+from qianli.embedded.broker import serve_broker
+from qianli.embedded.trust import open_broker_files
+from qianli.home import home_from_environment, prepare_home
 from qianli.ports import parse_port
+from vitals.errors import QianliError
 
-HELP = "run the embedded MQTT broker (amqtt, MQTT 3.1.1, loopback only)"
+HELP = "run the embedded MQTT broker (amqtt, MQTT 3.1.1 over TLS, loopback only)"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until stopped."""
     home = home_from_environment()
     prepare_home(home)
-    print(f"MQTT 127.0.0.1:{arguments.port} user {USER}, password in {home.broker_password}", flush=True)
-    asyncio.run(serve_broker(port=arguments.port, password=broker_password(home)))
+    try:
+        files = open_broker_files(home)
+    except QianliError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"MQTT over TLS 127.0.0.1:{arguments.port}, certificates in {home.keys}", flush=True)
+    asyncio.run(serve_broker(files, port=arguments.port, renew=lambda: open_broker_files(home).pair))
     return 0

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 from devices.errors import FaultUnsupported, SimulatorUnknown
@@ -10,8 +11,12 @@ from devices.registry import find_driver
 from edge_agent.__main__ import main as run_agent
 from edge_agent.__main__ import run_until_signal, set_up_logs
 from edge_agent.agent import SerialLine, open_agent
-from edge_agent.settings import AgentSettings
+from edge_agent.door import enrol
+from edge_agent.identity import IdentityFiles
+from edge_agent.settings import AgentSettings, read_settings
 from qianli import demo_ward
+from vitals.errors import QianliError
+from vitals.wire.invitation import parse_invitation
 
 if TYPE_CHECKING:
     from devices.simulators.simulated_device import SimulatedDevice
@@ -23,14 +28,30 @@ HELP = "run the edge agent of this machine, or the demo's virtual devices and th
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--demo", action="store_true", help="virtual devices that replay real recordings")
+    commands = parser.add_subparsers(dest="edge_command", metavar="enrol")
+    enrol = commands.add_parser("enrol", help="let this agent into an installation with a one-time code")
+    enrol.add_argument("invitation", help="CODE@HOST:PORT, or what the QR code holds")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM."""
+    if arguments.edge_command == "enrol":
+        return _enrol(arguments.invitation)
     if not arguments.demo:
         return run_agent()
     set_up_logs()
     asyncio.run(_run_demo())
+    return 0
+
+
+def _enrol(invitation: str) -> int:
+    files = IdentityFiles(folder=read_settings().home / "edge")
+    try:
+        identity = enrol(files, parse_invitation(invitation))
+    except QianliError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{identity.agent}: {files.pair}, {identity.ends_at:%Y-%m-%d}")
     return 0
 
 

@@ -45,6 +45,7 @@ PATHS = {
         "duty_id": number,
         "account_name": f"spare-{owner}",
         "client_id": f"client-{owner}",
+        "agent": f"agent-{owner}",
     }
     for owner, site, number in ((ORGANISATION, "first-ward", "901"), (OTHER, "other-ward", "902"))
 }
@@ -77,6 +78,8 @@ BODIES = {
     "/api/login/second-factor": {"totp": "000000"},
     "/api/clients": {"title": "laboratory", "scopes": ["read_patients"]},
     "/api/people/{patient_id}/deletion": {"reason": "asked in writing"},
+    "/api/agents/invitations": {"agent": "hut-of-the-matrix"},
+    "/api/agents/{agent}/revoke": {"reason": "stolen"},
 }
 # Routes that want more than the right to ask: what they say to the body above.
 WANTS_MORE = {
@@ -141,6 +144,10 @@ def two_hospitals(cloud_server, database, tmp_path):
         {"other": OTHER, "own": ORGANISATION},
     )
     password_hash = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    for organisation, site in ((ORGANISATION, "first-ward"), (OTHER, "other-ward")):
+        database.execute(
+            "INSERT INTO agent (agent, site_id) VALUES (%s, %s)", (f"agent-{organisation}", site)
+        )
     for role, organisation in itertools.product((Role.CLINICIAN, Role.ADMINISTRATOR), PATIENT_OF):
         name = f"{role}-{organisation}"
         account = Account(

@@ -7,16 +7,19 @@ import sqlite3
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import paho.mqtt.client as mqtt
 import pytest
 from structlog.testing import capture_logs
 
+from cloud.broker.address import AUTHORITY_FILE
+from cloud.enrolment.authority.files import cloud_pair, open_authority
 from edge_agent.errors import SettingInvalid
 from edge_agent.spool import OutboxEntry, Spool
 from edge_agent.uplink import BrokerAddress, LaneWindow, Uplink
-from qianli.embedded.broker import USER, broker_answers
-from qianli.home import broker_password
+from qianli.embedded.broker import broker_answers
+from tests.fixtures.certificates import agent_identity, tls_context
 from tests.fixtures.running_demo import free_port, wait_until
 from vitals.observation import Observation, SourceId, VitalKey
 from vitals.wire.batch import ClockState, Envelope, build_batch, decode_batch, encode_batch, from_ms
@@ -33,7 +36,6 @@ class Broker:
     def __init__(self, home):
         self.home = home
         self.port = free_port()
-        self.password = broker_password(self.home)
         self.process = None
 
     def start(self):
@@ -44,7 +46,7 @@ class Broker:
             stderr=subprocess.DEVNULL,
         )
         wait_until(
-            lambda: asyncio.run(broker_answers(port=self.port, password=self.password)),
+            lambda: asyncio.run(broker_answers(port=self.port, authority=self.home.keys / AUTHORITY_FILE)),
             within_s=15,
             what="broker",
         )
@@ -55,7 +57,11 @@ class Broker:
 
     @property
     def address(self):
-        return BrokerAddress(host="127.0.0.1", port=self.port, user=USER, password=self.password, version=3)
+        return BrokerAddress.parse(f"mqtts://127.0.0.1:{self.port}?version=3", identity=self.identity)
+
+    @property
+    def identity(self):
+        return agent_identity(self.home.keys, AGENT)
 
 
 @pytest.fixture
@@ -72,7 +78,10 @@ class Cloud:
     def __init__(self, broker):
         self.received = queue.Queue()
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="cloud")
-        self.client.username_pw_set(USER, broker.password)
+        keys = broker.home.keys
+        authority = open_authority(keys, now=datetime.now(UTC))
+        pair = cloud_pair(keys, authority, now=datetime.now(UTC))
+        self.client.tls_set_context(tls_context(keys / AUTHORITY_FILE, pair))
         self.client.on_message = lambda _c, _u, message: self.received.put(message)
         self.client.on_connect = lambda client, *_: client.subscribe("q/v1/#", qos=1)
         self.client.connect("127.0.0.1", broker.port)
@@ -268,7 +277,7 @@ def test_cut_link_is_told_by_the_will(uplink, cloud):
 
 
 def test_broker_without_mqtt_5_is_spoken_to_in_3_1_1(spool, broker, cloud):
-    address = BrokerAddress(host="127.0.0.1", port=broker.port, user=USER, password=broker.password)
+    address = BrokerAddress.parse(f"mqtts://127.0.0.1:{broker.port}", identity=broker.identity)
     uplink = Uplink(spool, agent=AGENT, boot="00" * 8, broker=address, sources=list)
 
     uplink.start()
@@ -277,7 +286,7 @@ def test_broker_without_mqtt_5_is_spoken_to_in_3_1_1(spool, broker, cloud):
     uplink.stop()
 
 
-@pytest.mark.parametrize("url", ["", "http://x", "mqtt://", "mqtt://x?version=4"])
+@pytest.mark.parametrize("url", ["", "http://x", "mqtt://", "mqtt://x?version=4", "mqtts://x"])
 def test_wrong_address_is_said(url):
     with pytest.raises(SettingInvalid, match="mqtt://user:password@host:port"):
         BrokerAddress.parse(url)

@@ -1,92 +1,258 @@
 import asyncio
 import signal
+import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
+from cryptography import x509
 
-from qianli.embedded.broker import USER, broker_answers
-from qianli.home import Home, broker_password
+from cloud.broker.address import AUTHORITY_FILE
+from cloud.enrolment.authority.certificates import Revoked, build_crl, pem
+from cloud.enrolment.authority.files import REVOKED, cloud_pair, open_authority, write_public
+from qianli.embedded.broker import broker_answers
+from qianli.home import Home
 from qianli.ports import port_is_free
 from qianli.processes import embedded_mqtt_url
+from tests.fixtures.certificates import agent_identity, tls_context
+from vitals.wire.topics import AgentTopic
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
 
-@pytest.fixture
-def port() -> int:
-    return next(port for port in range(18830, 18900) if port_is_free(port))
+@dataclass
+class Running:
+    home: Home
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def pair(self, agent: str | None) -> Path:
+        keys, now = self.home.keys, datetime.now(UTC)
+        if agent is None:
+            return cloud_pair(keys, open_authority(keys, now=now), now=now)
+        return agent_identity(keys, agent).pair
+
+    def context(self, agent: str | None) -> ssl.SSLContext:
+        return tls_context(self.home.keys / AUTHORITY_FILE, self.pair(agent))
 
 
 @pytest.fixture
-def broker(home: Home, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def broker(home: Home) -> Iterator[Running]:
+    port = next(port for port in range(18830, 18900) if port_is_free(port))
     command = [sys.executable, "-m", "qianli", "broker", "--port", str(port)]
     with subprocess.Popen(
         command, env={"QIANLI_HOME": str(home.path)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
-        asyncio.run(_until_it_answers(port, broker_password(home)))
-        yield process
+        asyncio.run(_until_it_answers(port, home.keys / AUTHORITY_FILE))
+        yield Running(home, port, process)
         process.terminate()
 
 
-async def _until_it_answers(port: int, password: str) -> None:
+async def _until_it_answers(port: int, authority: Path) -> None:
     for _ in range(400):
-        if await broker_answers(port=port, password=password):
+        if await broker_answers(port=port, authority=authority):
             return
         await asyncio.sleep(0.05)
     pytest.fail("the broker does not answer")
 
 
-def connect(port: int, client_id: str, credentials: tuple[str, str] | None) -> tuple[str, bool]:
-    """The broker's answer and whether it still knew the session."""
-    answers: list[tuple[str, bool]] = []
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
-    if credentials is not None:
-        client.username_pw_set(*credentials)
-    client.on_connect = lambda _c, _u, flags, code, _p: answers.append((str(code), flags.session_present))
-    client.connect("127.0.0.1", port)
-    while not answers:
-        client.loop(timeout=0.1)
-    client.subscribe("q/#", qos=1)
-    client.loop(timeout=0.2)
-    client.disconnect()
-    return answers[0]
+class Client:
+    """A paho client of 3.1.1 that is connected, or was refused."""
+
+    def __init__(
+        self, broker: Running, context: ssl.SSLContext, client_id: str, *, clean: bool = True, will: str = ""
+    ) -> None:
+        self.greetings: list[tuple[str, bool]] = []
+        self.heard: list[tuple[str, bytes]] = []
+        self.codes: list[int] = []
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=clean)
+        self.client.tls_set_context(context)
+        self.client.username_pw_set("anybody")
+        if will:
+            self.client.will_set(will, b"gone", qos=1)
+        self.client.on_connect = lambda _c, _u, flags, code, _p: self.greetings.append(
+            (str(code), flags.session_present)
+        )
+        self.client.on_message = lambda _c, _u, message: self.heard.append((message.topic, message.payload))
+        self.client.on_subscribe = lambda _c, _u, _m, codes, _p: self.codes.append(codes[0].value)
+        self.client.connect("127.0.0.1", broker.port)
+        self.turn(until=lambda: bool(self.greetings), within_s=3)
+
+    def turn(self, *, until, within_s: float) -> None:
+        deadline = time.monotonic() + within_s
+        while not until() and time.monotonic() < deadline:
+            if self.client.loop(0.05) != mqtt.MQTT_ERR_SUCCESS:
+                return
+
+    @property
+    def is_connected(self) -> bool:
+        return [code for code, _ in self.greetings] == ["Success"]
+
+    def is_alive(self) -> bool:
+        return self.client.loop(0.05) == mqtt.MQTT_ERR_SUCCESS
+
+    def subscribe(self, topic: str) -> int:
+        self.client.subscribe(topic, qos=1)
+        self.turn(until=lambda: bool(self.codes), within_s=3)
+        return self.codes.pop()
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        told = self.client.publish(topic, payload, qos=1)
+        self.turn(until=told.is_published, within_s=3)
+        assert told.is_published()
+
+    def cut(self) -> None:
+        sock = self.client.socket()
+        if sock is not None:
+            sock.close()
+
+
+@pytest.fixture
+def join(broker: Running):
+    joined: list[Client] = []
+
+    def connect(agent: str | None, client_id: str | None = None, **options: object) -> Client:
+        own = "qianli-ingest" if agent is None else f"agent-{agent}"
+        joined.append(Client(broker, broker.context(agent), client_id or own, **options))
+        return joined[-1]
+
+    yield connect
+    for client in joined:
+        client.cut()
+
+
+def topic_of(agent: str, name: str) -> str:
+    return str(AgentTopic(agent=agent, name=name))
+
+
+def test_agent_is_heard_under_its_own_name_only(join) -> None:
+    cloud, agent = join(None), join("hut-1")
+    assert cloud.subscribe("q/v1/#") == 1
+    for name in ("hut-2", "hut-1"):
+        agent.publish(topic_of(name, "vitals"), b"1")
+    cloud.turn(until=lambda: bool(cloud.heard), within_s=5)
+
+    assert cloud.heard == [(topic_of("hut-1", "vitals"), b"1")]
+
+
+def test_agent_subscribes_to_its_own_acknowledgements_only(join) -> None:
+    agent = join("hut-1")
+
+    assert agent.subscribe(topic_of("hut-1", "ack")) == 1
+    for other in (
+        "q/v1/#",
+        "#",
+        topic_of("hut-2", "ack"),
+        topic_of("hut-1", "+"),
+        topic_of("hut-2", "vitals"),
+    ):
+        assert agent.subscribe(other) == 0x80
+
+
+@pytest.mark.parametrize("clean", [True, False], ids=["clean", "kept"])
+def test_agent_cannot_take_over_anothers_session(join, *, clean: bool) -> None:
+    owner = join("hut-2", clean=False)
+    thief = join("hut-1", "agent-hut-2", clean=clean)
+
+    assert owner.is_connected
+    assert thief.greetings == []
+    assert owner.is_alive()
+    assert owner.subscribe(topic_of("hut-2", "ack")) == 1
+
+
+def test_agent_cannot_leave_anothers_will(join) -> None:
+    assert join("hut-1", will=topic_of("hut-2", "status")).greetings == []
+    assert join("hut-1", will=topic_of("hut-1", "status")).is_connected
+
+
+def test_cloud_gets_its_durable_session_back(join) -> None:
+    first = join(None, clean=False)
+    first.client.disconnect()
+    first.turn(until=lambda: False, within_s=0.3)
+
+    assert first.greetings == [("Success", False)]
+    assert join(None, clean=False).greetings == [("Success", True)]
+
+
+def test_no_agent_connects_as_the_cloud(join) -> None:
+    assert join("hut-1", "qianli-ingest").greetings == []
+
+
+@pytest.mark.parametrize("stranger", ["nobody", "foreign", "server"])
+def test_strangers_are_refused(broker: Running, tmp_path: Path, stranger: str) -> None:
+    pairs = {
+        "nobody": None,
+        "foreign": agent_identity(tmp_path / "keys", "hut-1").pair,
+        "server": broker.home.keys / "broker.pem",
+    }
+    context = tls_context(broker.home.keys / AUTHORITY_FILE, pairs[stranger])
+    client = Client.__new__(Client)
+    with pytest.raises((OSError, ValueError)):  # noqa: PT012 # at the handshake, or at the first byte after it
+        try:
+            client.__init__(broker, context, "agent-hut-1")  # type: ignore[misc]
+            assert client.greetings == []
+            raise ConnectionRefusedError
+        finally:
+            client.cut()
+
+
+def test_revoked_agent_is_cut_off_and_kept_out(broker: Running, join) -> None:
+    revoked, other = join("hut-1"), join("hut-2")
+    authority = open_authority(broker.home.keys, now=datetime.now(UTC))
+    serial = x509.load_pem_x509_certificates(broker.pair("hut-1").read_bytes())[0].serial_number
+    crl = build_crl(
+        authority, [Revoked(serial=serial, at=datetime.now(UTC))], number=2, now=datetime.now(UTC)
+    )
+    write_public(broker.home.keys / REVOKED, pem(crl))
+    deadline = time.monotonic() + 5
+    while revoked.is_alive():
+        assert time.monotonic() < deadline, "the revoked agent stays"
+
+    assert join("hut-1").greetings == []
+    assert other.is_alive()
+
+
+def test_list_of_a_foreign_authority_revokes_nobody(broker: Running, tmp_path: Path, join) -> None:
+    serial = x509.load_pem_x509_certificates(broker.pair("hut-1").read_bytes())[0].serial_number
+    foreign = open_authority(tmp_path, now=datetime.now(UTC))
+    crl = build_crl(foreign, [Revoked(serial=serial, at=datetime.now(UTC))], number=9, now=datetime.now(UTC))
+    write_public(broker.home.keys / REVOKED, pem(crl))
+
+    assert join("hut-1").is_connected
 
 
 @pytest.mark.usefixtures("broker")
-@pytest.mark.parametrize(
-    "credentials", [None, (USER, "guess"), ("other", "")], ids=["anonymous", "wrong", "other"]
-)
-def test_strangers_are_refused(port: int, credentials: tuple[str, str] | None) -> None:
-    assert connect(port, "stranger", credentials) == ("Not authorized", False)
+def test_only_the_loopback_interface_is_served(broker: Running) -> None:
+    listeners = Path("/proc/net/tcp").read_text()
+    wanted = f":{broker.port:04X}"
+    serving = [line.split()[1] for line in listeners.splitlines() if line.split()[1].endswith(wanted)]
+    assert set(serving) == {f"0100007F{wanted}"}
 
 
-@pytest.mark.usefixtures("broker")
-def test_our_user_gets_a_durable_session(port: int, home: Home) -> None:
-    credentials = (USER, broker_password(home))
-    assert connect(port, "edge-1", credentials) == ("Success", False)
-    assert connect(port, "edge-1", credentials) == ("Success", True)
+def test_older_tls_is_refused(broker: Running) -> None:
+    context = broker.context("hut-1")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(OSError):  # noqa: PT011 # an alert or a reset, whichever comes first
+        asyncio.run(asyncio.open_connection("127.0.0.1", broker.port, ssl=context))
 
 
-@pytest.mark.usefixtures("broker")
-def test_only_the_loopback_interface_is_served(port: int) -> None:
-    listeners = subprocess.run(["cat", "/proc/net/tcp"], capture_output=True, text=True, check=True).stdout
-    serving = [line.split()[1] for line in listeners.splitlines() if line.split()[1].endswith(f":{port:04X}")]
-    assert set(serving) == {f"0100007F:{port:04X}"}
+def test_sigterm_stops_it_quietly(broker: Running) -> None:
+    broker.process.send_signal(signal.SIGTERM)
+    assert broker.process.wait(5) == 0
+    assert broker.process.stderr is not None
+    assert broker.process.stderr.read() == b""
 
 
-def test_sigterm_stops_it_quietly(broker: subprocess.Popen[bytes]) -> None:
-    broker.send_signal(signal.SIGTERM)
-    assert broker.wait(5) == 0
-    assert broker.stderr is not None
-    assert broker.stderr.read() == b""
+async def test_a_closed_port_does_not_answer(home: Home) -> None:
+    open_authority(home.keys, now=datetime.now(UTC))
+    assert not await broker_answers(port=1, authority=home.keys / AUTHORITY_FILE)
 
 
-async def test_a_closed_port_does_not_answer(port: int) -> None:
-    assert not await broker_answers(port=port, password="any")
-
-
-def test_the_address_for_clients_holds_user_and_password() -> None:
-    assert embedded_mqtt_url(port=1883, password="p") == "mqtt://qianli:p@127.0.0.1:1883?version=3"
+def test_the_address_for_clients_asks_for_tls() -> None:
+    assert embedded_mqtt_url(port=8883) == "mqtts://127.0.0.1:8883?version=3"

@@ -8,7 +8,7 @@ import pytest
 
 from qianli import home as home_module
 from qianli.errors import StartRefused
-from qianli.home import Home, broker_password, empty_home, hold_home, home_from_environment, prepare_home
+from qianli.home import Home, empty_home, hold_home, home_from_environment, prepare_home
 
 
 def test_the_environment_names_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_the_lock_of_a_killed_run_does_not_block(home: Home) -> None:
 
 def test_emptying_keeps_only_lock_and_marker(home: Home) -> None:
     (home.postgres / "base").mkdir(parents=True)
-    broker_password(home)
+    home.keys.mkdir()
     with hold_home(home):
         empty_home(home)
     assert {entry.name for entry in home.path.iterdir()} == {"run.lock", ".qianli-home", "logs"}
@@ -80,16 +80,3 @@ def test_a_folder_that_was_there_before_is_never_emptied(home: Home) -> None:
     with pytest.raises(StartRefused, match="was not created by Qianli"):
         empty_home(home)
     assert (home.path / "thesis.tex").exists()
-
-
-def test_a_broker_password_that_was_not_written_to_its_end_is_made_anew(home: Home) -> None:
-    home.broker_password.with_suffix(".new").touch()
-    assert len(broker_password(home)) == 32
-    assert not home.broker_password.with_suffix(".new").exists()
-
-
-def test_the_broker_password_is_made_once_and_is_private(home: Home) -> None:
-    password = broker_password(home)
-    assert len(password) >= 24
-    assert broker_password(home) == password
-    assert home.broker_password.stat().st_mode & 0o777 == 0o600

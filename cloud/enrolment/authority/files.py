@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cloud.broker.address import AUTHORITY_FILE, CLIENT_FILE
 from cloud.enrolment.authority.certificates import (
     Authority,
     issue_cloud,
@@ -29,9 +30,7 @@ from cloud.enrolment.authority.certificates import (
 from cloud.errors import CloudError
 
 AUTHORITY = "authority.pem"
-AUTHORITY_CERTIFICATE = "authority.crt"
 REVOKED = "revoked.pem"
-CLOUD_CLIENT = "cloud-client.pem"
 _RENEW_AT = 2 / 3
 
 
@@ -60,7 +59,7 @@ def open_authority(folder: Path, *, now: datetime) -> Authority:
             write_private(path, key_pem(made.key) + pem(made.certificate), replace=False)
         key, certificates = _read_pair(path)
         authority = Authority(key=key, certificate=certificates[0])
-        public = folder / AUTHORITY_CERTIFICATE
+        public = folder / AUTHORITY_FILE
         if not public.exists() or public.read_bytes() != pem(authority.certificate):
             write_public(public, pem(authority.certificate))
     except OSError as error:
@@ -98,7 +97,7 @@ def cloud_pair(folder: Path, authority: Authority, *, now: datetime) -> Path:
     def issue(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         return issue_cloud(authority, key.public_key(), now=now)
 
-    return _pair(folder / CLOUD_CLIENT, authority, issue=issue, is_good=lambda _: True, now=now)
+    return _pair(folder / CLIENT_FILE, authority, issue=issue, is_good=lambda _: True, now=now)
 
 
 def write_private(path: Path, content: bytes, *, replace: bool) -> None:

@@ -52,6 +52,7 @@ ABOUT_SIGN_IN = {
         Action.REVOKE_TOKEN,
     ),
 }
+AGENT = target(TargetKind.AGENT, "hut-1")
 ACTS = (
     SYSTEM.act(Action.CREATE_ACCOUNT, ACCOUNT, origin=Origin.COMMAND),
     SYSTEM.act(Action.CREATE_PATIENT, PATIENT, origin=Origin.COMMAND),
@@ -90,6 +91,11 @@ ACTS = (
         for kind, actions in ABOUT_SIGN_IN.items()
         for action in actions
     ),
+    DOCTOR.act(Action.INVITE_AGENT, AGENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.ENROL_AGENT, AGENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.RENEW_AGENT, AGENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.REVOKE_AGENT, AGENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.READ_CONTEXT, PATIENT, origin=Origin.HTTP),
 )
 TIMED = [TimedAct(act=act, at=START + timedelta(seconds=number)) for number, act in enumerate(ACTS)]
 ENTRIES = chain_acts(Head(), TIMED)

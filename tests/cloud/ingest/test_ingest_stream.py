@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 import paho.mqtt.client as mqtt
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
 from cloud.broker.address import parse_mqtt_url
 from cloud.events import AgentBorn, AgentGone, AgentHeard, Part, PartState, ReadingsStored
 from cloud.ingest.stream import DatabaseWatch, Inbox, IngestStream
 from cloud.store.connection import connect
+from tests.fixtures.certificates import agent_client
 from tests.fixtures.wire_messages import LINEAGE, WireAgent, seconds, utc_now
 from vitals.wire.status import Beat, decode_ack, decode_cloud_status, encode_control
 from vitals.wire.topics import CLOUD_STATUS, Lane
@@ -34,8 +34,7 @@ class Sender:
         address = parse_mqtt_url(url)
         self.acks = []
         self.statuses = []
-        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="sender", protocol=mqtt.MQTTv311)
-        self.client.username_pw_set(address.user, address.password)
+        self.client = agent_client(url, AGENT.agent, protocol=mqtt.MQTTv311)
         self.client.on_message = self._take
         self.client.connect(address.host, address.port)
         self.client.subscribe([(AGENT.topic("ack"), 1), (CLOUD_STATUS, 1)])
@@ -55,7 +54,6 @@ class Sender:
         return max((ack.upto[Lane.LIVE] for ack in self.acks if ack.ln == LINEAGE), default=0)
 
     def close(self):
-        self.client.publish(AGENT.topic("ack"), b"", qos=1, retain=True).wait_for_publish(timeout=5)
         self.client.disconnect()
         self.client.loop_stop()
 

@@ -4,11 +4,11 @@ import time
 import numpy as np
 import paho.mqtt.client as mqtt
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from cloud.broker.address import parse_mqtt_url
 from cloud.live import routes
+from tests.fixtures.certificates import agent_client
 from tests.fixtures.wire_messages import SOURCE, WireAgent, seconds, utc_now
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
@@ -19,8 +19,7 @@ AGENT = WireAgent()
 @pytest.fixture
 def send(mqtt_url):
     address = parse_mqtt_url(mqtt_url)
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="live-sender", protocol=mqtt.MQTTv311)
-    client.username_pw_set(address.user, address.password)
+    client = agent_client(mqtt_url, AGENT.agent, protocol=mqtt.MQTTv311)
     client.connect(address.host, address.port)
     client.loop_start()
 
