@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from cloud import pages
 from cloud.audit.service import load_signing_key
@@ -27,7 +28,7 @@ from cloud.enrolment.authority.files import cloud_pair, open_authority
 from cloud.enrolment.service import EnrolmentService, write_list
 from cloud.enrolment.stream import TrustStream
 from cloud.events import Clock, Event, PartState
-from cloud.guard import Guard
+from cloud.guard import LOOPBACK_HOSTS, Guard, Hosts
 from cloud.identity import account_routes
 from cloud.identity import routes as identity_routes
 from cloud.identity.access import EDITS_ONE_PATIENT, LOGGED_IN, MANAGES_DEVICES, PUBLIC, READS_ONE_PATIENT
@@ -43,6 +44,7 @@ from cloud.ingest.stream import IngestStream
 from cloud.live import routes as live_routes
 from cloud.live.service import Hub
 from cloud.live.stream import LiveStream, load_hub
+from cloud.pace import Pace
 from cloud.people import routes as people_routes
 from cloud.people.service import PeopleService, open_sealer
 from cloud.places import routes as place_routes
@@ -51,6 +53,7 @@ from cloud.refusal import add_refusals
 from cloud.retention import routes as retention_routes
 from cloud.retention.model import Policy
 from cloud.retention.service import Ports, RetentionService, Signed
+from cloud.schema import install_schema
 from cloud.settings import CloudSettings
 from cloud.signing.service import SigningService, may_sign_by_register
 from cloud.silence.service import SilenceService
@@ -209,8 +212,13 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     )
 
 
-def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
-    """The HTTP application; its lifespan runs the threads and timers."""
+def build_app(
+    built: Assembly, *, static: Path = STATIC, hosts: Hosts = lambda: LOOPBACK_HOSTS, pace: Pace | None = None
+) -> FastAPI:
+    """The HTTP application; its lifespan runs the threads and timers.
+
+    `hosts` are the names under which it answers by HTTPS; `pace` is for those who measure how fast it is.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -225,7 +233,8 @@ def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, hosts=hosts, pace=pace)
+    install_schema(app)
     identity = built.identity
     app.include_router(identity_routes.build_routes(identity, end_of_issuer=built.oidc.end_of))
     app.include_router(proof_routes.build_routes(identity))
@@ -267,6 +276,7 @@ def build_app(built: Assembly, *, static: Path = STATIC) -> FastAPI:
     app.include_router(pages.build_routes(static))
     add_refusals(app, built.audit)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_plainly)
     for outage in (psycopg.OperationalError, PoolTimeout):
         app.add_exception_handler(outage, _answer_outage)
     return app
@@ -335,6 +345,12 @@ def _answer_invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 # registered for no other
     fields = [".".join(str(part) for part in each["loc"]) + ": " + each["msg"] for each in error.errors()]
     return JSONResponse({"error": "; ".join(fields)}, status_code=422)
+
+
+def _answer_plainly(_request: Request, error: Exception) -> Response:
+    """What the framework refuses looks like every other refusal."""
+    assert isinstance(error, HTTPException)  # noqa: S101 # registered for no other
+    return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)
 
 
 def _answer_outage(_request: Request, error: Exception) -> Response:

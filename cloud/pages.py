@@ -12,7 +12,6 @@ _UNBUILT = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>千里 Qianli</title>
-<style>body{font:1.1rem/1.7 system-ui,sans-serif;max-width:40rem;margin:10vh auto;padding:0 1rem}</style>
 <h1>千里 Qianli</h1>
 <p>服务正在运行,但界面还没有构建。请运行 <code>qianli web build</code>,然后刷新本页。</p>
 <p lang="en">The service is running, but its pages are not built yet.

@@ -7,9 +7,11 @@ from contextlib import closing
 from ipaddress import ip_address
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from cloud.agent_door import DoorServer, build_door, door_context
 from cloud.app import Assembly, assemble, build_app
+from cloud.connection import HttpConnection
 from cloud.enrolment.authority.files import server_pair
 from cloud.errors import SettingInvalid
 from cloud.identity.service import utc_now
@@ -45,20 +47,26 @@ def serve(settings: CloudSettings) -> int:
         with await_database(settings.database_url) as connection:
             migrate(connection)
             built = assemble(found, connection)
-        config = uvicorn.Config(
-            build_app(built),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            ws="websockets-sansio",
-            ws_max_size=64 * 1024,
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=1,
-        )
+        config = http_config(build_app(built))
         server = _Server(config)
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_serve_both(server, bound, door=open_door(found, built), door_bound=door_bound))
     return 0 if server.started else 1
+
+
+def http_config(app: ASGIApp) -> uvicorn.Config:
+    """How our server is set."""
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        http=HttpConnection,
+        ws="websockets-sansio",
+        ws_max_size=64 * 1024,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=1,
+    )
 
 
 def open_door(settings: CloudSettings, built: Assembly) -> DoorServer:

@@ -1,8 +1,10 @@
 """The whole cloud, served over HTTP from a thread, with a demo ward."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as connect_websocket
 
@@ -18,6 +21,7 @@ from cloud.identity.routes import COOKIE
 from cloud.identity.service import utc_now
 from cloud.people.service import open_sealer
 from cloud.seed import seed_ward
+from cloud.server import http_config
 from cloud.settings import CloudSettings
 from cloud.store.connection import connect
 from cloud.ward.model import WardFile, WardPatient
@@ -55,6 +59,23 @@ class CloudServer:
         )
 
 
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """Serve as the service does, on a free port; gives the address."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as bound:
+        server = uvicorn.Server(http_config(app))
+        thread = threading.Thread(target=server.run, args=[[bound]])
+        thread.start()
+        deadline = time.monotonic() + 10
+        while not server.started:
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+
+
 @pytest.fixture
 def cloud_server(database_url: str, mqtt_url: str, tmp_path: Path) -> Iterator[CloudServer]:
     settings = CloudSettings(database_url=database_url, mqtt_url=mqtt_url, home=tmp_path / "home")
@@ -63,27 +84,9 @@ def cloud_server(database_url: str, mqtt_url: str, tmp_path: Path) -> Iterator[C
         accounts = seed_ward(connection, WARD, now=utc_now(), sealer=sealer)
         built = assemble(settings, connection)
     app = build_app(built, static=tmp_path / "static")
-    config = uvicorn.Config(
-        app,
-        host="127.0.0.1",
-        port=0,
-        log_level="warning",
-        ws="websockets-sansio",
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started:
-        assert time.monotonic() < deadline, "the server did not start"
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
     passwords = {entry["name"]: entry["password"] for entry in accounts}
-    made = CloudServer(address=f"http://127.0.0.1:{port}", assembly=built, app=app, passwords=passwords)
-    yield made
-    for client in made.clients:
-        client.close()
-    server.should_exit = True
-    thread.join(timeout=10)
-    assert not thread.is_alive()
+    with serving(app) as address:
+        made = CloudServer(address=address, assembly=built, app=app, passwords=passwords)
+        yield made
+        for client in made.clients:
+            client.close()
