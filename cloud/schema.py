@@ -43,7 +43,8 @@ def install_schema(app: FastAPI) -> None:
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            _add_refusals(made, _public_operations(app))
+            _add_refusals(made, public_operations(app))
+            _translate_patterns(made)
             app.openapi_schema = made
         return app.openapi_schema
 
@@ -62,7 +63,8 @@ def refusals_of(path: str, operation: Mapping[str, Any], *, is_public: bool) -> 
     }
 
 
-def _public_operations(app: FastAPI) -> set[tuple[str, str]]:
+def public_operations(app: FastAPI) -> set[tuple[str, str]]:
+    """Path and method of the routes that need no session."""
     return {
         (route.path, method.lower())
         for route in _routes_of(app.routes)
@@ -95,3 +97,16 @@ def _add_refusals(made: dict[str, Any], public: set[tuple[str, str]]) -> None:
             for status in [status for status in answers if status >= "400"]:
                 answers[status]["content"] = body
             answers["429"]["headers"] = _RETRY_AFTER
+
+
+def _translate_patterns(part: object) -> None:
+    """Patterns as ECMA-262 writes the beginning and the end of a text, not as pydantic's engine does."""
+    if isinstance(part, list):
+        for one in part:
+            _translate_patterns(one)
+    elif isinstance(part, dict):
+        pattern = part.get("pattern")
+        if isinstance(pattern, str):
+            part["pattern"] = pattern.replace(r"\A", "^").replace(r"\z", "$")
+        for one in part.values():
+            _translate_patterns(one)

@@ -270,7 +270,7 @@ def _add_registering(router: APIRouter, people: PeopleService, may_edit: Subject
         register,
         methods=["POST"],
         response_model=RegistrationBody,
-        responses=_REFUSALS,
+        responses={**_REFUSALS, 200: {"model": RegistrationBody, "description": "It was there already"}},
         status_code=201,
         dependencies=[Depends(REGISTERS_PATIENTS)],
     )

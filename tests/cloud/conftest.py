@@ -20,8 +20,9 @@ from cloud.app import Assembly, assemble, build_app
 from cloud.identity.routes import COOKIE
 from cloud.identity.service import utc_now
 from cloud.people.service import open_sealer
+from cloud.listener import http_config
+from cloud.pace import Pace
 from cloud.seed import seed_ward
-from cloud.server import http_config
 from cloud.settings import CloudSettings
 from cloud.store.connection import connect
 from cloud.ward.model import WardFile, WardPatient
@@ -77,13 +78,21 @@ def serving(app: ASGIApp) -> Iterator[str]:
 
 
 @pytest.fixture
-def cloud_server(database_url: str, mqtt_url: str, tmp_path: Path) -> Iterator[CloudServer]:
+def pace() -> Pace | None:
+    """How fast clients may ask; None as in service. A module that asks as fast as it can has its own."""
+    return None
+
+
+@pytest.fixture
+def cloud_server(
+    database_url: str, mqtt_url: str, tmp_path: Path, pace: Pace | None
+) -> Iterator[CloudServer]:
     settings = CloudSettings(database_url=database_url, mqtt_url=mqtt_url, home=tmp_path / "home")
     with connect(database_url) as connection:
         sealer = open_sealer(connection, home=settings.home)
         accounts = seed_ward(connection, WARD, now=utc_now(), sealer=sealer)
         built = assemble(settings, connection)
-    app = build_app(built, static=tmp_path / "static")
+    app = build_app(built, static=tmp_path / "static", pace=pace)
     passwords = {entry["name"]: entry["password"] for entry in accounts}
     with serving(app) as address:
         made = CloudServer(address=address, assembly=built, app=app, passwords=passwords)
