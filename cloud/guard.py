@@ -75,12 +75,16 @@ def security_headers(scope: MutableMapping[str, object], *, host: str) -> dict[s
 
 
 def why_refused(
-    scope: MutableMapping[str, object], headers: Headers, *, hosts: frozenset[str] = LOOPBACK_HOSTS
+    scope: MutableMapping[str, object],
+    headers: Headers,
+    *,
+    hosts: frozenset[str] = LOOPBACK_HOSTS,
+    plain_hosts: frozenset[str] = LOOPBACK_HOSTS,
 ) -> str | None:
-    """Why a request from there is refused, or None."""
+    """Why a request from there is refused, or None; `hosts` are our names by HTTPS, the others by HTTP."""
     host = headers.get("host", "")
     is_secure = scope.get("scheme") in ("https", "wss")
-    if _host_name(host) not in (hosts if is_secure else LOOPBACK_HOSTS):
+    if _host_name(host) not in (hosts if is_secure else plain_hosts):
         return (
             "this server answers to its own names only: 127.0.0.1, localhost, and by HTTPS what it was told"
         )
@@ -104,11 +108,13 @@ class Guard:
         app: ASGIApp,
         *,
         hosts: Hosts = lambda: LOOPBACK_HOSTS,
+        plain_hosts: Hosts = lambda: LOOPBACK_HOSTS,
         pace: Pace | None = None,
         intake: Intake | None = None,
     ) -> None:
         self._app = app
         self._hosts = hosts
+        self._plain_hosts = plain_hosts
         self._pace = pace or Pace()
         self._intake = intake or Intake()
 
@@ -119,7 +125,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        is_ours = _host_name(host) in self._hosts() | LOOPBACK_HOSTS  # a foreign name is not repeated
+        is_ours = _host_name(host) in self._hosts() | self._plain_hosts()  # a foreign name is not repeated
         answer = _Answer(send, security_headers(scope, host=host if is_ours else "localhost"))
         refusal = self._refusal(scope, headers)
         if refusal is None:
@@ -134,7 +140,7 @@ class Guard:
             return _refuse(414, "this address is too long")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > LONGEST_HEADERS_BYTES:
             return _refuse(431, "these headers are too long")
-        reason = why_refused(scope, headers, hosts=self._hosts())
+        reason = why_refused(scope, headers, hosts=self._hosts(), plain_hosts=self._plain_hosts())
         if reason is not None:
             return _refuse(403, reason)
         wait_s = self._pace.take(scope, headers)

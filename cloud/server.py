@@ -1,28 +1,28 @@
-"""The HTTP servers of the service: pages and API on the loopback interface, and the agents' door."""
+"""The servers of the service: HTTP on the loopback interface, the agents' door, and if told so HTTPS."""
 
 import asyncio
 import socket
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from ipaddress import ip_address
-
-import uvicorn
-from starlette.types import ASGIApp
 
 from cloud.agent_door import DoorServer, build_door, door_context
 from cloud.app import Assembly, assemble, build_app
-from cloud.connection import HttpConnection
 from cloud.enrolment.authority.files import server_pair
-from cloud.errors import SettingInvalid
+from cloud.guard import LOOPBACK_HOSTS
 from cloud.identity.service import utc_now
+from cloud.listener import Beside, BesideServer, FirstServer, bind, http_config, serve_together
+from cloud.own_names import own_names
 from cloud.settings import CloudSettings
 from cloud.store.connection import await_database
 from cloud.store.migrate import migrate
+from cloud.tls import Certificate
+from cloud.trust_page import build_trust_page
 
 HOST = "127.0.0.1"
 
 
-class _Server(uvicorn.Server):
+class _Server(FirstServer):
     """Says in one line that it is ready, and where."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -39,34 +39,34 @@ def serve(settings: CloudSettings) -> int:
     Raises:
         CloudError: a port is taken, or the database does not answer or is newer than this code.
     """
-    with (
-        closing(_bind(HOST, settings.http_port, setting="QIANLI_HTTP_PORT")) as bound,
-        closing(_bind_door(settings)) as door_bound,
-    ):
+    with ExitStack() as stack:
+
+        def take(host: str, port: int, setting: str) -> socket.socket:
+            return stack.enter_context(closing(bind(host, port, setting=setting)))
+
+        bound = take(HOST, settings.http_port, "QIANLI_HTTP_PORT")
+        door_bound = take(_door_host(settings), settings.agent_port, "QIANLI_AGENT_PORT")
         found = settings.model_copy(update={"agent_port": door_bound.getsockname()[1]})
+        host = settings.https_host
+        secure = None if host is None else take(host, settings.https_port, "QIANLI_HTTPS_PORT")
+        plain = None if host is None else take(host, settings.trust_port, "QIANLI_TRUST_PORT")
         with await_database(settings.database_url) as connection:
             migrate(connection)
             built = assemble(found, connection)
-        config = http_config(build_app(built))
-        server = _Server(config)
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve_both(server, bound, door=open_door(found, built), door_bound=door_bound))
+        certificate = None if host is None else _certificate(settings, built, host=host)
+        app = build_app(built, hosts=certificate.hosts if certificate else lambda: LOOPBACK_HOSTS)
+        beside: Beside = [(open_door(found, built), door_bound)]
+        if certificate is not None and secure is not None and plain is not None:
+            trust = build_trust_page(certificate, https_port=secure.getsockname()[1])
+            beside = [
+                *beside,
+                (BesideServer(http_config(app, certificate=certificate, lifespan=False)), secure),
+                (BesideServer(http_config(trust, lifespan=False)), plain),
+            ]
+        server = _Server(http_config(app))
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(serve_together(server, bound, beside=beside))
     return 0 if server.started else 1
-
-
-def http_config(app: ASGIApp) -> uvicorn.Config:
-    """How our server is set."""
-    return uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        http=HttpConnection,
-        ws="websockets-sansio",
-        ws_max_size=64 * 1024,
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=1,
-    )
 
 
 def open_door(settings: CloudSettings, built: Assembly) -> DoorServer:
@@ -77,21 +77,9 @@ def open_door(settings: CloudSettings, built: Assembly) -> DoorServer:
     return DoorServer(build_door(built.enrolment, built.people), door_context(pair, authority.certificate))
 
 
-async def _serve_both(
-    server: _Server, bound: socket.socket, *, door: DoorServer, door_bound: socket.socket
-) -> None:
-    """The pages' server opens and closes the parts; the door serves while they are there."""
-    beside = asyncio.create_task(door.serve(sockets=[door_bound]), name="agent-door")
-    try:
-        await server.serve(sockets=[bound])
-    finally:
-        door.should_exit = True
-        await asyncio.gather(beside, return_exceptions=True)
-
-
-def _bind_door(settings: CloudSettings) -> socket.socket:
-    host = HOST if all(map(_is_loopback, settings.agent_names)) else "0.0.0.0"  # noqa: S104 # asked for by name
-    return _bind(host, settings.agent_port, setting="QIANLI_AGENT_PORT")
+def _door_host(settings: CloudSettings) -> str:
+    """Every address as soon as agents of other machines are to come."""
+    return HOST if all(map(_is_loopback, settings.agent_names)) else ""
 
 
 def _is_loopback(name: str) -> bool:
@@ -101,14 +89,11 @@ def _is_loopback(name: str) -> bool:
         return name == "localhost"
 
 
-def _bind(host: str, port: int, *, setting: str) -> socket.socket:
-    """Take the port first: a second service must not touch anything before it finds that it is the second."""
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        reason = f"port {port} on {host} is not free ({error.strerror}); choose another"
-        raise SettingInvalid(setting, reason) from error
-    return bound
+def _certificate(settings: CloudSettings, built: Assembly, *, host: str) -> Certificate:
+    """That of HTTPS for other machines, which follows the names of this one."""
+    return Certificate(
+        settings.home / "keys",
+        built.enrolment.authority,
+        names=lambda: own_names(host, further=settings.further_names),
+        clock=utc_now,
+    )

@@ -41,6 +41,17 @@ class CloudSettings(BaseSettings):
         default="127.0.0.1,localhost",
         description="Names and addresses under which agents reach the door; the first stands in codes",
     )
+    https_host: str | None = Field(
+        default=None,
+        description="Address for HTTPS from other machines; empty: all; unset: this machine only",
+    )
+    https_port: int = Field(default=8443, ge=0, le=65535, description="Port of HTTPS for other machines")
+    https_names: str = Field(
+        default="", description="Further names of this machine for its certificate, separated by commas"
+    )
+    trust_port: int = Field(
+        default=8088, ge=0, le=65535, description="Port of the page from which phones take the certificate"
+    )
     display_delay_ms: int = Field(
         default=2000, ge=0, le=30_000, description="How far behind the present the browser draws waves"
     )
@@ -66,6 +77,11 @@ class CloudSettings(BaseSettings):
     def agent_names(self) -> list[str]:
         """The names and addresses of the agents' door, one at least."""
         return [name.strip() for name in self.agent_hosts.split(",") if name.strip()] or ["127.0.0.1"]
+
+    @property
+    def further_names(self) -> tuple[str, ...]:
+        """The names of `https_names`."""
+        return tuple(name.strip().lower() for name in self.https_names.split(",") if name.strip())
 
 
 def read_settings() -> CloudSettings:

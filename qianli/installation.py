@@ -50,6 +50,8 @@ class Wishes:
     demo: bool
     ward: Path | None
     http_port: int
+    host: str | None = None
+    """The address for other machines, empty for all; None: this machine alone."""
 
 
 class Installation:
@@ -116,15 +118,21 @@ class Installation:
         mqtt = self._first_free("QIANLI_MQTT_PORT", 1883) if "QIANLI_MQTT_URL" not in os.environ else 0
         panel = self._first_free("QIANLI_PANEL_PORT", 8010)
         agent = self._first_free("QIANLI_AGENT_PORT", DEFAULT_PORT)
-        self._ports = Ports(http=self._wishes.http_port, mqtt=mqtt, panel=panel, agent=agent)
+        https = trust = 0
+        if self._wishes.host is not None:
+            https = self._first_free("QIANLI_HTTPS_PORT", 8443, host=self._wishes.host)
+            trust = self._first_free("QIANLI_TRUST_PORT", 8088, host=self._wishes.host)
+        self._ports = Ports(
+            http=self._wishes.http_port, mqtt=mqtt, panel=panel, agent=agent, https=https, trust=trust
+        )
 
-    def _first_free(self, variable: str, usual: int) -> int:
+    def _first_free(self, variable: str, usual: int, *, host: str = "127.0.0.1") -> int:
         try:
             wanted = parse_port(os.environ.get(variable, str(usual)))
         except argparse.ArgumentTypeError as error:
             raise StartRefused(f"{variable} 不是端口号:{error}。", f"{variable}: {error}.") from error
         for port in range(wanted, wanted + PORTS_TO_TRY):
-            if port != self._wishes.http_port and port_is_free(port):
+            if port != self._wishes.http_port and port_is_free(port, host=host):
                 if port != wanted:
                     self._console.say(
                         f"端口 {wanted} 已被占用,改用 {port}", f"port {wanted} is taken, using {port}"
@@ -146,6 +154,7 @@ class Installation:
             self._ports,
             database_url=postgres_url or database_url(self._home.postgres),
             mqtt_url=mqtt_url or embedded_mqtt_url(port=self._ports.mqtt),
+            host=self._wishes.host,
         )
         if self._invited is not None:
             self._environment["QIANLI_AGENT"] = self._invited
@@ -240,6 +249,12 @@ class Installation:
             print("  密码只显示这一次 · the passwords are shown only this once", flush=True)
 
     def _show_banner(self) -> None:
+        if self._wishes.host is not None:
+            from qianli.phones import show_ways_in  # noqa: PLC0415 a start for this machine alone is quicker
+
+            show_ways_in(
+                self._home, self._wishes.host, https_port=self._ports.https, trust_port=self._ports.trust
+            )
         address = f"http://127.0.0.1:{self._ports.http}/"
         panel = f"http://127.0.0.1:{self._ports.panel}/"
         lines = ["", f"  千里 Qianli   {address}", f"  边缘代理面板 · agent's panel   {panel}"]

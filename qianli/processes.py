@@ -22,16 +22,21 @@ STOP_ORDER = ("edge", "cloud", "broker", "database")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The loopback ports of one run."""
+    """The ports of one run; all on the loopback interface but the last two, which are 0 without `--host`."""
 
     http: int
     mqtt: int
     panel: int
     agent: int
+    https: int = 0
+    trust: int = 0
 
 
-def child_environment(home: Home, ports: Ports, *, database_url: str, mqtt_url: str) -> dict[str, str]:
-    """What every child is told."""
+def child_environment(
+    home: Home, ports: Ports, *, database_url: str, mqtt_url: str, host: str | None
+) -> dict[str, str]:
+    """What every child is told; `host` is the address for other machines, None for this one alone."""
+    told = {} if host is None else {"QIANLI_HTTPS_HOST": host}
     return {
         **os.environ,
         CHILD_MARK: str(home.path),
@@ -41,6 +46,9 @@ def child_environment(home: Home, ports: Ports, *, database_url: str, mqtt_url: 
         "QIANLI_HTTP_PORT": str(ports.http),
         "QIANLI_PANEL_PORT": str(ports.panel),
         "QIANLI_AGENT_PORT": str(ports.agent),
+        "QIANLI_HTTPS_PORT": str(ports.https),
+        "QIANLI_TRUST_PORT": str(ports.trust),
+        **told,
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -11,7 +11,7 @@ from qianli.console import Console
 from qianli.errors import StartRefused
 from qianli.home import empty_home, hold_home, home_from_environment, prepare_home
 from qianli.installation import Installation, Wishes
-from qianli.ports import parse_port
+from qianli.ports import parse_host, parse_port
 from qianli.supervisor import stop_leftovers
 
 HELP = "start database, broker, cloud and edge agent on this machine and keep them running"
@@ -32,6 +32,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--fresh", action="store_true", help="delete this installation's data first, without asking"
     )
     parser.add_argument(
+        "--host",
+        type=parse_host,
+        nargs="?",
+        const="",
+        default=os.environ.get("QIANLI_HTTPS_HOST"),
+        metavar="ADDRESS",
+        help="also serve other machines and phones, by HTTPS, on this address (all if none is given)",
+    )
+    parser.add_argument(
         "--port", type=parse_port, default=port, help="port of the pages on 127.0.0.1 (default %(default)s)"
     )
 
@@ -41,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console()
     home = home_from_environment()
     ward = arguments.ward.absolute() if arguments.ward else None
-    wishes = Wishes(demo=arguments.demo, ward=ward, http_port=arguments.port)
+    wishes = Wishes(demo=arguments.demo, ward=ward, http_port=arguments.port, host=arguments.host)
     try:
         prepare_home(home)
         with hold_home(home):

@@ -19,9 +19,9 @@ from websockets.sync.client import connect as connect_websocket
 from cloud.app import Assembly, assemble, build_app
 from cloud.identity.routes import COOKIE
 from cloud.identity.service import utc_now
-from cloud.people.service import open_sealer
 from cloud.listener import http_config
 from cloud.pace import Pace
+from cloud.people.service import open_sealer
 from cloud.seed import seed_ward
 from cloud.settings import CloudSettings
 from cloud.store.connection import connect

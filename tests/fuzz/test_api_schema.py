@@ -10,6 +10,7 @@ import os
 import httpx
 import pytest
 import schemathesis
+from cloud.identity.cookie import COOKIE
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
@@ -23,7 +24,6 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from cloud.identity import queries
-from cloud.identity.cookie import COOKIE
 from cloud.identity.model import Account, Role, hash_token, new_token
 from cloud.identity.service import utc_now
 from cloud.pace import Allowance, Pace
