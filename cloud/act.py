@@ -78,6 +78,11 @@ class Action(StrEnum):
     RENEW_AGENT = "renew_agent"
     REVOKE_AGENT = "revoke_agent"
     READ_CONTEXT = "read_context"
+    READ_BINDINGS = "read_bindings"
+    CORRECT_BINDING = "correct_binding"
+    READ_UNCLAIMED = "read_unclaimed"
+    CLAIM_MEASUREMENT = "claim_measurement"
+    DISMISS_MEASUREMENT = "dismiss_measurement"
 
 
 class TargetKind(StrEnum):
@@ -101,6 +106,7 @@ class TargetKind(StrEnum):
     DELETION = "deletion"
     KEY = "key"
     AGENT = "agent"
+    SOURCE = "source"
 
 
 class Outcome(StrEnum):

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,19 +22,31 @@ from starlette.exceptions import HTTPException
 from cloud import pages
 from cloud.audit.service import load_signing_key
 from cloud.audit.stream import AuditStream
+from cloud.binding import routes as binding_routes
+from cloud.binding.queries import find_once_sources
+from cloud.binding.service import BindingService
+from cloud.binding.stream import BindingStream
 from cloud.broker.address import parse_mqtt_url
 from cloud.enrolment import routes as enrolment_routes
 from cloud.enrolment.authority.files import cloud_pair, open_authority
 from cloud.enrolment.service import EnrolmentService, write_list
 from cloud.enrolment.stream import TrustStream
-from cloud.events import Clock, Event, PartState
+from cloud.events import BindingsChanged, Clock, Event, PartState
 from cloud.guard import LOOPBACK_HOSTS, Guard, Hosts
 from cloud.identity import account_routes
 from cloud.identity import routes as identity_routes
-from cloud.identity.access import EDITS_ONE_PATIENT, LOGGED_IN, MANAGES_DEVICES, PUBLIC, READS_ONE_PATIENT
+from cloud.identity.access import (
+    EDITS_ONE_PATIENT,
+    FINDS_DEVICES,
+    LOGGED_IN,
+    MANAGES_DEVICES,
+    PUBLIC,
+    READS_ONE_PATIENT,
+)
 from cloud.identity.accounts import Accounts
 from cloud.identity.clients import routes as client_routes
 from cloud.identity.cookies import session_token
+from cloud.identity.model import SYSTEM
 from cloud.identity.oidc import routes as oidc_routes
 from cloud.identity.oidc.model import read_providers
 from cloud.identity.oidc.service import OidcSignIn
@@ -63,6 +75,7 @@ from cloud.store.connection import Database, Pool, build_pool
 from cloud.trend import routes as trend_routes
 from cloud.trend.service import TrendService
 from cloud.warning.model import score_patient
+from vitals.observation import SourceId
 
 _log = structlog.get_logger()
 STATIC = Path(__file__).parent / "static"
@@ -99,6 +112,8 @@ class Assembly:
     trust: TrustStream
     agent_address: tuple[str, int]
     clock: Clock
+    bindings: BindingService
+    binding_stream: BindingStream
     mailbox: "Mailbox"
 
 
@@ -128,6 +143,22 @@ class Mailbox:
             self._take(event)
 
 
+class LiveWall:
+    """The wall as those see it who change bindings, from any thread."""
+
+    def __init__(self, hub: Hub, mailbox: Mailbox) -> None:
+        self._hub = hub
+        self._mailbox = mailbox
+
+    def hold(self, sources: Collection[SourceId]) -> None:
+        """Show nothing of these until they are settled."""
+        self._hub.hold(sources)
+
+    def settle(self, sources: Collection[SourceId]) -> None:
+        """Look at the bindings again, then show what waited as it belongs."""
+        self._mailbox.deliver([BindingsChanged(sources=tuple(sources))])
+
+
 def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = utc_now) -> Assembly:
     """Build everything; `connection` is a migrated database to read the beginning from."""
     pool = build_pool(settings.database_url)
@@ -147,6 +178,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     load_hub(hub, connection, clock=clock)
 
     def take(event: Event) -> None:
+        binding_stream.take(event)
         silence.watch.take(event)
         hub.take(event)
 
@@ -161,6 +193,10 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         cloud_pair(keys, authority, now=clock())
 
     mailbox = Mailbox(take)
+    wall = LiveWall(hub, mailbox)
+    bindings = BindingService(pool, recorder=audit, wall=wall, clock=clock)
+    bindings.once_sources |= find_once_sources(connection, SYSTEM)
+    binding_stream = BindingStream(bindings, wall)
     ingest = IngestStream(
         settings.database_url,
         parse_mqtt_url(settings.mqtt_url, keys=keys),
@@ -208,6 +244,8 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         agent_address=(settings.agent_names[0], settings.agent_port),
         clock=clock,
         audit=audit,
+        bindings=bindings,
+        binding_stream=binding_stream,
         mailbox=mailbox,
     )
 
@@ -272,6 +310,12 @@ def build_app(
             clock=built.clock,
         )
     )
+    may_find_devices = identity_routes.subject_reader(identity, FINDS_DEVICES)
+    app.include_router(
+        binding_routes.build_routes(
+            built.bindings, may_read=may_read, may_edit=may_edit, may_find_devices=may_find_devices
+        )
+    )
     app.include_router(_schema_routes(app))
     app.include_router(pages.build_routes(static))
     add_refusals(app, built.audit)
@@ -291,13 +335,17 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
     timers = asyncio.create_task(built.live.run(), name="live")
     timers.add_done_callback(_end_without_timers)
     trust = asyncio.create_task(built.trust.run(), name="trust")
+    built.binding_stream.ask(set(built.bindings.once_sources))
+    settling = asyncio.create_task(built.binding_stream.run(), name="bindings")
+    settling.add_done_callback(_end_without_timers)
     try:
         yield
     finally:
         built.mailbox.close()
         timers.cancel()
         trust.cancel()
-        await asyncio.gather(timers, trust, return_exceptions=True)
+        settling.cancel()
+        await asyncio.gather(timers, trust, settling, return_exceptions=True)
         await asyncio.to_thread(built.ingest.stop)
         await asyncio.to_thread(built.audit.stop)
         built.oidc.close()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from vitals.gap import Gap, GapCause
@@ -25,6 +25,8 @@ class Reading:
     quality: Quality
     flags: tuple[Flag, ...]
     late: bool
+    clock_shift: timedelta | None = timedelta(0)
+    """It was measured between `measured_at` and this much later (or earlier); None: no clock tells when."""
 
     @property
     def credible_at(self) -> datetime:
@@ -57,6 +59,7 @@ class WaveStored:
     block: WaveBlock
     late: bool
     heard_at: datetime
+    clock_shift: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,13 @@ class AgentGone:
 
     agent: str
     heard_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingsChanged:
+    """Somebody changed whose these sources are, or tried to."""
+
+    sources: tuple[SourceId, ...]
 
 
 class Part(StrEnum):
@@ -166,6 +176,6 @@ class ScoreQuestion:
 CONTINUOUS_WITHIN_S = 60.0
 """A key whose declared cadence is not longer is continuous; any other is a spot measurement."""
 
-Event = ReadingsStored | WaveStored | GapStored | AgentBorn | AgentHeard | AgentGone
+Event = ReadingsStored | WaveStored | GapStored | AgentBorn | AgentHeard | AgentGone | BindingsChanged
 Deliver = Callable[[Sequence[Event]], None]
 Clock = Callable[[], datetime]

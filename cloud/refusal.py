@@ -18,6 +18,7 @@ from cloud.act import (
     act_of_nobody,
     target,
 )
+from cloud.binding import routes as binding_routes
 from cloud.enrolment import routes as enrolment_routes
 from cloud.identity.access import access_of
 from cloud.identity.model import Subject
@@ -59,7 +60,14 @@ def add_refusals(app: FastAPI, recorder: Recorder) -> None:
 
     for refusal in REFUSALS:
         app.add_exception_handler(refusal, answer)
-    for room in (people_routes, place_routes, staff_routes, enrolment_routes, retention_routes):
+    for room in (
+        people_routes,
+        binding_routes,
+        place_routes,
+        staff_routes,
+        enrolment_routes,
+        retention_routes,
+    ):
         for refused in room.REFUSALS:
             app.add_exception_handler(refused, answer_of(room.answer_refusal))
     app.add_exception_handler(PatientUnknown, answer_unknown)

@@ -6,6 +6,7 @@ from typing import TypedDict
 from cloud.act import Act, Action, Origin, Target, TargetKind, target
 from cloud.audit.model import TimedAct
 from cloud.audit.service import append_acts
+from cloud.binding.service import bind_from_ward_file
 from cloud.identity import queries as identity_queries
 from cloud.identity.model import SYSTEM, Role
 from cloud.identity.service import create_account, utc_now
@@ -69,7 +70,9 @@ def seed_ward(
                 on = Target(kind=TargetKind.ACCOUNT, id=account.person_id)
                 acts.append(SYSTEM.act(Action.CREATE_ACCOUNT, on, origin=Origin.COMMAND))
         acts += _form_team(connection, now=now, sealer=sealer)
-        acts += place_ward(connection, ward, organisation_id=ORGANISATION, site_id=SITE, now=now)
+        acts += place_ward(
+            connection, ward, organisation_id=ORGANISATION, site_id=SITE, now=now, bind=bind_from_ward_file
+        )
         _fill_beds(connection, ward, now=now)
         append_acts(connection, [TimedAct(act=act, at=utc_now()) for act in acts])
     return created

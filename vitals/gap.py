@@ -23,6 +23,7 @@ class GapCause(StrEnum):
     BROKER_OFF = "broker_off"
     DATABASE_OFF = "database_off"
     SERVER_OFF = "server_off"
+    UNBOUND = "unbound"  # the sensor is no longer this person's
     DROPPED_BY_POLICY = "dropped_by_policy"
     UNKNOWN = "unknown"
 

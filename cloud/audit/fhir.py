@@ -92,6 +92,11 @@ _KINDS = {
     Action.RENEW_AGENT: _Kind(type=_SECURITY, letter="U"),
     Action.REVOKE_AGENT: _Kind(type=_SECURITY, letter="D"),
     Action.READ_CONTEXT: _Kind(type=_RECORD, letter="R"),
+    Action.READ_BINDINGS: _Kind(type=_RECORD, letter="R"),
+    Action.CORRECT_BINDING: _Kind(type=_RECORD, letter="U"),
+    Action.READ_UNCLAIMED: _Kind(type=_RECORD, letter="R"),
+    Action.CLAIM_MEASUREMENT: _Kind(type=_RECORD, letter="U"),
+    Action.DISMISS_MEASUREMENT: _Kind(type=_RECORD, letter="U"),
 }
 _OUTCOMES = {Outcome.ALLOWED: "0", Outcome.REFUSED: "4", Outcome.THROTTLED: "4"}
 _PURPOSES = {"care": ("TREAT", "treatment"), "operation": ("HSYSADMIN", "health system administration")}
@@ -116,6 +121,7 @@ _ENTITIES = {
     TargetKind.DOCUMENT: (_SYSTEM_OBJECT, ("3", "Report")),
     TargetKind.DELETION: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
     TargetKind.KEY: (_SYSTEM_OBJECT, ("13", "Security Resource")),
+    TargetKind.SOURCE: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
 }
 
 

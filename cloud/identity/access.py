@@ -75,6 +75,7 @@ LISTS_PLACES = Access(scopes=frozenset({Scope.READ_PLACES}), people=People.LEFT_
 READS_ONE_PLACE = Access(scopes=LISTS_PLACES.scopes, people=People.HIDDEN)
 MANAGES_ONE_PLACE = Access(scopes=frozenset({Scope.MANAGE_PLACES}), people=People.HIDDEN)
 MANAGES_ONE_ACCOUNT = Access(scopes=frozenset({Scope.MANAGE_ACCOUNTS}), people=People.HIDDEN)
+FINDS_DEVICES = Access(scopes=frozenset({Scope.READ_SYSTEM}), people=People.LEFT_OUT)
 WATCHES_PATIENTS = Access(people=People.LEFT_OUT)
 MANAGES_DEVICES = Access(scopes=frozenset({Scope.MANAGE_DEVICES}))
 MANAGES_ONE_DEVICE = Access(scopes=MANAGES_DEVICES.scopes, people=People.HIDDEN)

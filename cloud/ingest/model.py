@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from vitals.gap import Gap
-from vitals.observation import Observation, SourceId, VitalKey
+from vitals.observation import Flag, Observation, SourceId, VitalKey
 from vitals.wire.batch import decode_batch, from_ms, read_batch
 from vitals.wire.errors import WireError, WireInvalid, WireVersionUnknown
 from vitals.wire.event import decode_event, read_gap
@@ -17,6 +17,10 @@ from vitals.wire.topics import LANES, Lane, parse_agent_topic
 from vitals.wire.wave_block import WaveMessage, decode_wave
 
 FUTURE_ALLOWED = timedelta(minutes=5)
+CLOCK_TOLERANCE = timedelta(seconds=1)
+CLOCK_AGREED_WITHIN = timedelta(hours=24)
+"""How long what comes from a device's memory is believed after its clock was seen to be right."""
+_SYNCHRONISED = "ntp"
 _LARGEST_SEQUENCE = 2**63 - 2
 _WAVE_LANE = 6
 _WAVE_ENVELOPE = struct.Struct("<8s8sQ")
@@ -64,6 +68,7 @@ class VitalsMessage:
     observations: tuple[Observation, ...]
     sent_at: datetime
     late: bool
+    clock_shift: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,7 @@ class WaveBlockMessage:
     codec: int
     packed: bytes
     sent_at: datetime
+    clock_shift: timedelta = timedelta(0)
 
     @property
     def src(self) -> SourceId:
@@ -191,6 +197,12 @@ def _decode_measured(name: str, place: Place, arrived: Arrived) -> Measured:
             observations=tuple(read_batch(batch)),
             sent_at=from_ms(batch.sent),
             late=bool(batch.h),
+            clock_shift=clock_shift(
+                from_ms(batch.sent),
+                measured_at=from_ms(batch.t0 + max(batch.dt)),
+                received_at=arrived.received_at,
+                is_synchronised=batch.clk.src == _SYNCHRONISED,
+            ),
         )
     if name == "event":
         return GapMessage(arrived=arrived, place=place, gap=read_gap(decode_event(payload)))
@@ -206,7 +218,46 @@ def _decode_measured(name: str, place: Place, arrived: Arrived) -> Measured:
         codec=payload[_WAVE_CODEC],
         packed=payload[samples_at:-4],
         sent_at=from_ms(message.sent),
+        clock_shift=clock_shift(
+            from_ms(message.sent),
+            measured_at=from_ms(message.block.end_us // 1000),
+            received_at=arrived.received_at,
+            is_synchronised=False,  # a block does not say
+        ),
     )
+
+
+def clock_shift(
+    sent_at: datetime, *, measured_at: datetime, received_at: datetime, is_synchronised: bool
+) -> timedelta:
+    """By how much the clock of an agent may be wrong, as far as a message gives it away.
+
+    Nothing arrives before it was sent or measured: such a clock is ahead. What arrives later than it was sent
+    may have waited for us, or the clock is behind: a clock that a time service disciplines is believed.
+    """
+    ahead = received_at - max(sent_at, measured_at)
+    if ahead < -CLOCK_TOLERANCE:
+        return ahead
+    behind = received_at - sent_at
+    return behind if behind > CLOCK_TOLERANCE and not is_synchronised else timedelta(0)
+
+
+def device_clock_agrees(observation: Observation) -> bool:
+    """Whether the device's own clock said the same as its agent's when this was measured."""
+    doubted = Flag.STORED in observation.flags or Flag.CLOCK_NOT_SET in observation.flags
+    return observation.device_time is not None and not doubted
+
+
+def shift_of(
+    observation: Observation, *, of_agent: timedelta, agreed_at: datetime | None
+) -> timedelta | None:
+    """The shift of one value; None where the device's clock was never seen to be right lately."""
+    if Flag.CLOCK_NOT_SET in observation.flags:
+        return None
+    if Flag.STORED not in observation.flags:
+        return of_agent
+    is_believed = agreed_at is not None and abs(observation.received_at - agreed_at) <= CLOCK_AGREED_WITHIN
+    return of_agent if is_believed else None
 
 
 def _newest(measured: Measured) -> datetime:

@@ -96,20 +96,38 @@ def declare_source(
     )
 
 
+def note_clocks_agreed(connection: Database, agreed: Mapping[SourceId, datetime]) -> None:
+    """When the clocks of these devices were right."""
+    for src, at in sorted(agreed.items()):
+        connection.execute(
+            "UPDATE source SET clock_agreed_at = GREATEST(clock_agreed_at, %s) WHERE src = %s", (at, src)
+        )
+
+
+def find_clocks_agreed(connection: Database, sources: Collection[SourceId]) -> dict[str, datetime | None]:
+    """When the clocks of these devices were right last."""
+    return dict(
+        connection.execute(
+            "SELECT src, clock_agreed_at FROM source WHERE src = ANY(%s)", (sorted(sources),)
+        ).fetchall()
+    )
+
+
 def insert_observations(connection: Database, rows: Sequence[ObservationRow]) -> None:
     """Store what is new; a second value for the same key is counted and dropped."""
     readings = [row.reading for row in rows]
     inserted = connection.execute(
         """
         INSERT INTO observation (src, key, measured_at, value, unit, quality, flags, device_time,
-                                 received_at, sent_at, stored_at, late, lane, s)
+                                 received_at, sent_at, stored_at, late, lane, s, clock_shift)
         SELECT n.src, n.key, n.measured_at, n.value, n.unit, n.quality, string_to_array(n.flags, ','),
-               n.device_time, n.received_at, n.sent_at, n.stored_at, n.late, n.lane, n.s
+               n.device_time, n.received_at, n.sent_at, n.stored_at, n.late, n.lane, n.s,
+               n.clock_shift
           FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::float8[], %s::text[], %s::text[],
                       %s::text[], %s::timestamp[], %s::timestamptz[], %s::timestamptz[],
-                      %s::timestamptz[], %s::bool[], %s::text[], %s::int8[])
+                      %s::timestamptz[], %s::bool[], %s::text[], %s::int8[], %s::interval[])
                AS n(src, key, measured_at, value, unit, quality, flags, device_time,
-                    received_at, sent_at, stored_at, late, lane, s)
+                    received_at, sent_at, stored_at, late, lane, s, clock_shift)
         ON CONFLICT (src, key, measured_at) DO NOTHING
         """,
         (
@@ -127,6 +145,7 @@ def insert_observations(connection: Database, rows: Sequence[ObservationRow]) ->
             [item.late for item in readings],
             [row.place.lane.value for row in rows],
             [row.place.s for row in rows],
+            [item.clock_shift for item in readings],
         ),
     ).rowcount
     if inserted < len(rows):
@@ -161,8 +180,8 @@ def insert_wave_block(connection: Database, block: WaveBlockMessage, *, now: dat
     inserted = connection.execute(
         """
         INSERT INTO wave_block (src, stream, t0_us, rate_numerator, rate_denominator, n, first_sample,
-                                codec, samples, sent_at, stored_at, late, lane, s)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                codec, samples, sent_at, stored_at, late, lane, s, clock_shift)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (src, stream, t0_us) DO NOTHING
         """,
         (
@@ -180,6 +199,7 @@ def insert_wave_block(connection: Database, block: WaveBlockMessage, *, now: dat
             message.historical,
             block.place.lane.value,
             block.place.s,
+            block.clock_shift,
         ),
     ).rowcount
     if not inserted:

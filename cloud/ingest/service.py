@@ -24,9 +24,11 @@ from cloud.ingest.model import (
     VitalsMessage,
     WaveBlockMessage,
     decode,
+    device_clock_agrees,
+    shift_of,
 )
 from cloud.store.connection import Database
-from vitals.observation import SourceId, VitalKey
+from vitals.observation import Flag, SourceId, VitalKey
 from vitals.wire.batch import to_ms
 from vitals.wire.status import Ack
 from vitals.wire.topics import LANES, Lane
@@ -223,7 +225,25 @@ def _heard(messages: Sequence[Decoded]) -> set[str]:
     return heard
 
 
+def _clocks_agreed(connection: Database, messages: Sequence[VitalsMessage]) -> Mapping[str, datetime | None]:
+    """When the clocks of the devices that send from their memory were right last."""
+    agreed: dict[SourceId, datetime] = {}
+    for item in messages:
+        for observation in item.observations:
+            if device_clock_agrees(observation):
+                agreed[item.src] = max(agreed.get(item.src, observation.received_at), observation.received_at)
+    queries.note_clocks_agreed(connection, agreed)
+    stored = {
+        item.src
+        for item in messages
+        if any(Flag.STORED in observation.flags for observation in item.observations)
+    }
+    return queries.find_clocks_agreed(connection, stored) if stored else {}
+
+
 def _store_readings(connection: Database, measured: Sequence[Measured], draft: _Draft) -> None:
+    messages = [item for item in measured if isinstance(item, VitalsMessage)]
+    agreed = _clocks_agreed(connection, messages)
     rows = [
         queries.ObservationRow(
             reading=Reading(
@@ -237,13 +257,13 @@ def _store_readings(connection: Database, measured: Sequence[Measured], draft: _
                 quality=observation.quality,
                 flags=observation.flags,
                 late=item.late,
+                clock_shift=shift_of(observation, of_agent=item.clock_shift, agreed_at=agreed.get(item.src)),
             ),
             device_time=observation.device_time,
             sent_at=item.sent_at,
             place=item.place,
         )
-        for item in measured
-        if isinstance(item, VitalsMessage)
+        for item in messages
         for observation in item.observations
     ]
     if rows:
@@ -267,7 +287,13 @@ def _store_waves(connection: Database, measured: Sequence[Measured], draft: _Dra
             is_new = queries.insert_wave_block(connection, item, now=draft.now)
             if is_new and not item.message.historical:
                 draft.events.append(
-                    WaveStored(src=item.src, block=item.message.block, late=False, heard_at=draft.now)
+                    WaveStored(
+                        src=item.src,
+                        block=item.message.block,
+                        late=False,
+                        heard_at=draft.now,
+                        clock_shift=item.clock_shift,
+                    )
                 )
 
 

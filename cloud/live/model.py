@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cloud.events import CONTINUOUS_WITHIN_S, PatientScore, Reading, ScoreQuestion, Silence
+from vitals.gap import GapCause
 from vitals.observation import SourceId, VitalKey
 from vitals.wire.status import SourceDeclaration, WaveDeclaration
 
@@ -45,10 +46,17 @@ class Binding:
     patient_id: str
     begins_at: datetime
     ends_at: datetime | None
+    is_once: bool = False
+    is_current: bool | None = None
 
-    def covers(self, moment: datetime) -> bool:
-        """Whether something measured at a moment belongs to the patient."""
-        return self.begins_at <= moment and (self.ends_at is None or moment < self.ends_at)
+    def covers(self, *moments: datetime) -> bool:
+        """Whether something measured between these moments belongs to the patient."""
+        return self.begins_at <= min(moments) and (self.ends_at is None or max(moments) < self.ends_at)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the sensor is the patient's now; the database knows it of those that have an end."""
+        return self.ends_at is None if self.is_current is None else self.is_current
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +99,15 @@ class WardState:
         return next((entry for entry in self.ward.patients if entry.patient_id == patient_id), None)
 
     def place_ward(self, ward: Ward) -> None:
-        """New patients or bindings; values of a patient whose sensor was taken away are forgotten."""
+        """New patients or bindings; values that are not a patient's any more are forgotten."""
         self.ward = ward
         for patient in ward.patients:
             bound = self.sources_of(patient.patient_id)
             known = self._latest.get(patient.patient_id, {})
             self._latest[patient.patient_id] = {
-                name: reading for name, reading in known.items() if name[0] in bound
+                name: reading
+                for name, reading in known.items()
+                if name[0] in bound and self._owner(reading) == patient.patient_id
             }
 
     def declare(self, sources: Iterable[Source]) -> bool:
@@ -111,24 +121,26 @@ class WardState:
                 changed = True
         return changed
 
-    def owner_of(self, src: SourceId, moment: datetime) -> str | None:
-        """Whose a measurement is."""
-        found = (entry for entry in self.ward.bindings if entry.src == src and entry.covers(moment))
+    def owner_of(self, src: SourceId, *moments: datetime) -> str | None:
+        """Whose a measurement is that was made between these moments."""
+        found = (entry for entry in self.ward.bindings if entry.src == src and entry.covers(*moments))
         return next((entry.patient_id for entry in found), None)
 
+    def _owner(self, reading: Reading) -> str | None:
+        if reading.clock_shift is None:
+            return None
+        return self.owner_of(reading.src, reading.measured_at, reading.measured_at + reading.clock_shift)
+
     def sources_of(self, patient_id: str) -> tuple[SourceId, ...]:
-        """Sensors that are bound to a patient without an end."""
-        return tuple(
-            entry.src
-            for entry in self.ward.bindings
-            if entry.patient_id == patient_id and entry.ends_at is None
-        )
+        """Sensors that are a patient's now, and those that gave the one reading that was asked of them."""
+        own = (entry for entry in self.ward.bindings if entry.patient_id == patient_id)
+        return tuple(dict.fromkeys(entry.src for entry in own if entry.holds or entry.is_once))
 
     def take(self, readings: Iterable[Reading]) -> dict[str, list[Reading]]:
         """The readings that are news: by patient, each newer than what was known of its source and key."""
         news: dict[str, list[Reading]] = {}
         for reading in readings:
-            patient_id = self.owner_of(reading.src, reading.measured_at)
+            patient_id = self._owner(reading)
             if patient_id is None or reading.src not in self.sources_of(patient_id):
                 continue
             latest = self._latest.setdefault(patient_id, {})
@@ -143,8 +155,19 @@ class WardState:
         return tuple(self._latest.get(patient_id, {}).values())
 
     def silences_of(self, patient_id: str) -> tuple[Silence, ...]:
-        """The silences of a patient's sensors."""
-        return tuple(silence for src in self.sources_of(patient_id) for silence in self.silences.get(src, ()))
+        """The silences of a patient's sensors, and of those that were taken away."""
+        own = self.sources_of(patient_id)
+        ended: dict[SourceId, datetime] = {}
+        for entry in self.ward.bindings:
+            if entry.patient_id == patient_id and entry.src not in own and entry.ends_at is not None:
+                ended[entry.src] = max(entry.ends_at, ended.get(entry.src, entry.ends_at))
+        return (
+            *(silence for src in own for silence in self.silences.get(src, ())),
+            *(
+                Silence(src=src, keys=(), cause=GapCause.UNBOUND, since_at=ended_at)
+                for src, ended_at in ended.items()
+            ),
+        )
 
     def take_silences(self, silences: Mapping[SourceId, tuple[Silence, ...]]) -> list[str]:
         """The silences of all sources; returns the patients for whom something changed."""

@@ -41,7 +41,8 @@ def find_ward(connection: Database, subject: Subject) -> Ward:
     with connection.cursor(row_factory=class_row(Binding)) as binding_cursor:
         bindings = binding_cursor.execute(
             """
-            SELECT b.src, b.patient_id, lower(b.during) AS begins_at, upper(b.during) AS ends_at
+            SELECT b.src, b.patient_id, lower(b.during) AS begins_at, upper(b.during) AS ends_at,
+                   b.is_once, upper_inf(b.during) OR upper(b.during) > now() AS is_current
               FROM binding b JOIN patient p USING (patient_id)
              WHERE %(may_read)s AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
                AND (upper_inf(b.during) OR upper(b.during) > now() - interval '1 hour')
@@ -74,30 +75,33 @@ def find_sources(connection: Database) -> list[Source]:
 
 
 def find_latest(connection: Database, subject: Subject, *, now: datetime) -> list[Reading]:
-    """Of each source that is bound now, the latest value of each key since the binding began.
+    """Of each source that is bound now, or was for one reading, the latest value of each key in the binding.
 
     The keys of a source are found by leaping through the primary key, not by reading its rows.
     """
     rows = connection.execute(
         """
         WITH RECURSIVE bound AS (
-            SELECT b.src, lower(b.during) AS begins_at
+            SELECT b.src, lower(b.during) AS begins_at, b.during
               FROM binding b JOIN patient p USING (patient_id)
-             WHERE b.during @> %(now)s AND %(may_read)s
+             WHERE (b.during @> %(now)s OR (b.is_once AND upper(b.during) > %(now)s - interval '1 hour'))
+               AND %(may_read)s
                AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
         ), pair AS (
-            SELECT src, begins_at, (SELECT min(o.key) FROM observation o WHERE o.src = bound.src) AS key
+            SELECT src, begins_at, during,
+                   (SELECT min(o.key) FROM observation o WHERE o.src = bound.src) AS key
               FROM bound
             UNION ALL
-            SELECT src, begins_at,
+            SELECT src, begins_at, during,
                    (SELECT min(o.key) FROM observation o WHERE o.src = pair.src AND o.key > pair.key)
               FROM pair WHERE key IS NOT NULL
         )
         SELECT o.src, o.key, o.value, o.unit, o.measured_at, o.received_at, o.stored_at, o.quality, o.flags,
-               o.late
+               o.late, o.clock_shift
           FROM pair CROSS JOIN LATERAL (
                SELECT * FROM observation x
                 WHERE x.src = pair.src AND x.key = pair.key AND x.measured_at >= pair.begins_at
+                  AND pair.during @> x.measured_at AND pair.during @> (x.measured_at + x.clock_shift)
                 ORDER BY x.measured_at DESC LIMIT 1) o
         """,
         {**_who(subject), "now": now},
@@ -114,6 +118,7 @@ def find_latest(connection: Database, subject: Subject, *, now: datetime) -> lis
             quality=Quality(quality),
             flags=tuple(Flag(flag) for flag in flags),
             late=late,
+            clock_shift=shift,
         )
-        for src, key, value, unit, measured_at, received_at, stored_at, quality, flags, late in rows
+        for src, key, value, unit, measured_at, received_at, stored_at, quality, flags, late, shift in rows
     ]

@@ -1,13 +1,16 @@
 """The hub: one state, many viewers. It lives in the event loop, so nothing here needs a lock."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
 from cloud.events import (
     AgentBorn,
+    BindingsChanged,
     Clock,
     Event,
     PartState,
@@ -27,6 +30,7 @@ from vitals.wire.batch import from_ms
 _log = structlog.get_logger()
 _TEXTS_WAITING = 500
 _WAVES_WAITING = 120
+_EVENTS_HELD = 2000
 
 TellShown = Callable[[Sequence[str]], None]
 Judge = Callable[[ScoreQuestion], PatientScore]
@@ -96,7 +100,33 @@ class Hub:
         self._clock = clock
         self._display_delay_ms = display_delay_ms
         self._viewers: set[Viewer] = set()
+        self._holds: Counter[SourceId] = Counter()
+        self._holds_lock = threading.Lock()
+        self._held: deque[ReadingsStored | WaveStored] = deque(maxlen=_EVENTS_HELD)
+        self._changed: list[SourceId] = []
+        self.bindings_changed = asyncio.Event()
         self.state = WardState()
+
+    def hold(self, sources: Collection[SourceId]) -> None:
+        """Keep back what these send from now on: whose they are is being changed. From any thread."""
+        with self._holds_lock:
+            self._holds.update(sources)
+
+    def take_changed(self) -> list[SourceId]:
+        """Sources whose bindings may have changed; the bindings are to be read after this is asked."""
+        changed, self._changed = self._changed, []
+        self.bindings_changed.clear()
+        return changed
+
+    def release(self, sources: Collection[SourceId]) -> None:
+        """Show what was kept back as the bindings are now, unless another change goes on."""
+        with self._holds_lock:
+            self._holds.subtract(sources)
+            self._holds = +self._holds
+        waiting = list(self._held)
+        self._held.clear()
+        for event in waiting:
+            self.take(event)
 
     def load(self, ward: Ward, *, sources: list[Source], latest: list[Reading]) -> None:
         """What the database knows at the start."""
@@ -131,6 +161,9 @@ class Hub:
                 self._take_readings(event)
             case WaveStored():
                 self._take_wave(event)
+            case BindingsChanged():
+                self._changed.extend(event.sources)
+                self.bindings_changed.set()
             case AgentBorn():
                 sources = [declared_source(entry, agent=event.agent) for entry in event.sources]
                 if self.state.declare(sources):
@@ -164,15 +197,27 @@ class Hub:
             viewer.put_text(frame)
 
     def _take_readings(self, event: ReadingsStored) -> None:
-        for patient_id, readings in self.state.take(event.readings).items():
+        for patient_id, readings in self.state.take(self._hold_back(event)).items():
             self._tell(patient_id, frames.encode_values(patient_id, readings))
             patient = self.state.patient(patient_id)
             if patient is not None:
                 self._rescore(patient)
 
+    def _hold_back(self, event: ReadingsStored) -> tuple[Reading, ...]:
+        """What may be shown now; the rest is kept."""
+        held = tuple(reading for reading in event.readings if self._holds[reading.src] > 0)
+        if not held:
+            return event.readings
+        self._held.append(replace(event, readings=held))
+        return tuple(reading for reading in event.readings if reading not in held)
+
     def _take_wave(self, event: WaveStored) -> None:
-        measured_at = from_ms(event.block.t0_us // 1000)
-        patient_id = self.state.owner_of(event.src, measured_at)
+        if self._holds[event.src] > 0:
+            self._held.append(event)
+            return
+        begins_at, ends_at = (from_ms(us // 1000) for us in (event.block.t0_us, event.block.end_us))
+        moments = (begins_at, ends_at, begins_at + event.clock_shift, ends_at + event.clock_shift)
+        patient_id = self.state.owner_of(event.src, *moments)
         declared = self.state.wave_of(event.src, event.block.stream)
         patient = None if patient_id is None else self.state.patient(patient_id)
         if patient is None or declared is None:

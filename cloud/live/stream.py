@@ -6,8 +6,9 @@ from typing import Protocol
 
 import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 
-from cloud.events import Clock, Part, PartState, Reading, Silence
+from cloud.events import BindingsChanged, Clock, Part, PartState, Reading, Silence
 from cloud.identity.model import SYSTEM
 from cloud.live import queries
 from cloud.live.model import Ward
@@ -52,6 +53,7 @@ class LiveStream:
         self._parts = parts
         self._books = books
         self._clock = clock
+        self._reading = asyncio.Lock()
 
     async def run(self) -> None:
         """All timers together; if one fails all end, and with them the process."""
@@ -60,6 +62,7 @@ class LiveStream:
             group.create_task(self._tick(), name="tick")
             group.create_task(self._rescore(), name="rescore")
             group.create_task(self._keep_books(), name="books")
+            group.create_task(self._follow_bindings(), name="bindings")
 
     async def _judge(self) -> None:
         while True:
@@ -76,6 +79,29 @@ class LiveStream:
             await asyncio.sleep(RESCORE_EVERY_S)
             self._hub.rescore()
 
+    async def _follow_bindings(self) -> None:
+        """Show changed bindings at once; values of these sources wait for it."""
+        while True:
+            await self._hub.bindings_changed.wait()
+            changed = self._hub.take_changed()
+            if await self._reread():
+                self._hub.release(changed)
+            else:
+                await asyncio.sleep(REREAD_EVERY_S)
+                self._hub.take(BindingsChanged(sources=tuple(changed)))
+
+    async def _reread(self) -> bool:
+        """Whether the hub knows patients and bindings as they are."""
+        async with self._reading:
+            try:
+                ward = await asyncio.to_thread(self._read_ward)
+            except (psycopg.Error, PoolTimeout) as error:
+                _log.warning("ward_not_read", error=" ".join(str(error).split()))
+                return False
+            if ward is not None:
+                self._hub.place_ward(ward[0], latest=ward[1])
+            return True
+
     async def _keep_books(self) -> None:
         """Record gaps, and see whether somebody changed patients or bindings."""
         while True:
@@ -83,17 +109,11 @@ class LiveStream:
             if not all(state.ok for state in self._parts() if state.part is Part.DATABASE):
                 continue
             await asyncio.to_thread(self._books.record)
-            ward = await asyncio.to_thread(self._read_ward)
-            if ward is not None:
-                self._hub.place_ward(ward[0], latest=ward[1])
+            await self._reread()
 
     def _read_ward(self) -> tuple[Ward, list[Reading]] | None:
-        try:
-            with self._pool.connection() as connection:
-                ward = queries.find_ward(connection, SYSTEM)
-                if ward == self._hub.state.ward:
-                    return None
-                return ward, queries.find_latest(connection, SYSTEM, now=self._clock())
-        except psycopg.Error as error:
-            _log.warning("ward_not_read", error=" ".join(str(error).split()))
-            return None
+        with self._pool.connection() as connection:
+            ward = queries.find_ward(connection, SYSTEM)
+            if ward == self._hub.state.ward:
+                return None
+            return ward, queries.find_latest(connection, SYSTEM, now=self._clock())

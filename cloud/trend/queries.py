@@ -58,6 +58,7 @@ def find_buckets(
               FROM patient p
               JOIN binding b USING (patient_id)
               JOIN observation o ON o.src = b.src AND b.during @> o.measured_at
+                                AND b.during @> (o.measured_at + o.clock_shift)
              WHERE p.patient_id = %(patient)s AND %(may_read)s
                AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
                AND o.measured_at >= %(from_at)s AND o.measured_at <= %(to_at)s

@@ -1,9 +1,7 @@
-"""SQL of patients and bindings (writing side; each reading room has its own)."""
+"""SQL of a ward file: its patients and the devices of its agent."""
 
-from datetime import datetime
 from enum import Enum, auto
 
-from cloud.identity.model import Scope, Subject
 from cloud.store.connection import Database
 from cloud.ward.model import WardPatient
 from vitals.observation import SourceId
@@ -62,34 +60,11 @@ def upsert_patient(
     return Upserted.CREATED if row[0] else Upserted.CHANGED
 
 
-def insert_unknown_source(connection: Database, src: SourceId, *, agent: str) -> None:
+def insert_unknown_source(connection: Database, src: SourceId, *, agent: str, site_id: str) -> None:
     """A source that has not declared itself yet, so that it can be bound; only its agent may speak for it."""
-    connection.execute("INSERT INTO agent (agent) VALUES (%s) ON CONFLICT DO NOTHING", (agent,))
+    connection.execute(
+        "INSERT INTO agent (agent, site_id) VALUES (%s, %s) "
+        "ON CONFLICT (agent) DO UPDATE SET site_id = COALESCE(agent.site_id, excluded.site_id)",
+        (agent, site_id),
+    )
     connection.execute("INSERT INTO source (src, agent) VALUES (%s, %s) ON CONFLICT DO NOTHING", (src, agent))
-
-
-def bound_patient(connection: Database, subject: Subject, src: SourceId, *, at: datetime) -> str | None:
-    """Whom a source is bound to at a moment, of the patients that the subject may see."""
-    row = connection.execute(
-        "SELECT patient_id FROM binding JOIN patient USING (patient_id) "
-        "WHERE src = %s AND during @> %s AND %s AND (%s::text IS NULL OR organisation_id = %s)",
-        (src, at, Scope.READ_PATIENTS in subject.scopes, subject.organisation, subject.organisation),
-    ).fetchone()
-    return None if row is None else str(row[0])
-
-
-def end_binding(connection: Database, src: SourceId, *, at: datetime) -> None:
-    """End the binding that holds at a moment."""
-    connection.execute(
-        "UPDATE binding SET during = tstzrange(lower(during), %(at)s) "
-        "WHERE src = %(src)s AND during @> %(at)s AND lower(during) < %(at)s",
-        {"src": src, "at": at},
-    )
-
-
-def begin_binding(connection: Database, src: SourceId, *, patient_id: str, at: datetime) -> None:
-    """Bind a source from a moment on; the database refuses two patients at once."""
-    connection.execute(
-        "INSERT INTO binding (src, patient_id, during) VALUES (%s, %s, tstzrange(%s, NULL))",
-        (src, patient_id, at),
-    )

@@ -96,6 +96,11 @@ ACTS = (
     DOCTOR.act(Action.RENEW_AGENT, AGENT, origin=Origin.HTTP),
     DOCTOR.act(Action.REVOKE_AGENT, AGENT, origin=Origin.HTTP),
     DOCTOR.act(Action.READ_CONTEXT, PATIENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.READ_BINDINGS, PATIENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.CORRECT_BINDING, BINDING, origin=Origin.HTTP),
+    DOCTOR.act(Action.READ_UNCLAIMED, target(TargetKind.WARD, "first-hospital"), origin=Origin.HTTP),
+    DOCTOR.act(Action.CLAIM_MEASUREMENT, BINDING, origin=Origin.HTTP),
+    DOCTOR.act(Action.DISMISS_MEASUREMENT, target(TargetKind.SOURCE, "s-1"), origin=Origin.HTTP),
 )
 TIMED = [TimedAct(act=act, at=START + timedelta(seconds=number)) for number, act in enumerate(ACTS)]
 ENTRIES = chain_acts(Head(), TIMED)

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cloud.binding.service import bind_from_ward_file
 from cloud.ingest.service import Writer
 from cloud.people.model import CandidateRule, MergeRefused, MergeRule, Outcome, Registered
 from cloud.ward import queries as ward_queries
-from cloud.ward.service import bind_source
 from tests.cloud.people.conftest import (
     DOCTOR,
     NOW,
@@ -71,8 +71,8 @@ def test_unmerge_restores_exactly_and_keeps_the_history(people, database, clock,
 def test_bindings_and_observations_stay_where_they_are(people, database, pair):
     merged, survivor = pair
     agent = WireAgent()
-    ward_queries.insert_unknown_source(database, SOURCE, agent="hut-1")
-    bind_source(database, SOURCE, patient_id=merged, now=NOW)
+    ward_queries.insert_unknown_source(database, SOURCE, agent="hut-1", site_id="hut-a")
+    bind_from_ward_file(database, SOURCE, merged, NOW)
     Writer().write(database, [agent.birth(), agent.vitals(1, 72, at=NOW + seconds(5))], now=NOW + seconds(6))
     before = dump(database)
     assert before["binding"]

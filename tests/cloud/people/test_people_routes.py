@@ -4,6 +4,7 @@ import time
 import pytest
 import structlog
 
+from cloud.binding.service import bind_from_ward_file
 from cloud.identity.model import SYSTEM
 from cloud.live.queries import find_ward
 from cloud.ward import queries as ward_queries
@@ -180,6 +181,6 @@ def test_registered_people_are_on_the_wall_only_in_a_bed_or_with_a_sensor(cloud_
     person = register(doctor, PERSON)["id"]
     assert person not in {patient.patient_id for patient in find_ward(database, SYSTEM).patients}
 
-    ward_queries.insert_unknown_source(database, "s-2", agent="hut-1")
-    ward_queries.begin_binding(database, "s-2", patient_id=person, at=utc_now())
+    ward_queries.insert_unknown_source(database, "s-2", agent="hut-1", site_id="first-ward")
+    bind_from_ward_file(database, "s-2", person, utc_now())
     assert {patient.patient_id for patient in find_ward(database, SYSTEM).patients} == {"p-1", person}

@@ -3,11 +3,9 @@ import json
 import psycopg
 import pytest
 
-from cloud.identity.model import SYSTEM
+from cloud.binding.service import bind_from_ward_file
 from cloud.seed import seed_ward
-from cloud.ward import queries
 from cloud.ward.model import WardFile, WardFileInvalid, WardPatient, read_ward_file
-from cloud.ward.service import bind_source
 from tests.fixtures.wire_messages import SOURCE, seconds, utc_now
 
 real = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
@@ -53,17 +51,19 @@ class TestDatabase:
         seed_ward(database, ward(SOURCE), now=START)
 
         with pytest.raises(psycopg.errors.ExclusionViolation):
-            queries.begin_binding(database, SOURCE, patient_id="p-2", at=START + seconds(5))
+            database.execute(
+                "INSERT INTO binding (src, patient_id, during) VALUES (%s, 'p-2', tstzrange(%s, NULL))",
+                (SOURCE, START + seconds(5)),
+            )
 
     def test_moved_sensor_leaves_its_patient_at_that_moment(self, database):
         seed_ward(database, ward(SOURCE), now=START)
-        bind_source(database, SOURCE, patient_id="p-2", now=START + seconds(30))
+        bind_from_ward_file(database, SOURCE, "p-2", START + seconds(30))
 
         assert bindings(database) == [
             ("p-1", START, START + seconds(30)),
             ("p-2", START + seconds(30), None),
         ]
-        assert queries.bound_patient(database, SYSTEM, SOURCE, at=START + seconds(29)) == "p-1"
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ export const en: Record<Key, string> = {
   "cause.broker_off": "broker down",
   "cause.database_off": "database down",
   "cause.server_off": "server stopped",
+  "cause.unbound": "no longer bound to this person",
   "cause.dropped_by_policy": "dropped by policy",
   "cause.unknown": "unknown",
 

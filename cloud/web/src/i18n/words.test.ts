@@ -9,7 +9,7 @@ const parametersOf = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((mat
 /** The closed sets of `vitals.gap`, `vitals.observation` and `docs/live-api.md`. */
 const WORDS: Record<string, string> = {
   cause: `sensor_off sensor_fault searching demo_mode battery out_of_range cable device_silent agent_off uplink_off
-    broker_off database_off server_off dropped_by_policy unknown`,
+    broker_off database_off server_off unbound dropped_by_policy unknown`,
   flag: `failed below_resolution above_range below_range reserved no_contact searching movement cuff_loose
     irregular_pulse pulse_above_range pulse_below_range bad_position low_perfusion signal_weak demonstration
     testing intermediate stored clock_not_set unknown_user implausible sensor_fault`,

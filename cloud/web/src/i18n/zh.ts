@@ -133,6 +133,7 @@ export const zh = {
   "cause.broker_off": "消息代理停止",
   "cause.database_off": "数据库停止",
   "cause.server_off": "服务器停止",
+  "cause.unbound": "已与此人解绑",
   "cause.dropped_by_policy": "按策略丢弃",
   "cause.unknown": "未知",
 

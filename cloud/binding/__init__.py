@@ -1,0 +1,1 @@
+"""Whose a sensor is at every instant: the one place where bindings begin and end."""
