@@ -345,17 +345,18 @@ class BindingService:
             correction = replace(
                 self._correction(subject, span, reason=reason), to_patient=patient.patient_id
             )
-            free = [span]
+            free, taken = [span], []
             for binding in queries.find_overlapping(connection, SYSTEM, span):
                 own = Span(src=span.src, begins_at=binding.begins_at, ends_at=binding.ends_at)
                 free = [left for part in free for left in part.without(own)]
                 if binding.patient_id != patient.patient_id:
-                    taken = replace(correction, from_patient=binding.patient_id)
-                    self._take_away(connection, binding, taken)
-            for part in free:
+                    made = replace(correction, from_patient=binding.patient_id)
+                    taken.append(self._take_away(connection, binding, made))
+            for part in (*free, *taken):
                 self._give_span(connection, subject, part, patient.patient_id)
+            for part in free:
                 queries.insert_correction(connection, _within(correction, part))
-            if queries.vouch_for_times(connection, span) and not free:
+            if queries.vouch_for_times(connection, span) and not (free or taken):
                 queries.insert_correction(connection, correction)
             acts = [_binding_act(subject, Action.CLAIM_MEASUREMENT, span.src, patient.patient_id)]
             self._recorder.begin(*acts)()
