@@ -21,9 +21,9 @@ from cloud.people.service import KEY_FILE
 from cloud.seed import ORGANISATION
 from cloud.staff.model import LicenceKind, licence_context
 from cloud.store.sealing import KeyFile, open_ring
-from tests.fixtures.wire_messages import seconds
+from tests.fixtures.wire_messages import SOURCE, seconds
 
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket, pytest.mark.timeout(600)]
 
 OTHER = "other-hospital"
 PASSWORD = "the matrix"
@@ -104,6 +104,22 @@ STATUS = {
     Answer.STEP_UP_FIRST: 403,
     Answer.NOT_THERE: 404,
 }
+SOURCE_BESIDE = {"p-1-again": SOURCE, "p-other-again": "s-other"}
+SOURCE_OF = {"p-1": SOURCE, "p-other": "s-other"}
+PAST = {"from_at": 1, "to_at": 2, "reason": "seen"}
+ABOUT_BINDINGS = {
+    "/api/bindings": lambda patient, beside: {"code": SOURCE_BESIDE[beside], "patient": patient},
+    "/api/bindings/correct": lambda patient, beside: {
+        "src": SOURCE_BESIDE[beside],
+        "from_at": 0,
+        "from_patient": patient,
+        "patient": beside,
+        "reason": "mixed up",
+    },
+    "/api/bindings/{binding_id}/end": lambda _patient, _beside: {"reason": "returned"},
+    "/api/unclaimed/claim": lambda patient, beside: PAST | {"src": SOURCE_BESIDE[beside], "patient": patient},
+    "/api/unclaimed/dismiss": lambda patient, _beside: PAST | {"src": SOURCE_OF.get(patient, "s-absent")},
+}
 CLOSED = {Answer.LOG_IN_FIRST: 4401}
 
 
@@ -148,6 +164,10 @@ def two_hospitals(cloud_server, database, tmp_path):
         database.execute(
             "INSERT INTO agent (agent, site_id) VALUES (%s, %s)", (f"agent-{organisation}", site)
         )
+    database.execute("INSERT INTO source (src, agent) VALUES ('s-other', %s)", (f"agent-{OTHER}",))
+    database.execute(
+        "INSERT INTO binding (src, patient_id, during) VALUES ('s-other', 'p-other', tstzrange(now(), NULL))"
+    )
     for role, organisation in itertools.product((Role.CLINICIAN, Role.ADMINISTRATOR), PATIENT_OF):
         name = f"{role}-{organisation}"
         account = Account(
@@ -240,11 +260,13 @@ def cookie_for(database, asker):
     return {"Cookie": f"{COOKIE}={token}"}
 
 
-def body_for(server, path, *, into):
+def body_for(server, path, *, patient_id, into):
     if path == "/api/login":
         return {"name": "doctor", "password": server.passwords["doctor"]}
     if path == "/api/people/{patient_id}/merge":
         return {"into": into, "reason": "the same"}
+    if path in ABOUT_BINDINGS:
+        return ABOUT_BINDINGS[path](patient_id, into)
     return BODIES.get(path) or places_body(path, own=into)
 
 
@@ -279,15 +301,25 @@ def places_body(path, *, own):
 _NUMBERS = itertools.count(1)
 
 
-def path_of(route, owner):
+def binding_of(database, patient_id):
+    """The newest binding of the patient's source, or of none."""
+    row = database.execute(
+        "SELECT max(binding_id) FROM binding WHERE src = %s", (SOURCE_OF.get(patient_id),)
+    ).fetchone()
+    return str(row[0] or 999_999)
+
+
+def path_of(database, route, owner):
     """The route's path with the ids of an organisation; `ABSENT` has none."""
     ids = PATHS.get(owner, dict.fromkeys(PATHS[OTHER], "999") | {"patient_id": "p-absent"})
+    ids = ids | {"binding_id": binding_of(database, ids["patient_id"])}
     return re.sub(r"\{(\w+)(:\w+)?\}", lambda found: ids.get(found[1], "wall"), route.path)
 
 
 def ask(server, database, asker, *, route, method, owner, into=""):
-    path = path_of(route, owner)
-    body = body_for(server, route.path, into=into)
+    path = path_of(database, route, owner)
+    patient_id = PATIENT_OF.get(owner, "p-absent")
+    body = body_for(server, route.path, patient_id=patient_id, into=into)
     if path.endswith("/duties"):
         path += "?from_at=0&to_at=1"
     # One client for all: each new one would read every certificate of the machine anew.

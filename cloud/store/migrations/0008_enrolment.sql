@@ -1,6 +1,4 @@
--- Which agents belong to which site, who may come in with which code, and which certificates hold.
-
-ALTER TABLE agent ADD COLUMN site_id text REFERENCES site;
+-- Which agents may come in with which code, and which certificates hold.
 
 -- A code opens once and for a quarter of an hour; only a slow hash of its secret is kept.
 CREATE TABLE enrolment_code (
