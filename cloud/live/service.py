@@ -120,9 +120,15 @@ class Hub:
 
     def release(self, sources: Collection[SourceId]) -> None:
         """Show what was kept back as the bindings are now, unless another change goes on."""
+        self._let_go(sources)
+        self._replay()
+
+    def _let_go(self, sources: Collection[SourceId]) -> None:
         with self._holds_lock:
             self._holds.subtract(sources)
             self._holds = +self._holds
+
+    def _replay(self) -> None:
         waiting = list(self._held)
         self._held.clear()
         for event in waiting:
@@ -171,13 +177,22 @@ class Hub:
             case _:
                 pass
 
-    def place_ward(self, ward: Ward, *, latest: list[Reading]) -> None:
-        """Patients or bindings as the database has them; viewers hear of it when something changed."""
+    def place_ward(self, ward: Ward, *, latest: list[Reading], settled: Collection[SourceId] = ()) -> None:
+        """Patients or bindings as the database has them; viewers hear of it when something changed.
+
+        `settled`: changes that were over when this was read. What is read of a source while another change of it
+        goes on is not believed: it waits like what the source sends.
+        """
+        self._let_go(settled)
+        believed = [reading for reading in latest if self._holds[reading.src] <= 0]
         if ward != self.state.ward:
             self.state.place_ward(ward)
-            self.state.take(latest)
+            self.state.take(believed)
             self.rescore()
             self._greet_all()
+        else:
+            self._tell_news(believed)
+        self._replay()
 
     def take_silences(self, silences: Mapping[SourceId, tuple[Silence, ...]]) -> None:
         """All silences as they are now."""
@@ -197,7 +212,10 @@ class Hub:
             viewer.put_text(frame)
 
     def _take_readings(self, event: ReadingsStored) -> None:
-        for patient_id, readings in self.state.take(self._hold_back(event)).items():
+        self._tell_news(self._hold_back(event))
+
+    def _tell_news(self, readings_now: Iterable[Reading]) -> None:
+        for patient_id, readings in self.state.take(readings_now).items():
             self._tell(patient_id, frames.encode_values(patient_id, readings))
             patient = self.state.patient(patient_id)
             if patient is not None:

@@ -1,7 +1,7 @@
 """The timers of the live state, each its own, so that no stall of one hides behind another."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import psycopg
@@ -84,22 +84,20 @@ class LiveStream:
         while True:
             await self._hub.bindings_changed.wait()
             changed = self._hub.take_changed()
-            if await self._reread():
-                self._hub.release(changed)
-            else:
+            if not await self._reread(settled=changed):
                 await asyncio.sleep(REREAD_EVERY_S)
                 self._hub.take(BindingsChanged(sources=tuple(changed)))
 
-    async def _reread(self) -> bool:
+    async def _reread(self, *, settled: Sequence[SourceId] = ()) -> bool:
         """Whether the hub knows patients and bindings as they are."""
         async with self._reading:
             try:
-                ward = await asyncio.to_thread(self._read_ward)
+                ward = await asyncio.to_thread(self._read_ward, fully=bool(settled))
             except (psycopg.Error, PoolTimeout) as error:
                 _log.warning("ward_not_read", error=" ".join(str(error).split()))
                 return False
             if ward is not None:
-                self._hub.place_ward(ward[0], latest=ward[1])
+                self._hub.place_ward(ward[0], latest=ward[1], settled=settled)
             return True
 
     async def _keep_books(self) -> None:
@@ -111,9 +109,9 @@ class LiveStream:
             await asyncio.to_thread(self._books.record)
             await self._reread()
 
-    def _read_ward(self) -> tuple[Ward, list[Reading]] | None:
+    def _read_ward(self, *, fully: bool) -> tuple[Ward, list[Reading]] | None:
         with self._pool.connection() as connection:
             ward = queries.find_ward(connection, SYSTEM)
-            if ward == self._hub.state.ward:
+            if ward == self._hub.state.ward and not fully:
                 return None
             return ward, queries.find_latest(connection, SYSTEM, now=self._clock())

@@ -1,4 +1,7 @@
 from dataclasses import replace
+from datetime import timedelta
+
+import pytest
 
 from cloud.events import Silence
 from cloud.live.model import Binding, Patient, Source, Ward, WardState
@@ -106,3 +109,52 @@ def test_score_is_asked_with_what_is_continuous():
     question = state.question_for(PATIENT, now=START)
 
     assert question.continuous == {(SOURCE, HEART_RATE)}
+
+
+def test_sensor_that_was_taken_away_is_told_as_unbound_until_it_comes_back():
+    state = ward_state()
+    ended = replace(BOUND, ends_at=at(10))
+    state.place_ward(Ward(patients=(PATIENT, OTHER), bindings=(ended,)))
+    assert state.silences_of("p-1") == (
+        Silence(src=SOURCE, keys=(), cause=GapCause.UNBOUND, since_at=at(10)),
+    )
+
+    again = replace(BOUND, begins_at=at(20))
+    state.place_ward(Ward(patients=(PATIENT, OTHER), bindings=(ended, again)))
+    assert state.silences_of("p-1") == ()
+
+
+def test_binding_with_an_end_to_come_holds_until_the_database_says_that_it_is_over():
+    state = ward_state()
+    bound = replace(BOUND, ends_at=at(600), is_current=True)
+    state.place_ward(Ward(patients=(PATIENT,), bindings=(bound,)))
+    assert state.take([reading(5, 75)]) != {}
+
+    state.place_ward(Ward(patients=(PATIENT,), bindings=(replace(bound, is_current=False),)))
+    assert (shown(state), state.silences_of("p-1")[0].cause) == ([], GapCause.UNBOUND)
+
+
+def test_reading_that_a_device_was_scanned_for_stays_after_the_binding_has_ended():
+    state = ward_state()
+    state.take([reading(5, 75)])
+    once = replace(BOUND, ends_at=at(6), is_once=True, is_current=False)
+    state.place_ward(Ward(patients=(PATIENT,), bindings=(once,)))
+
+    assert (shown(state), state.silences_of("p-1")) == ([75], ())
+
+
+def test_reading_that_was_corrected_away_leaves_the_person():
+    state = ward_state()
+    state.take([reading(5, 75)])
+    state.place_ward(Ward(patients=(PATIENT,), bindings=(replace(BOUND, begins_at=at(6)),)))
+
+    assert shown(state) == []
+
+
+@pytest.mark.parametrize(("shift_s", "owner"), [(0, ["p-1"]), (-2, []), (None, [])])
+def test_value_whose_clock_is_in_doubt_across_a_hand_over_is_nobodys(shift_s, owner):
+    state = ward_state()
+    state.place_ward(Ward(patients=(PATIENT,), bindings=(replace(BOUND, begins_at=at(4)),)))
+    shift = None if shift_s is None else timedelta(seconds=shift_s)
+
+    assert list(state.take([replace(reading(5, 75), clock_shift=shift)])) == owner

@@ -1,12 +1,19 @@
 import json
+from dataclasses import replace
+from fractions import Fraction
 
-from cloud.events import AgentBorn, ReadingsStored
+import numpy as np
+import pytest
+
+from cloud.events import AgentBorn, BindingsChanged, ReadingsStored, WaveStored
 from cloud.identity.model import Role, subject_of
 from cloud.live.model import Binding, Patient, Ward
 from cloud.live.service import Hub, Viewer
 from cloud.warning.model import score_patient
 from tests.cloud.live.readings import START, at, reading
-from tests.fixtures.wire_messages import SOURCE, WireAgent
+from tests.fixtures.wire_messages import ECG, SOURCE, WireAgent
+from vitals.wave import WaveBlock
+from vitals.wire.batch import to_ms
 from vitals.wire.status import decode_status
 
 DOCTOR = subject_of(person="d", role=Role.CLINICIAN, organisation="o-1")
@@ -95,3 +102,75 @@ async def test_viewer_that_takes_no_values_is_given_up():
         viewer.put_text(str(number))
 
     assert viewer.overrun.is_set()
+
+
+MOVED = Ward(
+    patients=(*WARD.patients, replace(WARD.patients[0], patient_id="p-2")),
+    bindings=(
+        Binding(src=SOURCE, patient_id="p-1", begins_at=START, ends_at=at(3)),
+        Binding(src=SOURCE, patient_id="p-2", begins_at=at(3), ends_at=None),
+    ),
+)
+
+
+def values_in(found):
+    return [
+        (frame["patient"], value["value"])
+        for frame in found
+        if frame["type"] == "values"
+        for value in frame["values"]
+    ]
+
+
+async def test_value_of_a_sensor_that_changes_hands_waits_and_goes_to_its_owner():
+    hub, (doctor,) = hub_with(DOCTOR)
+    hub.hold([SOURCE])
+    hub.take(ReadingsStored(readings=(reading(4, 72),), heard_at=at(5)))
+    assert values_in(await frames(doctor)) == []
+
+    hub.take(BindingsChanged(sources=(SOURCE,)))
+    changed = hub.take_changed()
+    hub.place_ward(MOVED, latest=[], settled=changed)
+    assert values_in(await frames(doctor)) == [("p-2", 72)]
+
+
+async def test_what_is_read_while_a_sensor_changes_hands_is_not_believed():
+    hub, (doctor,) = hub_with(DOCTOR)
+    hub.hold([SOURCE])
+    hub.place_ward(WARD, latest=[reading(4, 72)])
+    assert values_in(await frames(doctor)) == []
+
+    hub.place_ward(WARD, latest=[reading(4, 72)], settled=[SOURCE])
+    assert values_in(await frames(doctor)) == [("p-1", 72)]
+
+
+async def test_value_waits_until_the_last_of_two_changes_is_settled():
+    hub, (doctor,) = hub_with(DOCTOR)
+    hub.hold([SOURCE])
+    hub.hold([SOURCE])
+    hub.take(ReadingsStored(readings=(reading(4, 72),), heard_at=at(5)))
+    hub.release([SOURCE])
+    assert values_in(await frames(doctor)) == []
+
+    hub.release([SOURCE])
+    assert values_in(await frames(doctor)) == [("p-1", 72)]
+
+
+@pytest.mark.parametrize(("first", "owner"), [(1.9, "p-1"), (2.5, None), (3.0, "p-2")])
+async def test_wave_block_over_a_hand_over_is_nobodys(first, owner):
+    hub, (doctor,) = hub_with(DOCTOR)
+    source = decode_status(WireAgent().birth().payload).sources
+    hub.take(AgentBorn(agent="hut-1", sources=tuple(source), heard_at=at(5)))
+    hub.place_ward(MOVED, latest=[])
+    await frames(doctor)
+    block = WaveBlock(
+        stream=ECG,
+        t0_us=to_ms(at(first)) * 1000,
+        rate_hz=Fraction(130),
+        first_sample=0,
+        samples=np.zeros(130, np.int32),
+    )
+    hub.take(WaveStored(src=SOURCE, block=block, late=False, heard_at=at(5)))
+
+    shown = [json.loads(frame[4 : 4 + frame[0]])["patient"] for frame in doctor._frames]
+    assert shown == ([] if owner is None else [owner])
