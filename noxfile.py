@@ -125,6 +125,7 @@ def bench(session: nox.Session) -> None:
     _python(session, "tests.benchmarks.measure_demo")
     _python(session, "tests.benchmarks.measure_audit")
     _python(session, "tests.benchmarks.measure_backup")
+    _python(session, "tests.benchmarks.measure_bindings")
 
 
 @nox.session

@@ -316,7 +316,7 @@ def insert_correction(connection: Database, correction: Correction) -> None:
 
 
 def find_corrections(connection: Database, subject: Subject, patient_id: str) -> list[Correction]:
-    """What was given to a patient or taken away, newest first. A stranger on the other side is left out."""
+    """What was given to a patient or taken away, newest first."""
     with connection.cursor(row_factory=class_row(Correction)) as cursor:
         return cursor.execute(
             f"""

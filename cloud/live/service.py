@@ -180,8 +180,8 @@ class Hub:
     def place_ward(self, ward: Ward, *, latest: list[Reading], settled: Collection[SourceId] = ()) -> None:
         """Patients or bindings as the database has them; viewers hear of it when something changed.
 
-        `settled`: changes that were over when this was read. What is read of a source while another change of it
-        goes on is not believed: it waits like what the source sends.
+        `settled`: changes that were over when this was read. What is read of a source while another change of
+        it goes on is not believed: it is read again when that is over.
         """
         self._let_go(settled)
         believed = [reading for reading in latest if self._holds[reading.src] <= 0]
