@@ -112,12 +112,10 @@ def running_cloud() -> Iterator[RunningCloud]:
 
 def main(hand_overs: int, claims: int) -> None:
     with running_cloud() as cloud, connect(cloud.database_url) as database:
-        found = {
-            "commit": commit(),
-            "load": os.getloadavg()[0],
-            "hand_over": measure_hand_overs(cloud, database, hand_overs),
-            "claim": measure_claims(cloud, database, claims),
-        }
+        found: dict[str, object] = {"commit": commit(), "load": os.getloadavg()[0]}
+        found["claim"] = measure_claims(cloud, database, claims)
+        print(json.dumps(found, indent=1), flush=True)
+        found["hand_over"] = measure_hand_overs(cloud, database, hand_overs)
     print(json.dumps(found, indent=1))
 
 
