@@ -82,27 +82,47 @@ def find_devices(
 
 def find_bed(
     connection: Database, subject: Subject, location_id: str
-) -> tuple[str, list[SourceId], list[str]] | None:
-    """The code of a place, the devices that are fixed to it, and who lies there."""
+) -> tuple[list[SourceId], list[str]] | None:
+    """The devices that are fixed to a place, and who lies there."""
     row = connection.execute(
         f"""
-        SELECT l.code,
-               ARRAY(SELECT s.src FROM source s JOIN agent a USING (agent)
+        SELECT ARRAY(SELECT s.src FROM source s JOIN agent a USING (agent)
                       WHERE s.location_id = l.location_id
                          OR (s.location_id IS NULL AND s.bed = l.code AND a.site_id = l.site_id)),
-               ARRAY(SELECT o.patient_id FROM patient o WHERE o.location_id = l.location_id)
+               ARRAY(SELECT o.patient_id FROM patient o
+                      WHERE o.location_id = l.location_id AND l.kind = 'bed')
           FROM location l JOIN site place USING (site_id)
          WHERE l.location_id = %(location)s AND l.closed_at IS NULL AND {_DEVICE_OF_SUBJECT}
         """,  # noqa: S608 only our own conditions
         {**_who(subject), "location": location_id},
     ).fetchone()
-    return None if row is None else (row[0], [SourceId(src) for src in row[1]], row[2])
+    return None if row is None else ([SourceId(src) for src in row[0]], row[1])
 
 
-def place_patient(connection: Database, patient_id: str, *, location_id: str | None, bed: str) -> None:
-    """Where a patient lies from now on."""
+def place_patient(
+    connection: Database, patient_id: str, *, location_id: str | None, at: datetime, by: str
+) -> None:
+    """Where a patient lies from now on; None is nowhere. Who stays in the same place does not move."""
+    who = {"patient": patient_id, "location": location_id, "at": at, "by": by}
     connection.execute(
-        "UPDATE patient SET location_id = %s, bed = %s WHERE patient_id = %s", (location_id, bed, patient_id)
+        """
+        UPDATE stay SET during = tstzrange(lower(during), greatest(%(at)s, lower(during) + interval '1 us')),
+                        ended_by = %(by)s
+         WHERE patient_id = %(patient)s AND upper_inf(during) AND location_id IS DISTINCT FROM %(location)s
+        """,
+        who,
+    )
+    connection.execute(
+        """
+        INSERT INTO stay (patient_id, location_id, kind, during, begun_by)
+        SELECT %(patient)s, l.location_id, l.kind, tstzrange(greatest(%(at)s, (
+                   SELECT max(upper(s.during)) FROM stay s
+                    WHERE s.patient_id = %(patient)s OR s.location_id = l.location_id)), NULL), %(by)s
+          FROM location l
+         WHERE l.location_id = %(location)s
+           AND NOT EXISTS (SELECT FROM stay s WHERE s.patient_id = %(patient)s AND upper_inf(s.during))
+        """,
+        who,
     )
 
 

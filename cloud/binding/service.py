@@ -215,7 +215,7 @@ class BindingService:
             bed = queries.find_bed(connection, subject, location_id)
             if bed is None:
                 raise BindingUnknown
-            code, fixed, there = bed
+            fixed, there = bed
             queries.lock_patients(connection, {*there, patient.patient_id})
             left = [
                 one
@@ -226,9 +226,9 @@ class BindingService:
                 raise BindingRefused("the devices of this bed are changing at this moment; try again")
             acts = self._end_all(connection, subject, left, reason=EndReason.MOVED)
             for other in set(there) - {patient.patient_id}:
-                queries.place_patient(connection, other, location_id=None, bed="")
+                self._place(connection, subject, other, location_id=None)
                 acts.append(_patient_act(subject, Action.CHANGE_PATIENT, other))
-            queries.place_patient(connection, patient.patient_id, location_id=location_id, bed=code)
+            self._place(connection, subject, patient.patient_id, location_id=location_id)
             acts.append(_patient_act(subject, Action.CHANGE_PATIENT, patient.patient_id))
             wishes = [
                 Wish(src=src, patient_id=patient.patient_id, origin=BindingOrigin.BED, origin_id=location_id)
@@ -292,7 +292,7 @@ class BindingService:
                 if not {one.src for one in current} <= known:
                     continue  # another began meanwhile
                 acts = self._end_all(connection, subject, current, reason=EndReason.DISCHARGE)
-                queries.place_patient(connection, patient.patient_id, location_id=None, bed="")
+                self._place(connection, subject, patient.patient_id, location_id=None)
                 acts.append(_patient_act(subject, Action.DISCHARGE_PATIENT, patient.patient_id))
                 self._recorder.begin(*acts)()
                 return self._read_again(connection, subject, current)
@@ -496,6 +496,13 @@ class BindingService:
             raise BindingRefused("the time must be over, and its end not before its beginning")
         return replace(span, ends_at=span.ends_at + ONE_MS)
 
+    def _place(
+        self, connection: Database, subject: Subject, patient_id: str, *, location_id: str | None
+    ) -> None:
+        queries.place_patient(
+            connection, patient_id, location_id=location_id, at=self._clock(), by=subject.person
+        )
+
     def _sources_of_move(self, subject: Subject, location_id: str, patient_id: str) -> list[SourceId]:
         """The sources that change when a patient is put into a bed."""
         _require_edit(subject)
@@ -507,7 +514,7 @@ class BindingService:
             if bed is None:
                 raise BindingUnknown
             had = self._current(connection, subject, patient.patient_id)
-        return [*bed[1], *(one.src for one in had if one.origin is BindingOrigin.BED)]
+        return [*bed[0], *(one.src for one in had if one.origin is BindingOrigin.BED)]
 
     def _current(self, connection: Database, subject: Subject, patient_id: str) -> list[Binding]:
         return queries.find_current(connection, subject, now=self._clock(), patient_id=patient_id)

@@ -19,13 +19,6 @@ class PlaceUnknown(CloudError):
         return "no such place"
 
 
-class PatientUnknown(CloudError):
-    """There is no such patient, or none whom the subject may see: the answer is the same."""
-
-    def __str__(self) -> str:
-        return "no such patient"
-
-
 class PlaceInvalid(CloudError):
     """What was said of a place cannot be."""
 
@@ -178,17 +171,6 @@ class OrganisationRecord:
     sites: tuple[Site, ...]
     service_areas: tuple[ServiceArea, ...]
     affiliations: tuple[Affiliation, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stay:
-    """Where a patient is."""
-
-    patient_id: str
-    location_id: str
-    site_id: str
-    code: str
-    begins_at: datetime
 
 
 def check_division(code: str) -> str:

@@ -20,7 +20,6 @@ from cloud.places.model import (
     Position,
     ServiceArea,
     Site,
-    Stay,
 )
 from cloud.store.connection import Database
 
@@ -274,57 +273,6 @@ def close_location(connection: Database, location_id: str, *, at: datetime) -> N
 def lock_location(connection: Database, location_id: str) -> None:
     """Whoever closes it and whoever puts somebody there wait for one another."""
     connection.execute("SELECT FROM location WHERE location_id = %s FOR UPDATE", (location_id,))
-
-
-def find_patient(connection: Database, subject: Subject, patient_id: str) -> str | None:
-    """Whom an id means now, if the subject may see that patient; locks the row until the end."""
-    row = connection.execute(
-        f"SELECT p.patient_id FROM patient p WHERE p.patient_id = surviving_patient(%(patient)s) "  # noqa: S608
-        f"AND {_VISIBLE} FOR UPDATE",
-        {**_who(subject), "patient": patient_id},
-    ).fetchone()
-    return None if row is None else str(row[0])
-
-
-def find_stay(connection: Database, subject: Subject, patient_id: str) -> Stay | None:
-    """Where a patient is, if the subject may see that patient."""
-    with connection.cursor(row_factory=class_row(Stay)) as cursor:
-        return cursor.execute(
-            f"""
-            SELECT s.patient_id, s.location_id, l.site_id, l.code, lower(s.during) AS begins_at
-              FROM stay s JOIN location l USING (location_id) JOIN patient p USING (patient_id)
-             WHERE s.patient_id = %(patient)s AND upper_inf(s.during) AND {_VISIBLE}
-            """,  # noqa: S608 only our own texts
-            {**_who(subject), "patient": patient_id},
-        ).fetchone()
-
-
-def freed_at(connection: Database, location_id: str) -> datetime | None:
-    """When the last stay in a location ended. Tells of nobody who it was."""
-    row = connection.execute(
-        "SELECT max(upper(during)) FROM stay WHERE location_id = %s AND NOT upper_inf(during)", (location_id,)
-    ).fetchone()
-    freed: datetime | None = None if row is None else row[0]
-    return freed
-
-
-def begin_stay(connection: Database, patient_id: str, *, location: Location, at: datetime, by: str) -> None:
-    """A patient is in a location from now on; the database refuses two in one bed, and one in two places."""
-    connection.execute(
-        "INSERT INTO stay (patient_id, location_id, kind, during, begun_by) "
-        "VALUES (%s, %s, %s, tstzrange(%s, NULL), %s)",
-        (patient_id, location.location_id, location.kind.value, at, by),
-    )
-
-
-def end_stay(connection: Database, patient_id: str, *, at: datetime, by: str) -> bool:
-    """A patient leaves; False when the patient is nowhere."""
-    cursor = connection.execute(
-        "UPDATE stay SET during = tstzrange(lower(during), %(at)s), ended_by = %(by)s "
-        "WHERE patient_id = %(patient)s AND upper_inf(during) AND lower(during) < %(at)s",
-        {"patient": patient_id, "at": at, "by": by},
-    )
-    return cursor.rowcount == 1
 
 
 def insert_location(connection: Database, location: Location) -> bool:

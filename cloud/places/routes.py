@@ -1,4 +1,4 @@
-"""Organisations, sites, locations and where a patient is, over HTTP (docs/live-api.md)."""
+"""Organisations, sites, and locations, over HTTP (docs/live-api.md)."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -8,7 +8,6 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from cloud.identity.access import (
-    EDITS_ONE_PATIENT,
     LISTS_PLACES,
     MANAGES_ONE_PLACE,
     READS_ONE_PLACE,
@@ -22,7 +21,6 @@ from cloud.places.model import (
     LocationKind,
     Organisation,
     OrganisationRecord,
-    PatientUnknown,
     PlaceInvalid,
     PlaceTaken,
     PlaceUnknown,
@@ -108,12 +106,6 @@ class LocationQuestion(NamesQuestion):
     part_of: NamedId | None = None
 
 
-class MoveQuestion(Question):
-    """Where to."""
-
-    location: NamedId
-
-
 class OrganisationBody(BaseModel):
     """An organisation."""
 
@@ -165,16 +157,6 @@ class LocationBody(BaseModel):
     closed_at: int | None
 
 
-class StayBody(BaseModel):
-    """Where a patient is."""
-
-    patient: str
-    location: str
-    site: str
-    code: str
-    begins_at: int
-
-
 class ErrorBody(BaseModel):
     """Every refusal has this body."""
 
@@ -195,7 +177,6 @@ def build_routes(places: PlaceService, *, subject_reader: SubjectReader) -> APIR
     _add_organisations(router, places, subject_reader(MANAGES_ONE_PLACE))
     _add_consortia(router, places, subject_reader(MANAGES_ONE_PLACE))
     _add_locations(router, places, subject_reader(MANAGES_ONE_PLACE))
-    _add_moves(router, places, subject_reader(EDITS_ONE_PATIENT))
     return router
 
 
@@ -323,37 +304,13 @@ def _add_locations(router: APIRouter, places: PlaceService, may_manage: SubjectO
     )
 
 
-def _add_moves(router: APIRouter, places: PlaceService, may_edit: SubjectOf) -> None:
-    def move(
-        patient_id: AskedId, question: MoveQuestion, subject: Annotated[Subject, Depends(may_edit)]
-    ) -> StayBody:
-        stay = places.move_patient(subject, patient_id, location_id=question.location)
-        return StayBody(
-            patient=stay.patient_id,
-            location=stay.location_id,
-            site=stay.site_id,
-            code=stay.code,
-            begins_at=to_ms(stay.begins_at),
-        )
-
-    def discharge(patient_id: AskedId, subject: Annotated[Subject, Depends(may_edit)]) -> Response:
-        places.discharge_patient(subject, patient_id)
-        return Response(status_code=204)
-
-    one = [Depends(EDITS_ONE_PATIENT)]
-    router.post("/patients/{patient_id}/move", responses=_REFUSALS, dependencies=one)(move)
-    router.post("/patients/{patient_id}/discharge", status_code=204, responses=_REFUSALS, dependencies=one)(
-        discharge
-    )
-
-
 def answer_refusal(_request: Request, error: Exception) -> Response:
     """How the errors of this room look over HTTP."""
-    statuses = {PlaceUnknown: 404, PatientUnknown: 404, PlaceTaken: 409, PlaceInvalid: 422}
+    statuses = {PlaceUnknown: 404, PlaceTaken: 409, PlaceInvalid: 422}
     return JSONResponse({"error": str(error)}, status_code=statuses[type(error)])
 
 
-REFUSALS = (PlaceUnknown, PatientUnknown, PlaceTaken, PlaceInvalid)
+REFUSALS = (PlaceUnknown, PlaceTaken, PlaceInvalid)
 
 
 def _organisation(one: Organisation) -> OrganisationBody:

@@ -22,14 +22,12 @@ from cloud.places.model import (
     LocationKind,
     Organisation,
     OrganisationRecord,
-    PatientUnknown,
     PlaceInvalid,
     PlaceTaken,
     PlaceUnknown,
     Position,
     ServiceArea,
     Site,
-    Stay,
     check_division,
     check_zone,
     division_contains,
@@ -44,8 +42,6 @@ _REFUSED_BY_DATABASE = {
     "location_nests": PlaceInvalid("part_of", "a location of this kind does not lie in one of that kind"),
     "one_affiliation_at_a_time": PlaceTaken("the organisation is in this consortium already"),
     "one_lead_at_a_time": PlaceTaken("another organisation leads this consortium"),
-    "one_patient_per_bed": PlaceTaken("somebody lies in this bed"),
-    "one_place_per_patient": PlaceTaken("somebody else is moving this patient"),
 }
 
 
@@ -327,69 +323,15 @@ class PlaceService:
             queries.close_location(connection, location_id, at=self._clock())
             self._record(subject, Action.CLOSE_LOCATION, TargetKind.LOCATION, location_id)
 
-    def move_patient(self, subject: Subject, patient_id: str, *, location_id: str) -> Stay:
-        """Put a patient into a bed or another location of the organisation; the former one is free at once.
-
-        Raises:
-            PatientUnknown: not there, or not for this subject.
-            PlaceUnknown: the location is not there, beyond reach or another organisation's.
-            PlaceTaken: somebody lies in that bed, or it is closed.
-        """
-        _require(subject, Scope.EDIT_PATIENTS)
-        with self._caring() as connection:
-            patient = _patient(connection, subject, patient_id)
-            queries.lock_location(connection, location_id)
-            location = _location(connection, subject, location_id)
-            if location.closed_at is not None:
-                raise PlaceTaken("this location is closed")
-            stay = queries.find_stay(connection, subject, patient)
-            if stay is None or stay.location_id != location_id:
-                at = self._next_moment(stay)
-                queries.end_stay(connection, patient, at=at, by=subject.person)
-                at = max(at, queries.freed_at(connection, location_id) or at)
-                queries.begin_stay(connection, patient, location=location, at=at, by=subject.person)
-                stay = queries.find_stay(connection, subject, patient)
-            self._record(subject, Action.MOVE_PATIENT, TargetKind.PATIENT, patient)
-        if stay is None:
-            raise PatientUnknown
-        _log.info("patient_moved", patient=patient, location=location_id, by=subject.person)
-        return stay
-
-    def discharge_patient(self, subject: Subject, patient_id: str) -> None:
-        """The patient leaves; the bed is free at once. Discharging twice is no error.
-
-        Raises:
-            PatientUnknown: not there, or not for this subject.
-        """
-        _require(subject, Scope.EDIT_PATIENTS)
-        with self._caring() as connection:
-            patient = _patient(connection, subject, patient_id)
-            at = self._next_moment(queries.find_stay(connection, subject, patient))
-            queries.end_stay(connection, patient, at=at, by=subject.person)
-            self._record(subject, Action.DISCHARGE_PATIENT, TargetKind.PATIENT, patient)
-        _log.info("patient_discharged", patient=patient, by=subject.person)
-
-    def _next_moment(self, stay: Stay | None) -> datetime:
-        """Now; but a stay that began this very moment lasts a moment at least."""
-        now = self._clock()
-        return now if stay is None or stay.begins_at < now else stay.begins_at + _A_MOMENT
-
     @contextmanager
     def _changing(self, subject: Subject) -> Iterator[Database]:
-        _require(subject, Scope.MANAGE_PLACES)
-        with self._caring() as connection:
-            yield connection
-
-    @contextmanager
-    def _caring(self) -> Iterator[Database]:
         """A transaction whose refusals by the database say what they mean."""
+        _require(subject, Scope.MANAGE_PLACES)
         try:
             with self._pool.connection() as connection, connection.transaction():
                 yield connection
         except psycopg.IntegrityError as error:
             refusal = _REFUSED_BY_DATABASE.get(error.diag.constraint_name or "")
-            if error.diag.constraint_name == "stay_in_own_organisation":
-                raise PlaceUnknown from error
             if refusal is None:
                 raise
             raise type(refusal)(*refusal.args) from error
@@ -427,13 +369,6 @@ def _location(connection: Database, subject: Subject, location_id: str) -> Locat
     found = queries.find_location(connection, subject, location_id)
     if found is None:
         raise PlaceUnknown
-    return found
-
-
-def _patient(connection: Database, subject: Subject, patient_id: str) -> str:
-    found = queries.find_patient(connection, subject, patient_id)
-    if found is None:
-        raise PatientUnknown
     return found
 
 

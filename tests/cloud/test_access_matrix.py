@@ -278,7 +278,6 @@ def places_body(path, *, own):
     bodies = {
         "locations": {**NAMES, "kind": "bed", "code": f"code {number}"},
         "affiliations": {"organisation": f"part-{owner}-{number % 40}"},
-        "move": {"location": f"bed-{owner}"},
         "roles": {"organisation": f"part-{owner}-{number % 40}", "role": "nurse"},
         "accounts": {"name": f"name-{number}", "role": "nurse"},
         "places": {"site": ids["site_id"]},

@@ -78,15 +78,6 @@ def test_two_patients_of_a_ward_file_swap_beds(cloud_server, database):
         assert rows == [(bed, bed_location(bed)) for bed in beds]
 
 
-def test_bed_is_for_one_patient_and_free_after_discharge(cloud_server, database):
-    doctor, bed = cloud_server.client("doctor"), {"location": bed_location("1")}
-    other = doctor.post("/api/people", json={"name_zh": "王五"}).json()["person"]["id"]
-    assert "in this bed" in post(doctor, f"patients/{other}/move", bed, status=409)["error"]
-    post(doctor, "patients/p-1/discharge", None, status=204)
-
-    assert post(doctor, f"patients/{other}/move", bed, status=200)["patient"] == other
-
-
 def test_site_without_such_a_zone_is_refused(admin):
     wrong = {**NAMES, "zone": "Mars/Olympus"}
     assert "zone" in post(admin, f"organisations/{ORGANISATION}/sites", wrong, status=422)["error"]

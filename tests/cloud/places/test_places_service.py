@@ -1,4 +1,3 @@
-import threading
 from datetime import timedelta
 
 import psycopg
@@ -11,7 +10,6 @@ from cloud.identity.errors import NotAllowed
 from cloud.places.model import (
     Level,
     LocationKind,
-    PatientUnknown,
     PlaceInvalid,
     PlaceTaken,
     PlaceUnknown,
@@ -131,75 +129,21 @@ def test_locations_nest_within_one_site(places):
         places.create_location(ADMINISTRATOR, "site-county", new(LocationKind.HUT, code="7"))
 
 
-def test_patient_moves_and_the_former_bed_is_free_at_once(places, database, clock):
-    _, _, one = ward_room_bed(places)
-    (two,) = build(places, LocationKind.VEHICLE)
-    places.move_patient(DOCTOR, "p-1", location_id=one)
-    with pytest.raises(PlaceTaken, match="bed"):
-        places.move_patient(DOCTOR, "p-2", location_id=one)
-    places.move_patient(DOCTOR, "p-1", location_id=two)  # at the very same moment
-    stay = places.move_patient(DOCTOR, "p-2", location_id=one)
-
-    found = database.execute("SELECT location_id, bed FROM patient WHERE patient_id = 'p-2'").fetchone()
-    assert found == (one, stay.code)
-    clock.now += timedelta(hours=1)
-    places.discharge_patient(DOCTOR, "p-2")
-    places.discharge_patient(DOCTOR, "p-2")
-    found = database.execute("SELECT location_id, bed FROM patient WHERE patient_id = 'p-2'").fetchone()
-    assert found == (None, "")
-
-
-def test_vehicle_takes_several_patients(places):
-    (vehicle,) = build(places, LocationKind.VEHICLE)
-    for patient in ("p-1", "p-2"):
-        assert places.move_patient(DOCTOR, patient, location_id=vehicle).location_id == vehicle
-
-
-def test_strangers_patient_and_bed_are_unknown(places):
-    (mine,) = build(places, LocationKind.BED)
-    (theirs,) = build(places, LocationKind.BED, site="site-stranger", subject=STRANGER)
-    (below,) = build(places, LocationKind.BED, site="site-town-a")
-    for patient in ("p-theirs", "p-none"):
-        with pytest.raises(PatientUnknown):
-            places.move_patient(DOCTOR, patient, location_id=mine)
-    for location in (theirs, below, "place-none"):
-        with pytest.raises(PlaceUnknown):
-            places.move_patient(DOCTOR, "p-1", location_id=location)
-
-
-def test_occupied_location_is_not_closed_and_closed_one_takes_nobody(places, clock):
+def test_occupied_location_is_not_closed(places, clock, database):
     ward, room, bed = ward_room_bed(places)
-    places.move_patient(DOCTOR, "p-1", location_id=bed)
+    database.execute(
+        "INSERT INTO stay (patient_id, location_id, kind, during, begun_by) "
+        "VALUES ('p-1', %s, 'bed', tstzrange(%s, NULL), 'doctor')",
+        (bed, clock.now),
+    )
     for location in (bed, room, ward):
         with pytest.raises(PlaceTaken, match="still in it"):
             places.close_location(ADMINISTRATOR, location)
     clock.now += timedelta(hours=1)
-    places.discharge_patient(DOCTOR, "p-1")
+    database.execute("UPDATE stay SET during = tstzrange(lower(during), %s)", (clock.now,))
     for location in (bed, bed, room, ward):
         places.close_location(ADMINISTRATOR, location)
-    with pytest.raises(PlaceTaken, match="closed"):
-        places.move_patient(DOCTOR, "p-1", location_id=bed)
     assert places.list_locations(DOCTOR, "site-county") == []
-
-
-def test_one_of_many_who_want_a_bed_gets_it(places, database):
-    (bed,) = build(places, LocationKind.BED)
-    answers = []
-
-    def try_it(patient):
-        try:
-            answers.append(places.move_patient(DOCTOR, patient, location_id=bed).patient_id)
-        except PlaceTaken:
-            answers.append(None)
-
-    threads = [threading.Thread(target=try_it, args=(patient,)) for patient in ("p-1", "p-2") * 2]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    inside = database.execute("SELECT patient_id FROM patient WHERE location_id = %s", (bed,)).fetchall()
-    assert len(inside) == 1
-    assert {inside[0][0]} == set(answers) - {None}
 
 
 def test_without_audit_nothing_is_changed(places, recorder, database):
@@ -208,7 +152,6 @@ def test_without_audit_nothing_is_changed(places, recorder, database):
     for attempt in (
         lambda: places.create_organisation(ADMINISTRATOR, "county", level=Level.VILLAGE, names=NAMES),
         lambda: places.close_location(ADMINISTRATOR, bed),
-        lambda: places.move_patient(DOCTOR, "p-1", location_id=bed),
     ):
         with pytest.raises(AuditUnavailable):
             attempt()
