@@ -79,3 +79,12 @@ def build(places, *kinds, site="site-county", subject=ADMINISTRATOR):
 
 def ward_room_bed(places):
     return build(places, LocationKind.WARD, LocationKind.ROOM, LocationKind.BED)
+
+
+def lay(database, patient_id, location_id, *, at):
+    """Put a patient into a bed, as the room of bindings does."""
+    database.execute(
+        "INSERT INTO stay (patient_id, location_id, kind, during, begun_by) "
+        "VALUES (%s, %s, 'bed', tstzrange(%s, NULL), 'doctor')",
+        (patient_id, location_id, at),
+    )

@@ -54,7 +54,7 @@ def test_patient_who_was_moved_by_hand_stays_there_when_the_ward_file_is_read_ag
     bed = {**NAMES, "kind": "bed", "code": "9", "part_of": WARD}
     nine = post(admin, f"sites/{SITE}/locations", bed)["id"]
     doctor = cloud_server.client("doctor")
-    assert post(doctor, "patients/p-1/move", {"location": nine}, status=200)["code"] == "9"
+    post(doctor, "bindings", {"bed": nine, "patient": "p-1"})
     patient = WardPatient(id="p-1", bed="1", name_zh="张三", name_en="Zhang San", sources=[], spo2_scale=2)
     seed_ward(database, WardFile(agent="hut-1", patients=[patient]), now=utc_now())
 

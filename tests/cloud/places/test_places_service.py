@@ -17,15 +17,7 @@ from cloud.places.model import (
     ServiceArea,
 )
 from cloud.places.service import OrganisationChange
-from tests.cloud.places.conftest import (
-    ADMINISTRATOR,
-    BELOW,
-    DOCTOR,
-    STRANGER,
-    build,
-    new,
-    ward_room_bed,
-)
+from tests.cloud.places.conftest import ADMINISTRATOR, BELOW, DOCTOR, STRANGER, build, lay, new, ward_room_bed
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -131,11 +123,7 @@ def test_locations_nest_within_one_site(places):
 
 def test_occupied_location_is_not_closed(places, clock, database):
     ward, room, bed = ward_room_bed(places)
-    database.execute(
-        "INSERT INTO stay (patient_id, location_id, kind, during, begun_by) "
-        "VALUES ('p-1', %s, 'bed', tstzrange(%s, NULL), 'doctor')",
-        (bed, clock.now),
-    )
+    lay(database, "p-1", bed, at=clock.now)
     for location in (bed, room, ward):
         with pytest.raises(PlaceTaken, match="still in it"):
             places.close_location(ADMINISTRATOR, location)

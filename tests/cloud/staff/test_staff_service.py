@@ -17,7 +17,7 @@ from cloud.staff.model import (
 )
 from cloud.staff.service import DutyPattern
 from tests.cloud.people.conftest import NOW
-from tests.cloud.places.conftest import ADMINISTRATOR, BELOW, DOCTOR, STRANGER, ward_room_bed
+from tests.cloud.places.conftest import ADMINISTRATOR, BELOW, DOCTOR, STRANGER, lay, ward_room_bed
 from tests.cloud.staff.conftest import form_team, hire
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
@@ -205,9 +205,9 @@ def test_account_is_for_what_somebody_works_as(staff):
     assert [one.name for one in staff.list_accounts(ADMINISTRATOR, "county")] == ["nurse-1"]
 
 
-def test_who_is_on_duty_for_a_patient_is_recorded(staff, places, recorder):
+def test_who_is_on_duty_for_a_patient_is_recorded(staff, places, recorder, database):
     _, _, bed = ward_room_bed(places)
-    places.move_patient(DOCTOR, "p-1", location_id=bed)
+    lay(database, "p-1", bed, at=NOW)
     team, person = form_team(staff, SITE), hire(staff)
     staff.add_duty(ADMINISTRATOR, team, person_id=person, during=STANDING)
     recorder.acts.clear()
