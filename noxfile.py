@@ -126,6 +126,7 @@ def bench(session: nox.Session) -> None:
     _python(session, "tests.benchmarks.measure_audit")
     _python(session, "tests.benchmarks.measure_backup")
     _python(session, "tests.benchmarks.measure_bindings")
+    _python(session, "tests.benchmarks.measure_rights")
 
 
 @nox.session

@@ -3,8 +3,9 @@
 The words of the enumerations stand in a chain of hashes: they may be added to, never renamed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -83,6 +84,19 @@ class Action(StrEnum):
     READ_UNCLAIMED = "read_unclaimed"
     CLAIM_MEASUREMENT = "claim_measurement"
     DISMISS_MEASUREMENT = "dismiss_measurement"
+    GIVE_CONSENT = "give_consent"
+    WITHDRAW_CONSENT = "withdraw_consent"
+    READ_CONSENTS = "read_consents"
+    INVITE_FAMILY = "invite_family"
+    ACCEPT_INVITATION = "accept_invitation"
+    REVOKE_FAMILY = "revoke_family"
+    READ_FAMILY = "read_family"
+    BREAK_GLASS = "break_glass"
+    REVIEW_BREAK_GLASS = "review_break_glass"
+    LIST_BREAK_GLASS = "list_break_glass"
+    READ_NOTICES = "read_notices"
+    READ_LOOKS = "read_looks"
+    SEARCH_AUDIT = "search_audit"
 
 
 class TargetKind(StrEnum):
@@ -107,6 +121,8 @@ class TargetKind(StrEnum):
     KEY = "key"
     AGENT = "agent"
     SOURCE = "source"
+    BREAK_GLASS = "break_glass"
+    AUDIT = "audit"
 
 
 class Outcome(StrEnum):
@@ -135,7 +151,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One thing that a person did, or was refused, with one object."""
+    """One thing that a person did, or was refused, with one object; `basis`: by which right it was seen."""
 
     person: str
     role: str
@@ -145,6 +161,25 @@ class Act:
     target: Target
     outcome: Outcome
     origin: Origin
+    basis: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedAct:
+    """An act as the audit has it: its number in the chain, and when it was."""
+
+    sequence: int
+    at: datetime
+    act: Act
+
+
+class Memory(Protocol):
+    """Who knows what was done to a person."""
+
+    def find_acts_about(
+        self, patient_ids: Sequence[str], *, before: int | None, limit: int
+    ) -> Sequence[RecordedAct]:
+        """The newest acts on any of these patients, newest first; `before` is a sequence to go on from."""
 
 
 def target(kind: TargetKind, asked_id: str) -> Target:

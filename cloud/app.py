@@ -2,10 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +19,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from cloud import pages
-from cloud.audit.service import load_signing_key
+from cloud.audit import routes as audit_routes
+from cloud.audit.service import AuditReader, load_signing_key
 from cloud.audit.stream import AuditStream
 from cloud.binding import routes as binding_routes
 from cloud.binding.queries import find_once_sources
@@ -41,23 +41,29 @@ from cloud.identity.access import (
     LOGGED_IN,
     MANAGES_DEVICES,
     PUBLIC,
+    READS_AUDIT,
     READS_ONE_PATIENT,
+    VIEWS_ONE_PATIENT,
+    Access,
 )
 from cloud.identity.accounts import Accounts
 from cloud.identity.clients import routes as client_routes
 from cloud.identity.cookies import session_token
-from cloud.identity.model import SYSTEM
+from cloud.identity.model import SYSTEM, Subject
 from cloud.identity.oidc import routes as oidc_routes
 from cloud.identity.oidc.model import read_providers
 from cloud.identity.oidc.service import OidcSignIn
 from cloud.identity.proofs import routes as proof_routes
+from cloud.identity.queries import find_sights
 from cloud.identity.service import IdentityService, SignInRules, utc_now
+from cloud.identity.sight import Sight
 from cloud.ingest.stream import IngestStream
 from cloud.live import routes as live_routes
 from cloud.live.service import Hub
 from cloud.live.stream import LiveStream, load_hub
 from cloud.pace import Pace
 from cloud.people import routes as people_routes
+from cloud.people.model import TypedIdentifier
 from cloud.people.service import PeopleService, open_sealer
 from cloud.places import routes as place_routes
 from cloud.places.service import PlaceService
@@ -65,6 +71,8 @@ from cloud.refusal import add_refusals
 from cloud.retention import routes as retention_routes
 from cloud.retention.model import Policy
 from cloud.retention.service import Ports, RetentionService, Signed
+from cloud.rights import routes as rights_routes
+from cloud.rights.service import EncounterBook, RightsService, TypedNumber
 from cloud.schema import install_schema
 from cloud.settings import CloudSettings
 from cloud.signing.service import SigningService, may_sign_by_register
@@ -75,6 +83,7 @@ from cloud.store.connection import Database, Pool, build_pool
 from cloud.trend import routes as trend_routes
 from cloud.trend.service import TrendService
 from cloud.warning.model import score_patient
+from vitals.identifiers.identifier import IdentifierKind
 from vitals.observation import SourceId
 
 _log = structlog.get_logger()
@@ -114,6 +123,8 @@ class Assembly:
     clock: Clock
     bindings: BindingService
     binding_stream: BindingStream
+    rights: RightsService
+    audit_reader: AuditReader
     mailbox: "Mailbox"
 
 
@@ -182,7 +193,6 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         silence.watch.take(event)
         hub.take(event)
 
-    people = PeopleService(pool, sealer=sealer, recorder=audit, clock=clock)
     keys = settings.home / "keys"
     authority = open_authority(keys, now=clock())
     write_list(connection, authority, keys, now=clock())
@@ -203,6 +213,20 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         deliver=mailbox.deliver,
         clock=clock,
     )
+    people = PeopleService(
+        pool,
+        sealer=sealer,
+        encounters=EncounterBook(),
+        recorder=audit,
+        clock=clock,
+    )
+
+    def find_by_number(held: Database, subject: Subject, number: TypedNumber) -> Sequence[str]:
+        kind = IdentifierKind(number.kind)
+        typed = TypedIdentifier(kind=kind, text=number.text, issuer=number.issuer)
+        return people.find_everywhere(held, subject, typed)
+
+    reader = AuditReader(pool, recorder=audit)
     return Assembly(
         pool=pool,
         identity=identity,
@@ -243,6 +267,8 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         trust=TrustStream(enrolment.publish_list, renew_cloud_pair),
         agent_address=(settings.agent_names[0], settings.agent_port),
         clock=clock,
+        rights=RightsService(pool, recorder=audit, memory=reader, find_by_number=find_by_number),
+        audit_reader=reader,
         audit=audit,
         bindings=bindings,
         binding_stream=binding_stream,
@@ -283,19 +309,24 @@ def build_app(
     app.include_router(
         live_routes.build_routes(
             built.hub,
-            find_subject=identity.subject_of,
+            door=live_routes.Door(
+                token_of=session_token,
+                find_subject=identity.subject_of,
+                find_sights=_sights_from(built.pool),
+            ),
             logged_in=identity_routes.subject_reader(identity, LOGGED_IN),
-            token_of=session_token,
             recorder=built.audit,
         )
     )
-    may_read = identity_routes.subject_reader(identity, READS_ONE_PATIENT)
-    app.include_router(trend_routes.build_routes(built.trends, may_read=may_read))
-    may_edit = identity_routes.subject_reader(identity, EDITS_ONE_PATIENT)
+
+    def reader_of(access: Access) -> identity_routes.SubjectOf:
+        return identity_routes.subject_reader(identity, access)
+
+    app.include_router(trend_routes.build_routes(built.trends, may_read=reader_of(VIEWS_ONE_PATIENT)))
+    may_read, may_edit = reader_of(READS_ONE_PATIENT), reader_of(EDITS_ONE_PATIENT)
     app.include_router(people_routes.build_routes(built.people, may_read=may_read, may_edit=may_edit))
-    for_access = partial(identity_routes.subject_reader, identity)
-    app.include_router(place_routes.build_routes(built.places, subject_reader=for_access))
-    app.include_router(staff_routes.build_routes(built.staff, subject_reader=for_access))
+    app.include_router(place_routes.build_routes(built.places, subject_reader=reader_of))
+    app.include_router(staff_routes.build_routes(built.staff, subject_reader=reader_of))
     may_review = identity_routes.subject_reader(identity, retention_routes.REVIEWS)
     app.include_router(
         retention_routes.build_routes(
@@ -316,6 +347,8 @@ def build_app(
             built.bindings, may_read=may_read, may_edit=may_edit, may_find_devices=may_find_devices
         )
     )
+    app.include_router(rights_routes.build_routes(built.rights, reader_of=reader_of))
+    app.include_router(audit_routes.build_routes(built.audit_reader, may_read=reader_of(READS_AUDIT)))
     app.include_router(_schema_routes(app))
     app.include_router(pages.build_routes(static))
     add_refusals(app, built.audit)
@@ -363,6 +396,14 @@ def _end_without_timers(timers: asyncio.Task[None]) -> None:
     if not timers.cancelled() and timers.exception() is not None:
         _log.error("timers_failed", error=repr(timers.exception()))
         signal.raise_signal(signal.SIGTERM)
+
+
+def _sights_from(pool: Pool) -> Callable[[Subject, Sequence[str]], Mapping[str, Sight]]:
+    def find(subject: Subject, patient_ids: Sequence[str]) -> Mapping[str, Sight]:
+        with pool.connection() as connection:
+            return find_sights(connection, subject, patient_ids)
+
+    return find
 
 
 def _health_routes(part_states: Callable[[], tuple[PartState, PartState]]) -> APIRouter:

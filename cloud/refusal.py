@@ -26,6 +26,7 @@ from cloud.identity.routes import REFUSALS, answer_refusal
 from cloud.people import routes as people_routes
 from cloud.places import routes as place_routes
 from cloud.retention import routes as retention_routes
+from cloud.rights import routes as rights_routes
 from cloud.staff import routes as staff_routes
 from cloud.trend.service import PatientUnknown
 from vitals.identifiers.identifier import IdentifierAmbiguous, IdentifierKind
@@ -67,6 +68,7 @@ def add_refusals(app: FastAPI, recorder: Recorder) -> None:
         staff_routes,
         enrolment_routes,
         retention_routes,
+        rights_routes,
     ):
         for refused in room.REFUSALS:
             app.add_exception_handler(refused, answer_of(room.answer_refusal))

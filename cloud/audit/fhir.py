@@ -30,6 +30,8 @@ _RECORD = ("110110", "Patient Record")
 _RIGHTS = ("110137", "User Security Attributes Changed")
 _SETUP = ("110100", "Application Activity")
 _SECURITY = ("110129", "Security Configuration")
+_EMERGENCY = ("110127", "Emergency Override Started")
+_AUDIT_LOG = ("110101", "Audit Log Used")
 _KINDS = {
     Action.LOG_IN: _Kind(type=_LOGIN, subtype=("110122", "Login"), letter="E"),
     Action.LOG_OUT: _Kind(type=_LOGIN, subtype=("110123", "Logout"), letter="E"),
@@ -97,6 +99,19 @@ _KINDS = {
     Action.READ_UNCLAIMED: _Kind(type=_RECORD, letter="R"),
     Action.CLAIM_MEASUREMENT: _Kind(type=_RECORD, letter="U"),
     Action.DISMISS_MEASUREMENT: _Kind(type=_RECORD, letter="U"),
+    Action.GIVE_CONSENT: _Kind(type=_RIGHTS, letter="C"),
+    Action.WITHDRAW_CONSENT: _Kind(type=_RIGHTS, letter="U"),
+    Action.READ_CONSENTS: _Kind(type=_RECORD, letter="R"),
+    Action.INVITE_FAMILY: _Kind(type=_RIGHTS, letter="C"),
+    Action.ACCEPT_INVITATION: _Kind(type=_RIGHTS, letter="U"),
+    Action.REVOKE_FAMILY: _Kind(type=_RIGHTS, letter="U"),
+    Action.READ_FAMILY: _Kind(type=_RECORD, letter="R"),
+    Action.BREAK_GLASS: _Kind(type=_EMERGENCY, letter="C"),
+    Action.REVIEW_BREAK_GLASS: _Kind(type=_EMERGENCY, letter="U"),
+    Action.LIST_BREAK_GLASS: _Kind(type=_AUDIT_LOG, letter="R"),
+    Action.READ_NOTICES: _Kind(type=_RECORD, letter="R"),
+    Action.READ_LOOKS: _Kind(type=_AUDIT_LOG, letter="R"),
+    Action.SEARCH_AUDIT: _Kind(type=_AUDIT_LOG, letter="R"),
 }
 _OUTCOMES = {Outcome.ALLOWED: "0", Outcome.REFUSED: "4", Outcome.THROTTLED: "4"}
 _PURPOSES = {"care": ("TREAT", "treatment"), "operation": ("HSYSADMIN", "health system administration")}
@@ -122,6 +137,8 @@ _ENTITIES = {
     TargetKind.DELETION: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
     TargetKind.KEY: (_SYSTEM_OBJECT, ("13", "Security Resource")),
     TargetKind.SOURCE: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
+    TargetKind.BREAK_GLASS: (_SYSTEM_OBJECT, ("4", "Domain Resource")),
+    TargetKind.AUDIT: (_SYSTEM_OBJECT, ("13", "Security Resource")),
 }
 
 
@@ -171,6 +188,7 @@ def _agent(entry: Entry) -> Resource:
         "role": [{"coding": [{"system": f"{_OWN}:role", "code": entry.role}]}],
         "who": {"identifier": {"system": f"{_OWN}:person", "value": entry.person}},
         "requestor": True,
+        **({"policy": [f"{_OWN}:basis:{entry.basis}"]} if entry.basis else {}),
     }
 
 

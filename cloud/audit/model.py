@@ -3,8 +3,10 @@
     hash(n) = SHA-256(JSON array of the fields of n, the last of which is hash(n - 1) in hexadecimal)
 
 The array is written without spaces, as UTF-8, with integers and strings only, so that anybody can compute it
-with ten lines of any language. Whoever changes an entry must change every later hash too; the signature
-below a later checkpoint (Ed25519, RFC 8032) then no longer fits, and the key is not in the database.
+with ten lines of any language. A basis stands before the last field where there is one; without one the array
+has one field less, so that entries from before there were any keep their hash, and no two acts share an
+array. Whoever changes an entry must change every later hash too; the signature below a later checkpoint
+(Ed25519, RFC 8032) then no longer fits, and the key is not in the database.
 """
 
 from collections.abc import Iterable
@@ -37,7 +39,7 @@ class ChainBroken(CloudError):
         return f"entry {self.sequence}: {self.reason}"
 
 
-class Entry(msgspec.Struct, frozen=True, tag="entry", tag_field="type"):
+class Entry(msgspec.Struct, frozen=True, tag="entry", tag_field="type", omit_defaults=True):
     """One act in the chain; hashes in hexadecimal, time in microseconds since 1970 (UTC)."""
 
     sequence: int
@@ -53,6 +55,7 @@ class Entry(msgspec.Struct, frozen=True, tag="entry", tag_field="type"):
     origin: str
     previous_hash: str
     hash: str
+    basis: str = ""
 
     def computed_hash(self) -> str:
         """The hash that the other fields give."""
@@ -68,6 +71,7 @@ class Entry(msgspec.Struct, frozen=True, tag="entry", tag_field="type"):
             self.target_id,
             self.outcome,
             self.origin,
+            *([self.basis] if self.basis else []),
             self.previous_hash,
         )
         return sha256(_encode(fields)).hexdigest()
@@ -83,6 +87,7 @@ class Entry(msgspec.Struct, frozen=True, tag="entry", tag_field="type"):
             target=Target(kind=TargetKind(self.target_kind), id=self.target_id),
             outcome=Outcome(self.outcome),
             origin=Origin(self.origin),
+            basis=self.basis,
         )
 
 
@@ -107,6 +112,20 @@ class Checkpoint(msgspec.Struct, frozen=True, tag="checkpoint", tag_field="type"
     def fingerprint(self) -> str:
         """A short name of the key."""
         return fingerprint_of(bytes.fromhex(self.public_key))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuestion:
+    """What an auditor looks for; None is anything. `before` is the sequence to go on from."""
+
+    person: str | None = None
+    patient: str | None = None
+    action: Action | None = None
+    outcome: Outcome | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+    before: int | None = None
+    limit: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +174,7 @@ def _unsealed(timed: TimedAct, *, sequence: int, previous_hash: str) -> Entry:
         origin=act.origin.value,
         previous_hash=previous_hash,
         hash="",
+        basis=act.basis,
     )
 
 

@@ -1,15 +1,20 @@
-"""SQL of the audit. Its tables tell of those who looked, and nobody reads them through a route yet."""
+"""SQL of the audit. Its tables tell of those who looked."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from psycopg.rows import kwargs_row
 
-from cloud.audit.model import Checkpoint, Entry, Head, from_us, to_us
+from cloud.audit.model import AuditQuestion, Checkpoint, Entry, Head, from_us, to_us
+from cloud.identity.model import Scope, Subject
 from cloud.store.connection import Database
 
 _LOCK = 0x6175646974  # "audit"
 _ROWS_AT_ONCE = 5_000
+_COLUMNS = (
+    "sequence, at, person, role, organisation, purpose, action, target_kind, target_id, outcome, origin, "
+    "encode(previous_hash, 'hex') AS previous_hash, encode(hash, 'hex') AS hash, basis"
+)
 
 
 def lock_chain(connection: Database) -> None:
@@ -31,7 +36,7 @@ def insert_entries(connection: Database, entries: Iterable[Entry]) -> None:
         connection.cursor() as cursor,
         cursor.copy(
             "COPY audit_entry (sequence, at, person, role, organisation, purpose, action, target_kind, "
-            "target_id, outcome, origin, previous_hash, hash) FROM STDIN"
+            "target_id, outcome, origin, previous_hash, hash, basis) FROM STDIN"
         ) as copy,
     ):
         for entry in entries:
@@ -50,6 +55,7 @@ def insert_entries(connection: Database, entries: Iterable[Entry]) -> None:
                     entry.origin,
                     bytes.fromhex(entry.previous_hash),
                     bytes.fromhex(entry.hash),
+                    entry.basis,
                 )
             )
 
@@ -59,11 +65,8 @@ def iterate_entries(connection: Database, *, after: int, upto: int) -> Iterator[
     with connection.cursor(name="audit_entries", row_factory=kwargs_row(_entry)) as cursor:
         cursor.itersize = _ROWS_AT_ONCE
         cursor.execute(
-            """
-            SELECT sequence, at, person, role, organisation, purpose, action, target_kind, target_id, outcome,
-                   origin, encode(previous_hash, 'hex') AS previous_hash, encode(hash, 'hex') AS hash
-              FROM audit_entry WHERE sequence > %s AND sequence <= %s ORDER BY sequence
-            """,
+            f"SELECT {_COLUMNS} FROM audit_entry "  # noqa: S608 only our own column list
+            "WHERE sequence > %s AND sequence <= %s ORDER BY sequence",
             (after, upto),
         )
         yield from cursor
@@ -108,3 +111,53 @@ def _entry(*, sequence: int, at: datetime, **words: str) -> Entry:
 def _checkpoint(row: tuple[int, datetime, bytes, bytes, bytes]) -> Checkpoint:
     sequence, at, signed_hash, public_key, signature = row
     return Checkpoint(sequence, to_us(at), signed_hash.hex(), public_key.hex(), signature.hex())
+
+
+def find_about(
+    connection: Database, patient_ids: Sequence[str], *, before: int | None, limit: int
+) -> list[Entry]:
+    """The newest entries on any of these patients, newest first. Who asks is checked by who asks for it."""
+    with connection.cursor(row_factory=kwargs_row(_entry)) as cursor:
+        return cursor.execute(
+            f"""
+            SELECT {_COLUMNS} FROM audit_entry
+             WHERE target_kind = 'patient' AND target_id = ANY(%(patients)s)
+               AND (%(before)s::bigint IS NULL OR sequence < %(before)s)
+             ORDER BY sequence DESC LIMIT %(limit)s
+            """.encode(),  # noqa: S608 only our own column list
+            {"patients": list(patient_ids), "before": before, "limit": limit},
+        ).fetchall()
+
+
+def find_entries(connection: Database, subject: Subject, question: AuditQuestion) -> list[Entry]:
+    """What was done by people of the subject's organisation, or to its patients; newest first."""
+    with connection.cursor(row_factory=kwargs_row(_entry)) as cursor:
+        return cursor.execute(
+            f"""
+            SELECT {_COLUMNS} FROM audit_entry e
+             WHERE %(may_read)s
+               AND (e.organisation = %(organisation)s OR (e.target_kind = 'patient' AND EXISTS (
+                    SELECT FROM patient p
+                     WHERE p.patient_id = e.target_id AND p.organisation_id = %(organisation)s)))
+               AND (%(person)s::text IS NULL OR e.person = %(person)s)
+               AND (%(patient)s::text IS NULL OR (e.target_kind = 'patient' AND e.target_id = %(patient)s))
+               AND (%(action)s::text IS NULL OR e.action = %(action)s)
+               AND (%(outcome)s::text IS NULL OR e.outcome = %(outcome)s)
+               AND (%(from_at)s::timestamptz IS NULL OR e.at >= %(from_at)s)
+               AND (%(to_at)s::timestamptz IS NULL OR e.at < %(to_at)s)
+               AND (%(before)s::bigint IS NULL OR e.sequence < %(before)s)
+             ORDER BY e.sequence DESC LIMIT %(limit)s
+            """.encode(),  # noqa: S608 only our own column list
+            {
+                "may_read": Scope.READ_AUDIT in subject.scopes,
+                "organisation": subject.organisation,
+                "person": question.person,
+                "patient": question.patient,
+                "action": question.action,
+                "outcome": question.outcome,
+                "from_at": question.from_at,
+                "to_at": question.to_at,
+                "before": question.before,
+                "limit": question.limit,
+            },
+        ).fetchall()

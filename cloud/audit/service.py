@@ -11,22 +11,57 @@ import psycopg
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from cloud.act import Action, Origin, RecordedAct, Recorder, Target, TargetKind, target
 from cloud.audit import queries
 from cloud.audit.lines import write_lines
 from cloud.audit.model import (
+    AuditQuestion,
     ChainBroken,
     Checkpoint,
+    Entry,
     Head,
     TimedAct,
     chain_acts,
     check_checkpoint,
     follow,
+    from_us,
     sign_head,
 )
 from cloud.errors import CloudError
-from cloud.store.connection import Database
+from cloud.identity.model import Subject
+from cloud.store.connection import Database, Pool
 
 KEY_NAME = "audit-signing.pem"
+
+
+class AuditReader:
+    """Reading what was written: for auditors, and for those whom it is about."""
+
+    def __init__(self, pool: Pool, *, recorder: Recorder) -> None:
+        self._pool = pool
+        self._recorder = recorder
+
+    def search(self, subject: Subject, question: AuditQuestion) -> list[RecordedAct]:
+        """What an auditor looks for in the own organisation; the search itself is an entry."""
+        with self._pool.connection() as connection:
+            found = queries.find_entries(connection, subject, question)
+        on = Target(kind=TargetKind.AUDIT, id="search")
+        if question.patient is not None:
+            on = target(TargetKind.PATIENT, question.patient)
+        self._recorder.begin(subject.act(Action.SEARCH_AUDIT, on, origin=Origin.HTTP))()
+        return [_recorded(entry) for entry in found]
+
+    def find_acts_about(
+        self, patient_ids: Sequence[str], *, before: int | None, limit: int
+    ) -> list[RecordedAct]:
+        """The newest acts on any of these patients; whoever asks has checked who may know."""
+        with self._pool.connection() as connection:
+            found = queries.find_about(connection, patient_ids, before=before, limit=limit)
+        return [_recorded(entry) for entry in found]
+
+
+def _recorded(entry: Entry) -> RecordedAct:
+    return RecordedAct(sequence=entry.sequence, at=from_us(entry.at_us), act=entry.act())
 
 
 class SigningKeyUnusable(CloudError):

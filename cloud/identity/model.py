@@ -111,13 +111,21 @@ class Subject:
     scopes: frozenset[Scope]
     purpose: Purpose
 
-    def may_read_patients_of(self, organisation: str) -> bool:
-        """Whether patients of this organisation may be shown; unknown means no."""
-        within = self.role is Role.SYSTEM or self.organisation == organisation
-        return within and Scope.READ_PATIENTS in self.scopes
+    @property
+    def may_read_people(self) -> bool:
+        """Whether this subject reads of people at all; its rights say of whom (`cloud.identity.sight`)."""
+        return not self.scopes.isdisjoint({Scope.READ_PATIENTS, Scope.READ_OWN})
 
-    def act(self, action: Action, on: Target, *, origin: Origin, outcome: Outcome = Outcome.ALLOWED) -> Act:
-        """What this subject did, for the audit."""
+    def act(
+        self,
+        action: Action,
+        on: Target,
+        *,
+        origin: Origin,
+        outcome: Outcome = Outcome.ALLOWED,
+        basis: str = "",
+    ) -> Act:
+        """What this subject did, for the audit; `basis` is the right by which a person was seen."""
         return Act(
             person=self.person,
             role=self.role.value,
@@ -127,6 +135,7 @@ class Subject:
             target=on,
             outcome=outcome,
             origin=origin,
+            basis=basis,
         )
 
 

@@ -1,12 +1,14 @@
-"""SQL of organisations, accounts, sessions, proofs and tokens.
+"""SQL of organisations, accounts, sessions, proofs, tokens and rights.
 
 Reading an account is what makes a Subject, so most of these queries have none; those by which one account
 looks at others take it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
@@ -20,6 +22,7 @@ from cloud.identity.model import (
     Session,
     Subject,
 )
+from cloud.identity.sight import Sight, join_rights
 from cloud.store.connection import Database
 
 _ACCOUNT = "a.name, a.person_id, p.organisation_id, p.display_zh, p.display_en, a.role, a.password_hash"
@@ -401,3 +404,40 @@ def insert_account(connection: Database, account: Account) -> None:
         "INSERT INTO account (name, person_id, role, password_hash) VALUES (%s, %s, %s, %s)",
         (account.name, account.person_id, account.role, account.password_hash),
     )
+
+
+def asked_by(subject: Subject) -> Mapping[str, object]:
+    """What a query binds for `may_see` and its sisters. The clock of rights is the database's."""
+    return {
+        "may_read": subject.may_read_people,
+        "asking_person": subject.person,
+        "asking_role": subject.role.value,
+        "asking_organisation": subject.organisation,
+    }
+
+
+def find_sights(connection: Database, subject: Subject, patient_ids: Sequence[str]) -> dict[str, Sight]:
+    """Which of these patients the subject may see now, and by which right; the others are not in it."""
+    rows: Iterable[tuple[str, str, str]] = connection.execute(
+        """
+        SELECT patient_id, basis, data_class
+          FROM sight_among(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, %(patients)s::text[],
+                           now())
+         WHERE %(may_read)s
+         ORDER BY patient_id
+        """,
+        {**asked_by(subject), "patients": list(patient_ids)},
+    ).fetchall()
+    sights: dict[str, Sight] = {}
+    for patient_id, rights in groupby(rows, key=itemgetter(0)):
+        joined = join_rights((basis, data_class) for _, basis, data_class in rights)
+        if joined is not None:
+            sights[patient_id] = joined
+    return sights
+
+
+def find_sight(connection: Database, subject: Subject, patient_id: str) -> Sight | None:
+    """By which right the subject may see a patient now; None is no right, or no patient."""
+    if "\0" in patient_id:  # the database has no text with NUL
+        return None
+    return find_sights(connection, subject, [patient_id]).get(patient_id)

@@ -121,7 +121,7 @@ def session_reader(identity: IdentityService, access: Access) -> SessionOf:
 def _check(request: Request, subject: Subject, *, access: Access, is_stepped_up: bool) -> None:
     request.state.subject = subject
     for declared in (access, access_of(request.scope.get("route")) or access):
-        if not subject.scopes >= declared.scopes:
+        if not declared.allows(subject.scopes):
             raise NotAllowed
         if declared.needs_step_up and not is_stepped_up:
             raise StepUpNeeded

@@ -1,10 +1,11 @@
 """The state of the ward: who is bound to which source, and the latest value of each. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cloud.events import CONTINUOUS_WITHIN_S, PatientScore, Reading, ScoreQuestion, Silence
+from cloud.identity.sight import Content, Sight, mask_name
 from vitals.gap import GapCause
 from vitals.observation import SourceId, VitalKey
 from vitals.wire.status import SourceDeclaration, WaveDeclaration
@@ -22,6 +23,12 @@ class Patient:
     composite_zh: str
     composite_en: str
     spo2_scale: int
+
+    def masked_for(self, sight: Sight) -> "Patient":
+        """As much of it as a right shows."""
+        if sight.shows(Content.NAME):
+            return self
+        return replace(self, name_zh=mask_name(self.name_zh), name_en=mask_name(self.name_en))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

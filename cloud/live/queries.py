@@ -1,24 +1,17 @@
 """SQL of the live state."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 from psycopg.rows import class_row
 
 from cloud.events import Reading
-from cloud.identity.model import Scope, Subject
+from cloud.identity.model import Subject
+from cloud.identity.queries import asked_by
 from cloud.live.model import Binding, Patient, Source, Ward
 from cloud.store.connection import Database
 from vitals.observation import Flag, Quality, SourceId, VitalKey
 from vitals.wire.status import WaveDeclaration
-
-
-def _who(subject: Subject) -> Mapping[str, object]:
-    return {
-        "may_read": Scope.READ_PATIENTS in subject.scopes,
-        "organisation": subject.organisation,
-    }
 
 
 def find_ward(connection: Database, subject: Subject) -> Ward:
@@ -28,27 +21,31 @@ def find_ward(connection: Database, subject: Subject) -> Ward:
             """
             SELECT patient_id, organisation_id, bed, name_zh, name_en, composite_zh, composite_en, spo2_scale
               FROM patient
-             WHERE %(may_read)s AND (%(organisation)s::text IS NULL OR organisation_id = %(organisation)s)
-               AND patient_id IN (
+             WHERE patient_id IN (
                    SELECT patient_id FROM patient WHERE bed <> ''
                    UNION
                    SELECT patient_id FROM binding
                     WHERE upper_inf(during) OR upper(during) > now() - interval '1 hour')
+               AND %(may_read)s
+               AND (%(asking_role)s = 'system' OR may_see(
+                   %(asking_person)s, %(asking_role)s, %(asking_organisation)s, patient_id, now()))
              ORDER BY length(bed), bed, name_sort
             """,
-            _who(subject),
+            asked_by(subject),
         ).fetchall()
     with connection.cursor(row_factory=class_row(Binding)) as binding_cursor:
         bindings = binding_cursor.execute(
             """
             SELECT b.src, b.patient_id, lower(b.during) AS begins_at, upper(b.during) AS ends_at,
                    b.is_once, upper_inf(b.during) OR upper(b.during) > now() AS is_current
-              FROM binding b JOIN patient p USING (patient_id)
-             WHERE %(may_read)s AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
-               AND (upper_inf(b.during) OR upper(b.during) > now() - interval '1 hour')
+              FROM binding b
+             WHERE (upper_inf(b.during) OR upper(b.during) > now() - interval '1 hour')
+               AND %(may_read)s
+               AND (%(asking_role)s = 'system' OR may_see(
+                   %(asking_person)s, %(asking_role)s, %(asking_organisation)s, patient_id, now()))
              ORDER BY b.patient_id, b.binding_id
             """,
-            _who(subject),
+            asked_by(subject),
         ).fetchall()
     return Ward(patients=tuple(patients), bindings=tuple(bindings))
 
@@ -83,10 +80,11 @@ def find_latest(connection: Database, subject: Subject, *, now: datetime) -> lis
         """
         WITH RECURSIVE bound AS (
             SELECT b.src, lower(b.during) AS begins_at, b.during
-              FROM binding b JOIN patient p USING (patient_id)
+              FROM binding b
              WHERE (b.during @> %(now)s OR (b.is_once AND upper(b.during) > %(now)s - interval '1 hour'))
                AND %(may_read)s
-               AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
+               AND (%(asking_role)s = 'system' OR may_see(
+                   %(asking_person)s, %(asking_role)s, %(asking_organisation)s, b.patient_id, now()))
         ), pair AS (
             SELECT src, begins_at, during,
                    (SELECT min(o.key) FROM observation o WHERE o.src = bound.src) AS key
@@ -104,7 +102,7 @@ def find_latest(connection: Database, subject: Subject, *, now: datetime) -> lis
                   AND pair.during @> x.measured_at AND pair.during @> (x.measured_at + x.clock_shift)
                 ORDER BY x.measured_at DESC LIMIT 1) o
         """,
-        {**_who(subject), "now": now},
+        {**asked_by(subject), "now": now},
     ).fetchall()
     return [
         Reading(

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import psycopg
@@ -25,6 +26,7 @@ from cloud.act import (
 from cloud.identity.access import LOGGED_IN, WATCHES_PATIENTS
 from cloud.identity.errors import IdentityError
 from cloud.identity.model import Subject
+from cloud.identity.sight import Sight
 from cloud.live.service import Hub, Viewer
 from vitals.vocabulary import vocabulary
 
@@ -36,7 +38,20 @@ TRY_AGAIN = 1013
 _LONGEST_REQUEST = 64 * 1024
 
 FindSubject = Callable[[str | None], Subject]
+FindSights = Callable[[Subject, Sequence[str]], Mapping[str, Sight]]
 StillThere = Callable[[], Awaitable[Subject | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Who comes in: `find_subject` turns the token of `token_of` into a Subject or raises IdentityError.
+
+    `find_sights` tells whom of a list somebody may see.
+    """
+
+    token_of: Callable[[HTTPConnection], str | None]
+    find_subject: FindSubject
+    find_sights: FindSights
 
 
 class VocabularyEntry(BaseModel):
@@ -58,12 +73,11 @@ _request_decoder = msgspec.json.Decoder(_Watch)
 def build_routes(
     hub: Hub,
     *,
-    find_subject: FindSubject,
+    door: Door,
     logged_in: Callable[[Request], Subject],
-    token_of: Callable[[HTTPConnection], str | None],
     recorder: Recorder,
 ) -> APIRouter:
-    """The routes; `find_subject` turns the token of `token_of` into a Subject or raises IdentityError."""
+    """The routes."""
     router = APIRouter(prefix="/api")
 
     def read_vocabulary() -> dict[str, VocabularyEntry]:
@@ -74,9 +88,10 @@ def build_routes(
 
     async def live(websocket: WebSocket) -> None:
         await websocket.accept()
-        token = token_of(websocket)
+        token = door.token_of(websocket)
         try:
-            subject = await _current_subject(find_subject, token)
+            subject = await _current_subject(door.find_subject, token)
+            sights = await _current_sights(door.find_sights, subject, hub.patient_ids())
         except psycopg.Error:
             await websocket.close(TRY_AGAIN, "the database is away")
             return
@@ -85,20 +100,19 @@ def build_routes(
             recorder.note(act_of_nobody(Action.ASK, on, outcome=Outcome.REFUSED, origin=Origin.WEBSOCKET))
             await websocket.close(NOT_LOGGED_IN, "log in first")
             return
-        shown = [patient.patient_id for patient in hub.patients_for(subject)]
         try:
-            await asyncio.to_thread(recorder.begin(*_watching(subject, shown)))
+            await asyncio.to_thread(recorder.begin(*_watching(subject, sights)))
         except AuditUnavailable:
             await websocket.close(TRY_AGAIN, "the audit cannot be written")
             return
 
-        def note_new(patients: Sequence[str]) -> None:
-            recorder.note(*_watching(subject, patients))
+        def note_new(new: Mapping[str, Sight]) -> None:
+            recorder.note(*_watching(subject, new))
 
-        viewer = Viewer(subject, already_told=shown, tell_shown=note_new)
+        viewer = Viewer(subject, sights=sights, already_told=sights, tell_shown=note_new)
         hub.add_viewer(viewer)
         try:
-            await _serve(websocket, viewer, still_there=lambda: _current_subject(find_subject, token))
+            await _serve(websocket, viewer, still_there=lambda: _current_subject(door.find_subject, token))
         finally:
             hub.remove_viewer(viewer)
 
@@ -113,11 +127,20 @@ def build_routes(
     return router
 
 
-def _watching(subject: Subject, patients: Sequence[str]) -> list[Act]:
+def _watching(subject: Subject, sights: Mapping[str, Sight]) -> list[Act]:
     """One act per patient, so that each can be told who looked; one for the ward when it shows nobody."""
-    ward = Target(kind=TargetKind.WARD, id=subject.organisation or "")
-    shown = [target(TargetKind.PATIENT, patient_id) for patient_id in patients] or [ward]
-    return [subject.act(Action.WATCH, on, origin=Origin.WEBSOCKET) for on in shown]
+    if not sights:
+        ward = Target(kind=TargetKind.WARD, id=subject.organisation or "")
+        return [subject.act(Action.WATCH, ward, origin=Origin.WEBSOCKET)]
+    return [
+        subject.act(
+            Action.WATCH,
+            target(TargetKind.PATIENT, patient_id),
+            origin=Origin.WEBSOCKET,
+            basis=sight.basis.value,
+        )
+        for patient_id, sight in sights.items()
+    ]
 
 
 async def _current_subject(find_subject: FindSubject, token: str | None) -> Subject | None:
@@ -125,6 +148,12 @@ async def _current_subject(find_subject: FindSubject, token: str | None) -> Subj
         return await asyncio.to_thread(find_subject, token)
     except IdentityError:
         return None
+
+
+async def _current_sights(
+    find_sights: FindSights, subject: Subject | None, patient_ids: Sequence[str]
+) -> Mapping[str, Sight]:
+    return {} if subject is None else await asyncio.to_thread(find_sights, subject, patient_ids)
 
 
 async def _serve(websocket: WebSocket, viewer: Viewer, *, still_there: StillThere) -> None:

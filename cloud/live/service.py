@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -22,6 +22,7 @@ from cloud.events import (
     WaveStored,
 )
 from cloud.identity.model import Subject
+from cloud.identity.sight import Sight
 from cloud.live import frames
 from cloud.live.model import Patient, Source, Ward, WardState, declared_source
 from vitals.observation import SourceId
@@ -32,15 +33,23 @@ _TEXTS_WAITING = 500
 _WAVES_WAITING = 120
 _EVENTS_HELD = 2000
 
-TellShown = Callable[[Sequence[str]], None]
+TellShown = Callable[[Mapping[str, Sight]], None]
 Judge = Callable[[ScoreQuestion], PatientScore]
 
 
 class Viewer:
     """One watching browser: a bounded queue that gives up waves first, and then the viewer itself."""
 
-    def __init__(self, subject: Subject, *, already_told: Iterable[str], tell_shown: TellShown) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        *,
+        sights: Mapping[str, Sight],
+        already_told: Iterable[str],
+        tell_shown: TellShown,
+    ) -> None:
         self.subject = subject
+        self.sights = dict(sights)
         self._tell_shown = tell_shown
         self._shown = set(already_told)
         self.overrun = asyncio.Event()
@@ -52,10 +61,27 @@ class Viewer:
 
     def note_shown(self, patients: Iterable[str]) -> None:
         """These are shown now; tell of those who were not before."""
-        new = [patient_id for patient_id in patients if patient_id not in self._shown]
+        new = {
+            patient_id: self.sights[patient_id] for patient_id in patients if patient_id not in self._shown
+        }
         self._shown.update(new)
         if new:
             self._tell_shown(new)
+
+    def place_sights(self, sights: Mapping[str, Sight]) -> bool:
+        """Whom the viewer may see from now on; tells whether that is something new.
+
+        Whatever waits of somebody who may no longer be seen is not sent any more: everything that waits goes,
+        for the hello that follows holds the whole state.
+        """
+        if sights == self.sights:
+            return False
+        if not self.sights.keys() <= sights.keys():
+            self._frames.clear()
+            self._texts = 0
+        self._shown &= sights.keys()
+        self.sights = dict(sights)
+        return True
 
     def watch(self, patients: frozenset[str] | None) -> None:
         """Receive waves of these patients only; None means all."""
@@ -146,13 +172,18 @@ class Hub:
         self._greet(viewer)
         self._viewers.add(viewer)
 
-    def patients_for(self, subject: Subject) -> list[Patient]:
-        """Whom a subject may see, in the order of the wall."""
-        return [
-            patient
-            for patient in self.state.ward.patients
-            if subject.may_read_patients_of(patient.organisation_id)
-        ]
+    def patient_ids(self) -> list[str]:
+        """Everybody on the wall, for the question whom a viewer may see."""
+        return [patient.patient_id for patient in self.state.ward.patients]
+
+    def viewers(self) -> tuple[Viewer, ...]:
+        """Who watches now."""
+        return tuple(self._viewers)
+
+    def place_sights(self, viewer: Viewer, sights: Mapping[str, Sight]) -> None:
+        """Whom a viewer may see now; when that changed the viewer is told everything anew."""
+        if viewer in self._viewers and viewer.place_sights(sights):
+            self._greet(viewer)
 
     def remove_viewer(self, viewer: Viewer) -> None:
         """A viewer goes."""
@@ -241,7 +272,7 @@ class Hub:
         if patient is None or declared is None:
             return
         frame = frames.encode_wave(patient.patient_id, event, declared)
-        for viewer in self._viewers_of(patient):
+        for viewer in self._viewers_of(patient.patient_id):
             if viewer.wants_waves_of(patient.patient_id):
                 viewer.put_wave(frame)
 
@@ -253,22 +284,22 @@ class Hub:
             self._tell(patient.patient_id, frames.encode_score(patient.patient_id, score, now=now))
 
     def _tell(self, patient_id: str, frame: str) -> None:
-        patient = self.state.patient(patient_id)
-        if patient is not None:
-            for viewer in self._viewers_of(patient):
-                viewer.put_text(frame)
+        for viewer in self._viewers_of(patient_id):
+            viewer.put_text(frame)
 
-    def _viewers_of(self, patient: Patient) -> list[Viewer]:
-        return [
-            viewer for viewer in self._viewers if viewer.subject.may_read_patients_of(patient.organisation_id)
-        ]
+    def _viewers_of(self, patient_id: str) -> list[Viewer]:
+        return [viewer for viewer in self._viewers if patient_id in viewer.sights]
 
     def _greet_all(self) -> None:
         for viewer in self._viewers:
             self._greet(viewer)
 
     def _greet(self, viewer: Viewer) -> None:
-        patients = self.patients_for(viewer.subject)
+        patients = [
+            patient.masked_for(viewer.sights[patient.patient_id])
+            for patient in self.state.ward.patients
+            if patient.patient_id in viewer.sights
+        ]
         viewer.note_shown(patient.patient_id for patient in patients)
         now = self._clock()
         viewer.put_text(frames.encode_hello(self.state, patients, now=now, delay_ms=self._display_delay_ms))

@@ -1,7 +1,7 @@
 """The timers of the live state, each its own, so that no stall of one hides behind another."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import psycopg
@@ -9,7 +9,9 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from cloud.events import BindingsChanged, Clock, Part, PartState, Reading, Silence
-from cloud.identity.model import SYSTEM
+from cloud.identity.model import SYSTEM, Subject
+from cloud.identity.queries import find_sights
+from cloud.identity.sight import Sight
 from cloud.live import queries
 from cloud.live.model import Ward
 from cloud.live.service import Hub
@@ -21,6 +23,7 @@ JUDGE_EVERY_S = 0.5
 TICK_EVERY_S = 1.0
 RESCORE_EVERY_S = 5.0
 REREAD_EVERY_S = 3.0
+LOOK_AT_RIGHTS_EVERY_S = 1.5
 
 Parts = Callable[[], tuple[PartState, ...]]
 
@@ -63,6 +66,7 @@ class LiveStream:
             group.create_task(self._rescore(), name="rescore")
             group.create_task(self._keep_books(), name="books")
             group.create_task(self._follow_bindings(), name="bindings")
+            group.create_task(self._look_at_rights(), name="rights")
 
     async def _judge(self) -> None:
         while True:
@@ -108,6 +112,32 @@ class LiveStream:
                 continue
             await asyncio.to_thread(self._books.record)
             await self._reread()
+
+    async def _look_at_rights(self) -> None:
+        """Whom each viewer may see now: a right that ended shows nothing any more.
+
+        While the database is away nothing new is stored, so nothing new is shown either.
+        """
+        while True:
+            await asyncio.sleep(LOOK_AT_RIGHTS_EVERY_S)
+            viewers, patient_ids = self._hub.viewers(), self._hub.patient_ids()
+            if not viewers:
+                continue
+            subjects = {viewer.subject for viewer in viewers}
+            sights = await asyncio.to_thread(self._read_sights, subjects, patient_ids)
+            for viewer in viewers:
+                if viewer.subject in sights:
+                    self._hub.place_sights(viewer, sights[viewer.subject])
+
+    def _read_sights(
+        self, subjects: Iterable[Subject], patient_ids: Sequence[str]
+    ) -> dict[Subject, Mapping[str, Sight]]:
+        try:
+            with self._pool.connection() as connection:
+                return {subject: find_sights(connection, subject, patient_ids) for subject in subjects}
+        except psycopg.Error as error:
+            _log.warning("rights_not_read", error=" ".join(str(error).split()))
+            return {}
 
     def _read_ward(self, *, fully: bool) -> tuple[Ward, list[Reading]] | None:
         with self._pool.connection() as connection:

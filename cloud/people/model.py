@@ -2,13 +2,15 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from cloud.errors import CloudError
+from cloud.identity.sight import Content, Sight, shown_name
 from vitals.identifiers.identifier import Identifier, IdentifierKind, InvalidReason
 from vitals.identifiers.resident_id import birth_date_of, sex_of
 
@@ -119,6 +121,17 @@ class Person:
     birth_date: date | None
     sex: Sex
 
+    def masked_for(self, sight: Sight | None) -> "Person":
+        """As much of it as a right shows; without one the first character of the name."""
+        knows_birth = sight is not None and sight.shows(Content.BIRTH_DATE)
+        return replace(
+            self,
+            name_zh=shown_name(self.name_zh, sight),
+            name_en=shown_name(self.name_en, sight),
+            match_name=shown_name(self.match_name, sight),
+            birth_date=self.birth_date if knows_birth else None,
+        )
+
     def resembles(self, other: "Person") -> bool:
         """Whether name or birth date are known and equal."""
         same_name = bool(self.match_name) and self.match_name == other.match_name
@@ -176,8 +189,9 @@ class Merge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonRecord:
-    """A person with everything that was merged into it."""
+    """A person with everything that was merged into it, and by which right it is seen."""
 
+    sight: Sight
     person: Person
     merged_ids: tuple[str, ...]
     identifiers: tuple[PersonIdentifier, ...]
@@ -186,10 +200,11 @@ class PersonRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """Somebody who may be the same person, and why."""
+    """Somebody who may be the same person, and why; masked where there is no right to see them."""
 
     person: Person
     rules: tuple[CandidateRule, ...]
+    sight: Sight | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +225,22 @@ class Resolution:
     found: tuple[Found, ...] = ()
     reason: InvalidReason | None = None
     near: tuple[Person, ...] = ()
+
+    @property
+    def people(self) -> list[str]:
+        """Everybody in it."""
+        return [one.person.patient_id for one in self.found] + [person.patient_id for person in self.near]
+
+    def masked_for(self, sights: Mapping[str, Sight]) -> "Resolution":
+        """As much of everybody as a right shows."""
+        return replace(
+            self,
+            found=tuple(
+                replace(one, person=one.person.masked_for(sights.get(one.person.patient_id)))
+                for one in self.found
+            ),
+            near=tuple(person.masked_for(sights.get(person.patient_id)) for person in self.near),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,3 +322,36 @@ def digested_text(kind: IdentifierKind, issuer: str, value: str) -> str:
 def sealing_context(patient_id: str, kind: IdentifierKind, issuer: str) -> str:
     """The row that a sealed number belongs to."""
     return f"{patient_id}\0{kind.value}\0{issuer}"
+
+
+def new_person(
+    new: NewPerson, *, site_id: str, organisation_id: str, identifiers: Sequence[Identifier]
+) -> Person:
+    """What is said, completed by what the numbers tell.
+
+    Raises:
+        PersonInvalid: without a name, or with a birth date that the resident number contradicts.
+    """
+    name_zh = clean_name(new.name_zh) or (UNKNOWN_ZH if new.is_unknown else "")
+    name_en = clean_name(new.name_en) or (UNKNOWN_EN if new.is_unknown else "")
+    if not name_zh and not name_en:
+        raise PersonInvalid("name_zh", "a name is needed, or that the person is unknown")
+    check_birth_date(new.birth_date, identifiers)
+    return Person(
+        patient_id=f"p-{uuid.uuid4().hex}",
+        organisation_id=organisation_id,
+        site_id=site_id,
+        bed="",
+        name_zh=name_zh,
+        name_en=name_en,
+        match_name=match_name(name_zh, name_en),
+        birth_date=new.birth_date or born_on(identifiers),
+        sex=sex_from(identifiers) if new.sex is Sex.UNKNOWN else new.sex,
+    )
+
+
+def check_birth_date(birth_date: date | None, identifiers: Sequence[Identifier]) -> None:
+    """Refuse a birth date that the resident number contradicts."""
+    told = born_on(identifiers)
+    if birth_date is not None and told is not None and told != birth_date:
+        raise PersonInvalid("birth_date", "the resident number tells another one")

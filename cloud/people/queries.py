@@ -1,4 +1,8 @@
-"""SQL of people. What is read is of the subject's organisation; the rest is not there."""
+"""SQL of people.
+
+Whoever cares for people may find those of the own organisation by what names them (`_FINDABLE`); what is
+known of a person is for those with a right to see this person (`_VISIBLE`). The rest is not there.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +12,7 @@ from typing import Any
 from psycopg.rows import class_row
 
 from cloud.identity.model import Scope, Subject
+from cloud.identity.queries import asked_by
 from cloud.people.model import (
     IdentifierKey,
     Merge,
@@ -25,7 +30,11 @@ _PERSON = (
     "p.birth_date, p.sex"
 )
 _KEYS = "unnest(%(kinds)s::text[], %(issuers)s::text[], %(digests)s::bytea[])"
-_VISIBLE = "%(may_read)s AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)"
+_FINDABLE = "%(may_find)s AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)"
+_VISIBLE = (
+    "%(may_find)s AND may_see(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, "
+    "now())"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +87,7 @@ def find_holders(
           FROM {_KEYS} AS k (kind, issuer, digest)
           JOIN person_identifier i USING (kind, issuer, digest)
           JOIN patient p ON p.patient_id = surviving_patient(i.patient_id)
-         WHERE i.standing = 'held' AND {_VISIBLE}
+         WHERE i.standing = 'held' AND {_FINDABLE}
         """,  # noqa: S608 only our own column lists
         {**_who(subject), **_columns(keys)},
     ).fetchall()
@@ -103,11 +112,25 @@ def find_people_with(connection: Database, subject: Subject, keys: Sequence[Iden
                 WHERE (c.digest, c.kind, c.issuer) = (k.digest, k.kind, k.issuer)
                   AND c.standing = 'claimed') i
           JOIN patient p ON p.patient_id = surviving_patient(i.patient_id)
-         WHERE {_VISIBLE}
+         WHERE {_FINDABLE}
          ORDER BY p.patient_id
         """,  # noqa: S608 only our own column lists
         {**_who(subject), **_columns(keys)},
     )
+
+
+def find_everywhere(connection: Database, subject: Subject, keys: Sequence[IdentifierKey]) -> list[str]:
+    """Whoever holds one of these identifiers in any organisation: for those who may break the glass only."""
+    rows = connection.execute(
+        f"""
+        SELECT DISTINCT surviving_patient(i.patient_id)
+          FROM {_KEYS} AS k (kind, issuer, digest) JOIN person_identifier i USING (kind, issuer, digest)
+         WHERE i.standing = 'held' AND %(may_break)s
+         ORDER BY 1
+        """,  # noqa: S608 only our own column lists
+        {"may_break": Scope.BREAK_GLASS in subject.scopes, **_columns(keys)},
+    ).fetchall()
+    return [patient_id for (patient_id,) in rows]
 
 
 def find_namesakes(connection: Database, subject: Subject, patient_ids: Sequence[str]) -> list[Person]:
@@ -120,7 +143,7 @@ def find_namesakes(connection: Database, subject: Subject, patient_ids: Sequence
           JOIN patient other ON other.birth_date = own.birth_date AND other.match_name = own.match_name
                             AND other.organisation_id = own.organisation_id
           JOIN patient p ON p.patient_id = surviving_patient(other.patient_id)
-         WHERE own.patient_id = ANY(%(patients)s) AND own.match_name <> '' AND {_VISIBLE}
+         WHERE own.patient_id = ANY(%(patients)s) AND own.match_name <> '' AND {_FINDABLE}
          ORDER BY p.patient_id
         """,  # noqa: S608 only our own column lists
         {**_who(subject), "patients": list(patient_ids)},
@@ -298,14 +321,14 @@ def insert_merge(connection: Database, merge: Merge, *, organisation_id: str) ->
     )
 
 
-def end_merge(connection: Database, merged_id: str, *, at: datetime, by: str, reason: str) -> bool:
-    """Take back the merge of a patient; False when none holds."""
-    cursor = connection.execute(
+def end_merge(connection: Database, merged_id: str, *, at: datetime, by: str, reason: str) -> str | None:
+    """Take back the merge of a patient and tell into whom it was; None when no merge holds."""
+    row = connection.execute(
         "UPDATE patient_merge SET unmerged_at = %s, unmerged_by = %s, unmerge_reason = %s "
-        "WHERE merged_id = %s AND unmerged_at IS NULL",
+        "WHERE merged_id = %s AND unmerged_at IS NULL RETURNING survivor_id",
         (at, by, reason, merged_id),
-    )
-    return cursor.rowcount == 1
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def find_registered(connection: Database, subject: Subject, registration: str) -> str | None:
@@ -315,7 +338,7 @@ def find_registered(connection: Database, subject: Subject, registration: str) -
     )
     row = connection.execute(
         f"SELECT p.patient_id FROM patient_registration r JOIN patient p USING (patient_id) "  # noqa: S608
-        f"WHERE r.organisation_id = %(organisation)s AND r.registration = %(registration)s AND {_VISIBLE}",
+        f"WHERE r.organisation_id = %(organisation)s AND r.registration = %(registration)s AND {_FINDABLE}",
         {**_who(subject), "registration": registration},
     ).fetchone()
     return None if row is None else str(row[0])
@@ -349,7 +372,7 @@ def find_key_state(connection: Database, subject: Subject) -> tuple[bytes | None
     """Which key the digests were made with, and whether the subject may see that it is in use."""
     row = connection.execute(
         "SELECT (SELECT fingerprint FROM identifier_key), "
-        "(%(may_read)s AND EXISTS (SELECT FROM person_identifier)) OR EXISTS (SELECT FROM qualification) "
+        "(%(may_find)s AND EXISTS (SELECT FROM person_identifier)) OR EXISTS (SELECT FROM qualification) "
         "OR EXISTS (SELECT FROM totp) OR EXISTS (SELECT FROM recovery_code)",
         _who(subject),
     ).fetchone()
@@ -426,7 +449,11 @@ def _person(*row: Any) -> Person:
 
 
 def _who(subject: Subject) -> Mapping[str, object]:
-    return {"may_read": Scope.READ_PATIENTS in subject.scopes, "organisation": subject.organisation}
+    return {
+        **asked_by(subject),
+        "may_find": Scope.READ_PATIENTS in subject.scopes,
+        "organisation": subject.organisation,
+    }
 
 
 def _columns(keys: Sequence[IdentifierKey]) -> Mapping[str, object]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from cloud.identity.access import EDITS_ONE_PATIENT, FINDS_PATIENTS, READS_ONE_PATIENT, REGISTERS_PATIENTS
 from cloud.identity.model import Subject
+from cloud.identity.sight import Basis, DataClass
 from cloud.people.model import (
     Candidate,
     CandidateRule,
@@ -134,8 +135,10 @@ class MergeBody(BaseModel):
 
 
 class RecordBody(PersonBody):
-    """A person with everything that was merged into it."""
+    """A person with everything that was merged into it; `basis` is the right by which it is seen."""
 
+    basis: Basis
+    up_to: DataClass
     merged: list[str]
     identifiers: list[IdentifierBody]
     merges: list[MergeBody]
@@ -344,7 +347,9 @@ def _person(person: Person) -> PersonBody:
 
 def _record(record: PersonRecord) -> RecordBody:
     return RecordBody(
-        **_person(record.person).model_dump(),
+        **_person(record.person.masked_for(record.sight)).model_dump(),
+        basis=record.sight.basis,
+        up_to=record.sight.up_to,
         merged=list(record.merged_ids),
         identifiers=[_identifier(one) for one in record.identifiers],
         merges=[_merge(one) for one in record.merges],

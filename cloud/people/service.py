@@ -1,10 +1,10 @@
 """Finding, registering, joining and separating people."""
 
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -13,10 +13,10 @@ from cloud.act import Act, Action, Origin, Recorder, TargetKind, target
 from cloud.events import Clock
 from cloud.identity.errors import NotAllowed
 from cloud.identity.model import SYSTEM, Scope, Subject
+from cloud.identity.queries import find_sight, find_sights
+from cloud.identity.sight import Sight, shown_number
 from cloud.people import queries
 from cloud.people.model import (
-    UNKNOWN_EN,
-    UNKNOWN_ZH,
     Candidate,
     CandidateRule,
     Found,
@@ -35,15 +35,14 @@ from cloud.people.model import (
     Registered,
     Registration,
     Resolution,
-    Sex,
     Standing,
     StoredIdentifier,
     TypedIdentifier,
     born_on,
-    clean_name,
+    check_birth_date,
     digested_text,
-    match_name,
     may_merge_by_rule,
+    new_person,
     sealing_context,
     sex_from,
 )
@@ -86,15 +85,27 @@ def open_sealer(connection: Database, *, home: Path, suite: Suite = Suite.ED2551
     return sealer
 
 
+class Encounters(Protocol):
+    """Who notes that somebody has a person before them, which is a right to see this person for a while."""
+
+    def open(self, connection: Database, subject: Subject, patient_id: str) -> None:
+        """From now on, within the caller's transaction."""
+
+
 class PeopleService:
     """Use cases of patient identity; safe to call from several threads.
+
+    Whoever types or scans a whole number has its owner before them: that opens an encounter.
 
     What is shown or done is recorded first; without its entry nothing is shown (`AuditUnavailable`), and a
     change is rolled back.
     """
 
-    def __init__(self, pool: Pool, *, sealer: Sealer, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self, pool: Pool, *, sealer: Sealer, encounters: Encounters, recorder: Recorder, clock: Clock
+    ) -> None:
         self._pool = pool
+        self._encounters = encounters
         self._sealer = sealer
         self._recorder = recorder
         self._clock = clock
@@ -103,7 +114,7 @@ class PeopleService:
         self, subject: Subject, text: str, *, kind: IdentifierKind | None = None, issuer: str = ""
     ) -> Resolution:
         """Whom a typed or scanned number names. One person, or an answer that says why not one."""
-        with self._pool.connection() as connection:
+        with self._pool.connection() as connection, connection.transaction():
             today = self._today(queries.find_place(connection, subject, None))
             parsed = _parse(subject, text, kind=kind, issuer=issuer, today=today)
             if isinstance(parsed, IdentifierInvalid):
@@ -111,9 +122,24 @@ class PeopleService:
             else:
                 readings = parsed.readings if isinstance(parsed, IdentifierAmbiguous) else (parsed,)
                 resolution = self._find(connection, subject, readings)
-        kinds = {kind} if kind is not None else {reading.kind for reading in resolution.readings}
-        self._recorder.begin(*_acts_of_finding(subject, resolution, kinds=kinds))()
-        return resolution
+            if resolution.outcome is Outcome.FOUND:
+                for one in resolution.found:
+                    self._encounters.open(connection, subject, one.person.patient_id)
+            shown = resolution.people
+            sights = find_sights(connection, subject, shown)
+            kinds = {kind} if kind is not None else {reading.kind for reading in resolution.readings}
+            acts = _acts_seen(subject, Action.FIND_PERSON, shown, sights=sights)
+            self._recorder.begin(*(acts or [_act_of_finding_nobody(subject, kinds=kinds)]))()
+        return resolution.masked_for(sights)
+
+    def find_everywhere(self, connection: Database, subject: Subject, typed: TypedIdentifier) -> list[str]:
+        """The patients of any organisation whom a whole number names, for somebody who breaks the glass.
+
+        Raises:
+            PersonInvalid: the number cannot be.
+        """
+        (identifier,) = self._parse_all(subject, [typed], today=self._today(None))
+        return queries.find_everywhere(connection, subject, self._keys(identifier))
 
     def _find(self, connection: Database, subject: Subject, readings: tuple[Identifier, ...]) -> Resolution:
         reading_by_key = {key: reading for reading in readings for key in self._keys(reading)}
@@ -136,7 +162,8 @@ class PeopleService:
         """
         with self._pool.connection() as connection:
             record = self._record(connection, subject, patient_id)
-        self._recorder.begin(*_acts(subject, Action.READ_PERSON, patient_id, record.person.patient_id))()
+        shown = patient_id, record.person.patient_id
+        self._recorder.begin(*_acts(subject, Action.READ_PERSON, *shown, basis=record.sight.basis))()
         return record
 
     def find_candidates(self, subject: Subject, patient_id: str) -> tuple[Candidate, ...]:
@@ -148,8 +175,9 @@ class PeopleService:
         with self._pool.connection() as connection:
             record = self._record(connection, subject, patient_id)
             candidates = self._candidates(connection, subject, record)
-        shown = [record.person.patient_id, *(one.person.patient_id for one in candidates)]
-        self._recorder.begin(*_acts(subject, Action.FIND_CANDIDATES, patient_id, *shown))()
+        own = patient_id, record.person.patient_id
+        acts = _acts(subject, Action.FIND_CANDIDATES, *own, basis=record.sight.basis)
+        self._recorder.begin(*acts, *_acts_of_candidates(subject, candidates))()
         return candidates
 
     def register(self, subject: Subject, new: NewPerson) -> Registration:
@@ -168,6 +196,7 @@ class PeopleService:
             if new.registration is not None:
                 known = queries.find_registered(connection, subject, new.registration)
                 if known is not None:
+                    self._encounters.open(connection, subject, known)
                     return self._answer_known(connection, subject, known)
             place = queries.find_place(connection, subject, new.site_id)
             if place is None:
@@ -176,18 +205,24 @@ class PeopleService:
             identifiers = self._parse_all(subject, new.identifiers, today=today)
             if new.birth_date is not None and new.birth_date > today:
                 raise PersonInvalid("birth_date", "it lies in the future")
-            person = _new_person(new, place=place, identifiers=identifiers)
+            person = new_person(
+                new,
+                site_id=place.site_id,
+                organisation_id=place.organisation_id,
+                identifiers=identifiers,
+            )
             if new.registration is None:
                 known = self._same_person(connection, subject, person, identifiers)
                 if known is not None:
                     return self._answer_known(connection, subject, known)
             outcome = self._create(connection, subject, new, person=person, identifiers=identifiers)
             answer = self._answer(connection, subject, person.patient_id, outcome=outcome)
-            acts = _acts(subject, Action.CREATE_PATIENT, person.patient_id)
+            basis = answer.record.sight.basis
+            acts = _acts(subject, Action.CREATE_PATIENT, person.patient_id, basis=basis)
             if outcome is Registered.MERGED:
                 survivor = answer.record.person.patient_id
-                acts += _acts(subject, Action.MERGE_PATIENT, person.patient_id, survivor)
-            self._recorder.begin(*acts, *_acts_of_candidates(subject, answer))()
+                acts += _acts(subject, Action.MERGE_PATIENT, person.patient_id, survivor, basis=basis)
+            self._recorder.begin(*acts, *_acts_of_candidates(subject, answer.candidates))()
         _log.info("person_registered", patient=person.patient_id, by=subject.person, outcome=outcome.value)
         return answer
 
@@ -206,7 +241,7 @@ class PeopleService:
             record = self._record(connection, subject, patient_id)
             place = queries.find_place(connection, subject, record.person.site_id)
             (identifier,) = self._parse_all(subject, [typed], today=self._today(place))
-            _check_birth_date(record.person.birth_date, [identifier])
+            check_birth_date(record.person.birth_date, [identifier])
             survivor = record.person.patient_id
             standing = self._standing_in(connection, subject, [survivor, *record.merged_ids], identifier)
             if standing is None:
@@ -215,7 +250,8 @@ class PeopleService:
                     connection, survivor, birth_date=born_on([identifier]), sex=sex_from([identifier])
                 )
             record = self._record(connection, subject, survivor)
-            self._recorder.begin(*_acts(subject, Action.ADD_IDENTIFIER, patient_id, survivor))()
+            basis = record.sight.basis
+            self._recorder.begin(*_acts(subject, Action.ADD_IDENTIFIER, patient_id, survivor, basis=basis))()
         _log.info("identifier_added", patient=survivor, kind=identifier.kind.value, standing=standing.value)
         return record, standing
 
@@ -243,7 +279,8 @@ class PeopleService:
                 ),
             )
             record = self._record(connection, subject, into)
-            self._recorder.begin(*_acts(subject, Action.MERGE_PATIENT, patient_id, into))()
+            basis = record.sight.basis
+            self._recorder.begin(*_acts(subject, Action.MERGE_PATIENT, patient_id, into, basis=basis))()
         _log.info("person_merged", patient=patient_id, into=into, by=subject.person)
         return record
 
@@ -262,14 +299,18 @@ class PeopleService:
                 connection, subject, [patient_id]
             ):
                 raise PersonUnknown
-            ended = queries.end_merge(
+            survivor = queries.end_merge(
                 connection, patient_id, at=self._clock(), by=subject.person, reason=reason.strip()
             )
-            if not ended:
+            if survivor is None:
                 raise MergeRefused("this patient is not merged into another")
+            # Whoever separates two people saw both until now, and must be able to put it right.
+            for separated in (patient_id, survivor):
+                if find_sight(connection, subject, separated) is None:
+                    self._encounters.open(connection, subject, separated)
             record = self._record(connection, subject, patient_id)
-            survivors = [merge.survivor_id for merge in record.merges if merge.merged_id == patient_id]
-            self._recorder.begin(*_acts(subject, Action.UNMERGE_PATIENT, patient_id, *survivors))()
+            basis = record.sight.basis
+            self._recorder.begin(*_acts(subject, Action.UNMERGE_PATIENT, patient_id, survivor, basis=basis))()
         _log.info("person_unmerged", patient=patient_id, by=subject.person)
         return record
 
@@ -339,6 +380,7 @@ class PeopleService:
         if len({holder.patient_id for holder, _ in holders}) != 1:
             return None
         holder = holders[0][0]
+        self._encounters.open(connection, subject, holder.patient_id)
         record = self._record(connection, subject, holder.patient_id)
         held = queries.find_identifiers(connection, subject, [holder.patient_id, *record.merged_ids])
         is_same = may_merge_by_rule(
@@ -355,6 +397,7 @@ class PeopleService:
     ) -> Registered:  # fmt: skip
         pinyin = (new.pinyin or person.name_en or person.name_zh).lower()
         queries.insert_person(connection, person, pinyin=pinyin, at=self._clock(), by=subject.person)
+        self._encounters.open(connection, subject, person.patient_id)
         if new.registration is not None:
             queries.insert_registration(
                 connection,
@@ -445,8 +488,9 @@ class PeopleService:
 
     def _answer_known(self, connection: Database, subject: Subject, patient_id: str) -> Registration:
         answer = self._answer(connection, subject, patient_id, outcome=Registered.ALREADY_THERE)
-        acts = _acts(subject, Action.READ_PERSON, answer.record.person.patient_id)
-        self._recorder.begin(*acts, *_acts_of_candidates(subject, answer))()
+        record = answer.record
+        acts = _acts(subject, Action.READ_PERSON, record.person.patient_id, basis=record.sight.basis)
+        self._recorder.begin(*acts, *_acts_of_candidates(subject, answer.candidates))()
         return answer
 
     def _answer(
@@ -457,17 +501,18 @@ class PeopleService:
         return Registration(outcome=outcome, record=record, candidates=candidates)
 
     def _record(self, connection: Database, subject: Subject, patient_id: str) -> PersonRecord:
-        # The database has no text with NUL.
-        person = None if "\0" in patient_id else queries.find_person(connection, subject, patient_id)
-        if person is None:
+        sight = find_sight(connection, subject, patient_id)
+        person = None if sight is None else queries.find_person(connection, subject, patient_id)
+        if person is None or sight is None:
             raise PersonUnknown
         merged = queries.find_merged_ids(connection, subject, person.patient_id)
         group = [person.patient_id, *merged]
         stored = queries.find_identifiers(connection, subject, group)
         return PersonRecord(
+            sight=sight,
             person=person,
             merged_ids=tuple(merged),
-            identifiers=tuple(self._show(one) for one in stored),
+            identifiers=tuple(self._show(one, sight) for one in stored),
             merges=tuple(queries.find_merges(connection, subject, group)),
         )
 
@@ -476,11 +521,11 @@ class PeopleService:
         value = self._sealer.unseal(stored.sealed, context=context)
         return Identifier(kind=stored.key.kind, issuer=stored.key.issuer, value=value)
 
-    def _show(self, stored: StoredIdentifier) -> PersonIdentifier:
+    def _show(self, stored: StoredIdentifier, sight: Sight) -> PersonIdentifier:
         return PersonIdentifier(
             kind=stored.key.kind,
             issuer=stored.key.issuer,
-            display=self._open(stored).display,
+            display=shown_number(self._open(stored).display, sight),
             standing=stored.standing,
             patient_id=stored.patient_id,
             added_at=stored.added_at,
@@ -512,29 +557,46 @@ class PeopleService:
         note(namesakes, CandidateRule.SAME_NAME_AND_BIRTH_DATE)
         close = queries.find_people_with(connection, subject, near)
         note((one for one in close if record.person.resembles(one)), CandidateRule.ONE_WRONG_CHARACTER)
-        return tuple(Candidate(person=person, rules=tuple(why)) for person, why in rules.values())
+        sights = find_sights(connection, subject, list(rules))
+        return tuple(
+            Candidate(
+                person=person.masked_for(sights.get(patient_id)),
+                rules=tuple(why),
+                sight=sights.get(patient_id),
+            )
+            for patient_id, (person, why) in rules.items()
+        )
 
 
-def _acts(subject: Subject, action: Action, *patient_ids: str) -> list[Act]:
-    """One act for each patient, so that each can be told who looked."""
+def _acts(subject: Subject, action: Action, *patient_ids: str, basis: str) -> list[Act]:
+    """One act for each patient, so that each can be told who looked and by which right."""
     return [
-        subject.act(action, target(TargetKind.PATIENT, patient_id), origin=Origin.HTTP)
+        subject.act(action, target(TargetKind.PATIENT, patient_id), origin=Origin.HTTP, basis=str(basis))
         for patient_id in dict.fromkeys(patient_ids)
     ]
 
 
-def _acts_of_candidates(subject: Subject, answer: Registration) -> list[Act]:
-    return _acts(subject, Action.FIND_CANDIDATES, *(one.person.patient_id for one in answer.candidates))
+def _acts_seen(
+    subject: Subject, action: Action, patient_ids: Sequence[str], *, sights: Mapping[str, Sight]
+) -> list[Act]:
+    """The same where each is seen by another right; without one only a masked name was shown."""
+    acts: list[Act] = []
+    for patient_id in dict.fromkeys(patient_ids):
+        sight = sights.get(patient_id)
+        acts += _acts(subject, action, patient_id, basis="" if sight is None else sight.basis)
+    return acts
 
 
-def _acts_of_finding(subject: Subject, resolution: Resolution, *, kinds: set[IdentifierKind]) -> list[Act]:
-    """Who was shown; where nobody was, as what the number was asked for, never the number."""
-    shown = [one.person.patient_id for one in resolution.found]
-    shown += [person.patient_id for person in resolution.near]
-    if shown:
-        return _acts(subject, Action.FIND_PERSON, *shown)
+def _acts_of_candidates(subject: Subject, candidates: Iterable[Candidate]) -> list[Act]:
+    sights = {one.person.patient_id: one.sight for one in candidates}
+    known = {patient_id: sight for patient_id, sight in sights.items() if sight is not None}
+    return _acts_seen(subject, Action.FIND_CANDIDATES, list(sights), sights=known)
+
+
+def _act_of_finding_nobody(subject: Subject, *, kinds: set[IdentifierKind]) -> Act:
+    """As what the number was asked for, never the number."""
     on = target(TargetKind.IDENTIFIER, ",".join(sorted(kinds)) or "unread")
-    return [subject.act(Action.FIND_PERSON, on, origin=Origin.HTTP)]
+    return subject.act(Action.FIND_PERSON, on, origin=Origin.HTTP)
 
 
 def _parse(subject: Subject, text: str, *, kind: IdentifierKind | None, issuer: str, today: date) -> Parsed:
@@ -544,36 +606,6 @@ def _parse(subject: Subject, text: str, *, kind: IdentifierKind | None, issuer: 
     if kind is IdentifierKind.HOSPITAL_RECORD:
         issuer = issuer or own
     return parse_as(kind, text, today=today, issuer=issuer)
-
-
-def _new_person(new: NewPerson, *, place: Place, identifiers: Sequence[Identifier]) -> Person:
-    """What is said, completed by what the numbers tell.
-
-    Raises:
-        PersonInvalid: without a name, or with a birth date that the resident number contradicts.
-    """
-    name_zh = clean_name(new.name_zh) or (UNKNOWN_ZH if new.is_unknown else "")
-    name_en = clean_name(new.name_en) or (UNKNOWN_EN if new.is_unknown else "")
-    if not name_zh and not name_en:
-        raise PersonInvalid("name_zh", "a name is needed, or that the person is unknown")
-    _check_birth_date(new.birth_date, identifiers)
-    return Person(
-        patient_id=f"p-{uuid.uuid4().hex}",
-        organisation_id=place.organisation_id,
-        site_id=place.site_id,
-        bed="",
-        name_zh=name_zh,
-        name_en=name_en,
-        match_name=match_name(name_zh, name_en),
-        birth_date=new.birth_date or born_on(identifiers),
-        sex=sex_from(identifiers) if new.sex is Sex.UNKNOWN else new.sex,
-    )
-
-
-def _check_birth_date(birth_date: date | None, identifiers: Sequence[Identifier]) -> None:
-    told = born_on(identifiers)
-    if birth_date is not None and told is not None and told != birth_date:
-        raise PersonInvalid("birth_date", "the resident number tells another one")
 
 
 def _resident_ids(keys: Iterable[IdentifierKey]) -> frozenset[bytes]:

@@ -14,13 +14,14 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from cloud.identity.model import Scope, Subject
+from cloud.identity.queries import asked_by
 from cloud.retention.model import CareClass, Deletion, LastContact, Tombstone
 from cloud.store.connection import Database
 
 # These stay: who asked for a deletion and what became of it is itself a record that has to be kept.
 KEPT = frozenset({"deletion_request", "tombstone"})
 # Columns of these never leave the system as they are.
-_HIDDEN = {"person_identifier": {"digest", "next_digest", "sealed"}}
+_HIDDEN = {"person_identifier": {"digest", "next_digest", "sealed"}, "family_link": {"code_hash"}}
 _MEASURED = {
     "observation": "m.measured_at",
     "gap": "m.started_at",
@@ -52,9 +53,10 @@ def find_group(connection: Database, subject: Subject, patient_id: str) -> list[
                       JOIN patient_merge m ON m.survivor_id = j.id AND m.unmerged_at IS NULL)
                SELECT id FROM joined)
            AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
+           AND may_see(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, now())
          ORDER BY p.patient_id <> surviving_patient(%(patient)s), p.patient_id
         """,
-        {"patient": patient_id, "organisation": subject.organisation},
+        {**asked_by(subject), "patient": patient_id, "organisation": subject.organisation},
     ).fetchall()
     return [row[0] for row in rows]
 
@@ -150,7 +152,8 @@ def find_last_contact(connection: Database, subject: Subject, group: list[str]) 
 
 
 def lock_group(connection: Database, group: list[str]) -> None:
-    """Nobody else changes the person until the transaction ends."""
+    """Nobody else changes the person until the transaction ends, in which records may be deleted for good."""
+    connection.execute("SELECT set_config('qianli.erasing', 'on', true)")
     connection.execute("SELECT FROM patient WHERE patient_id = ANY(%s) FOR UPDATE", (group,))
 
 

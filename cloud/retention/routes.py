@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from cloud.identity.access import EDITS_ONE_PATIENT, READS_ONE_PATIENT, Access
+from cloud.identity.access import EDITS_ONE_OF_OURS, READS_ONE_OF_OURS, Access
 from cloud.identity.model import Scope, Subject
 from cloud.retention.model import Deletion, DeletionRefused, RecordUnknown
 from cloud.retention.service import RetentionService
@@ -95,12 +95,12 @@ def build_routes(
             return ErasedBody(counts={}, hash=None)
         return ErasedBody(counts=tombstone.counts, hash=tombstone.hash.hex())
 
-    _add(router, "/people/{patient_id}/export", export, access=READS_ONE_PATIENT, shape=_ZIP)
+    _add(router, "/people/{patient_id}/export", export, access=READS_ONE_OF_OURS, shape=_ZIP)
     _add(
         router,
         "/people/{patient_id}/deletion",
         request_deletion,
-        access=EDITS_ONE_PATIENT,
+        access=EDITS_ONE_OF_OURS,
         shape=_Shape(method="POST", status=201, model=DeletionBody),
     )
     _add(router, "/deletions", list_deletions, access=REVIEWS, shape=_Shape(model=list[DeletionBody]))

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from cloud.identity.model import Subject
+from cloud.identity.queries import asked_by
 from cloud.signing.model import Kind, Licence, Signature, SigningKey, Statement
 from cloud.store.connection import Database
 from cloud.store.suite import Suite
@@ -133,22 +134,21 @@ def insert_signature(
 def find_signatures(
     connection: Database, subject: Subject, kind: Kind, *, document_id: str, version: int
 ) -> list[Signature]:
-    """Who signed a version, in order; of patients of the subject's organisation, or by the subject."""
+    """Who signed a version, in order; of patients whom the subject may see, or by the subject."""
     rows = connection.execute(
         f"""
         SELECT s.statement, s.signature, {_KEY}
           FROM signature s JOIN signing_key k USING (key_id) LEFT JOIN patient p USING (patient_id)
          WHERE s.kind = %(kind)s AND s.document_id = %(document)s AND s.version = %(version)s
-           AND (s.signer = %(person)s OR %(organisation)s::text IS NULL
-                OR p.organisation_id = %(organisation)s)
+           AND (s.signer = %(asking_person)s OR %(asking_organisation)s::text IS NULL OR may_see(
+                %(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, now()))
          ORDER BY s.signature_id
         """,  # noqa: S608 only our own column list
         {
             "kind": kind.value,
             "document": document_id,
             "version": version,
-            "person": subject.person,
-            "organisation": subject.organisation,
+            **asked_by(subject),
         },
     ).fetchall()
     return [

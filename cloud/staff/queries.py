@@ -10,6 +10,7 @@ from typing import Any
 from psycopg.rows import class_row, kwargs_row
 
 from cloud.identity.model import Role, Scope, Subject
+from cloud.identity.queries import asked_by
 from cloud.staff.model import (
     Duty,
     Licence,
@@ -43,7 +44,11 @@ _ON_DUTY = """
 
 
 def _who(subject: Subject) -> dict[str, object]:
-    return {"organisation": subject.organisation, "may_read": Scope.READ_PATIENTS in subject.scopes}
+    return {
+        **asked_by(subject),
+        "organisation": subject.organisation,
+        "may_read": Scope.READ_PATIENTS in subject.scopes,
+    }
 
 
 def _reached(column: str) -> str:
@@ -468,7 +473,8 @@ def find_patient(connection: Database, subject: Subject, patient_id: str) -> str
     """Whom an id means now, if the subject may see that patient."""
     row = connection.execute(
         "SELECT p.patient_id FROM patient p WHERE p.patient_id = surviving_patient(%(patient)s) "
-        "AND %(may_read)s AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)",
+        "AND %(may_read)s AND may_see(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, "
+        "p.patient_id, now())",
         {**_who(subject), "patient": patient_id},
     ).fetchone()
     return None if row is None else str(row[0])
@@ -483,8 +489,8 @@ def find_on_duty_for_patient(
             f"""
             WITH asked AS (
                 SELECT p.site_id, p.location_id FROM patient p
-                 WHERE p.patient_id = %(patient)s AND %(may_read)s
-                   AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
+                 WHERE p.patient_id = %(patient)s AND %(may_read)s AND may_see(
+                       %(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, now())
             ) {_ON_DUTY}
             """,  # noqa: S608 only our own texts
             {**_who(subject), "patient": patient_id, "at": at},

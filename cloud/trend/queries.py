@@ -1,12 +1,12 @@
 """SQL of the trend."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
 from psycopg.rows import class_row
 
-from cloud.identity.model import Scope, Subject
+from cloud.identity.model import Subject
+from cloud.identity.queries import asked_by
 from cloud.store.connection import Database
 from cloud.trend.model import STEP, Bucket, ToldGap
 from vitals.gap import Gap, GapCause
@@ -19,28 +19,18 @@ class TimeRange(TypedDict):
     to_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Since:
-    patient_id: str
-    measured_since_at: datetime | None
-
-
-def find_measured_since(
-    connection: Database, subject: Subject, patient_id: str
-) -> tuple[bool, datetime | None]:
-    """Whether the subject may see such a patient, and since when sensors are bound to them."""
-    with connection.cursor(row_factory=class_row(_Since)) as cursor:
-        row = cursor.execute(
-            """
-            SELECT p.patient_id, (SELECT min(lower(b.during)) FROM binding b
-                                   WHERE b.patient_id = p.patient_id) AS measured_since_at
-              FROM patient p
-             WHERE p.patient_id = %(patient)s AND %(may_read)s
-               AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
-            """,
-            _of(subject, patient_id),
-        ).fetchone()
-    return (False, None) if row is None else (True, row.measured_since_at)
+def find_measured_since(connection: Database, subject: Subject, patient_id: str) -> datetime | None:
+    """Since when sensors are bound to a patient."""
+    row = connection.execute(
+        """
+        SELECT (SELECT min(lower(b.during)) FROM binding b WHERE b.patient_id = p.patient_id)
+          FROM patient p
+         WHERE p.patient_id = %(patient)s AND %(may_read)s
+           AND may_see(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, now())
+        """,
+        _of(subject, patient_id),
+    ).fetchone()
+    return None if row is None else row[0]
 
 
 def find_buckets(
@@ -60,7 +50,7 @@ def find_buckets(
               JOIN observation o ON o.src = b.src AND b.during @> o.measured_at
                                 AND b.during @> (o.measured_at + o.clock_shift)
              WHERE p.patient_id = %(patient)s AND %(may_read)s
-               AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
+               AND may_see(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, now())
                AND o.measured_at >= %(from_at)s AND o.measured_at <= %(to_at)s
                AND o.value IS NOT NULL AND o.quality <> 'invalid'
              GROUP BY 1, 2, 4
@@ -82,7 +72,7 @@ def find_gaps(connection: Database, subject: Subject, patient_id: str, *, within
           JOIN binding b USING (patient_id)
           JOIN gap g ON g.src = b.src AND b.during && tstzrange(g.started_at, g.ended_at, '[]')
          WHERE p.patient_id = %(patient)s AND %(may_read)s
-           AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
+           AND may_see(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, now())
            AND g.started_at <= %(to_at)s AND (g.ended_at IS NULL OR g.ended_at >= %(from_at)s)
          ORDER BY 4
         """,
@@ -100,8 +90,4 @@ def find_gaps(connection: Database, subject: Subject, patient_id: str, *, within
 
 
 def _of(subject: Subject, patient_id: str) -> dict[str, object]:
-    return {
-        "patient": patient_id,
-        "may_read": Scope.READ_PATIENTS in subject.scopes,
-        "organisation": subject.organisation,
-    }
+    return {**asked_by(subject), "patient": patient_id}

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
-from cloud.identity.access import READS_ONE_PATIENT
+from cloud.identity.access import VIEWS_ONE_PATIENT
 from cloud.identity.model import Subject
 from cloud.trend.model import STEP, Series
 from cloud.trend.service import Trend, TrendService
@@ -61,7 +61,7 @@ def build_routes(trends: TrendService, *, may_read: Callable[[Request], Subject]
         read_trend,
         methods=["GET"],
         response_model=TrendBody,
-        dependencies=[Depends(READS_ONE_PATIENT)],
+        dependencies=[Depends(VIEWS_ONE_PATIENT)],
     )
     return router
 

@@ -7,6 +7,7 @@ from cloud.act import Action, Origin, Recorder, TargetKind, target
 from cloud.errors import CloudError
 from cloud.events import Clock
 from cloud.identity.model import Subject
+from cloud.identity.queries import find_sight
 from cloud.store.connection import Pool
 from cloud.trend import queries
 from cloud.trend.model import Series, clip_gaps, merge_buckets
@@ -47,17 +48,17 @@ class TrendService:
             PatientUnknown: not there, or not for this subject.
             AuditUnavailable: nobody could take note of it, so it is not shown.
         """
-        if "\0" in patient_id:  # the database has no text with NUL
-            raise PatientUnknown
         to_at = self._clock()
         from_at = to_at - timedelta(hours=hours)
         within: queries.TimeRange = {"from_at": from_at, "to_at": to_at}
         with self._pool.connection() as connection:
-            is_there, since_at = queries.find_measured_since(connection, subject, patient_id)
-            if not is_there:
+            sight = find_sight(connection, subject, patient_id)
+            if sight is None:
                 raise PatientUnknown
             on = target(TargetKind.PATIENT, patient_id)
-            written = self._recorder.begin(subject.act(Action.READ_TREND, on, origin=Origin.HTTP))
+            act = subject.act(Action.READ_TREND, on, origin=Origin.HTTP, basis=sight.basis.value)
+            written = self._recorder.begin(act)
+            since_at = queries.find_measured_since(connection, subject, patient_id)
             buckets = queries.find_buckets(connection, subject, patient_id, within=within)
             gaps = queries.find_gaps(connection, subject, patient_id, within=within)
         written()

@@ -25,12 +25,14 @@ from cloud.live.queries import find_ward
 from cloud.people import queries
 from cloud.people.model import IdentifierKey
 from cloud.people.service import PeopleService
+from cloud.rights.service import EncounterBook
 from cloud.store.connection import Database, build_pool, connect
 from cloud.store.migrate import migrate
 from cloud.store.sealing import Sealer
 from qianli.embedded.postgres import find_programs, make_cluster
 from qianli.home import Home, prepare_home
 from tests.benchmarks.measure_demo import commit
+from tests.fixtures.duty import hire, put_on_duty
 from tests.fixtures.services import PostgresServer
 from vitals.identifiers.identifier import IdentifierKind
 from vitals.identifiers.resident_id import check_character
@@ -97,7 +99,9 @@ def measure(url: str, people: int) -> dict[str, object]:
         find_ward(connection, DOCTOR)
         figures["wall_ms"] = round((time.monotonic() - started) * 1000, 2)
     with build_pool(url) as pool:
-        service = PeopleService(pool, sealer=SEALER, recorder=Forgetting(), clock=lambda: NOW)
+        service = PeopleService(
+            pool, sealer=SEALER, encounters=EncounterBook(), recorder=Forgetting(), clock=lambda: NOW
+        )
         figures["resolve"] = timed(service_calls(service, people))
         figures["resolve_one_wrong_digit"] = timed(mistyped_calls(service, people))
         figures["candidates"] = timed(candidate_calls(service, people))
@@ -123,6 +127,8 @@ def stored_key(kind: IdentifierKind, issuer: str, value: str) -> IdentifierKey:
 
 def fill(connection: Database, people: int) -> None:
     identity_queries.upsert_organisation(connection, "own", site_id="site", name_zh="", name_en="")
+    hire(connection, DOCTOR.person, "own")
+    put_on_duty(connection, DOCTOR.person, site="site")
     connection.execute("SET statement_timeout = 0")
     copy_rows(connection, PATIENT_COLUMNS, patients(people))
     copy_rows(connection, IDENTIFIER_COLUMNS, identifiers(people))

@@ -45,7 +45,7 @@ class CloudServer:
     clients: list[httpx.Client] = field(default_factory=list)
 
     def client(self, name: str | None = None) -> httpx.Client:
-        client = httpx.Client(base_url=self.address)
+        client = httpx.Client(base_url=self.address, timeout=30)
         self.clients.append(client)
         if name is not None:
             answer = client.post("/api/login", json={"name": name, "password": self.passwords[name]})

@@ -15,6 +15,7 @@ from cloud.broker.address import AUTHORITY_FILE
 from cloud.enrolment.authority.files import server_pair
 from cloud.enrolment.model import Admission
 from cloud.people.service import PeopleService, open_sealer
+from cloud.rights.service import EncounterBook
 from cloud.store.connection import build_pool
 from edge_agent import door
 from edge_agent.errors import AuthorityForeign, DoorRefused, DoorUnreachable
@@ -71,7 +72,9 @@ def cloud(database_url, database, tmp_path):
     keys, pool = tmp_path / "keys", build_pool(database_url)
     with open_room(database_url, keys) as (service, clock, recorder), pool:
         sealer = open_sealer(database, home=tmp_path)
-        people = PeopleService(pool, sealer=sealer, recorder=recorder, clock=clock)
+        people = PeopleService(
+            pool, sealer=sealer, encounters=EncounterBook(), recorder=recorder, clock=clock
+        )
         pair = server_pair(keys, service.authority, name="door", hosts=["127.0.0.1"], now=clock())
         context = door_context(pair, service.authority.certificate)
         with serving(build_door(service, people), context) as port:

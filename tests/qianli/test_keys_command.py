@@ -12,6 +12,7 @@ import pytest
 from cloud.identity import queries as identity_queries
 from cloud.people.service import KEY_FILE, PeopleService, open_sealer
 from cloud.people.stream import move_seals, switch_digests
+from cloud.rights.service import EncounterBook
 from cloud.store.connection import build_pool, connect
 from cloud.store.sealing import KeyFile
 from cloud.store.suite import Suite
@@ -29,7 +30,9 @@ def people(database, database_url, tmp_path):
     pool = build_pool(database_url)
     pool.open()
     sealer = open_sealer(database, home=tmp_path)
-    service = PeopleService(pool, sealer=sealer, recorder=Notebook(), clock=lambda: NOW)
+    service = PeopleService(
+        pool, sealer=sealer, encounters=EncounterBook(), recorder=Notebook(), clock=lambda: NOW
+    )
     for number in range(PEOPLE):
         service.register(DOCTOR, new_person(record_number(f"R{number}"), name=f"人{number}"))
     yield service

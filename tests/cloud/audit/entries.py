@@ -12,6 +12,9 @@ from cloud.identity.model import SYSTEM, Role, subject_of
 START = datetime(2026, 3, 1, 8, 0, 0, 123456, tzinfo=UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 DOCTOR = subject_of(person="person-d", role=Role.CLINICIAN, organisation="first-hospital")
+AUDITOR = subject_of(person="person-a", role=Role.AUDITOR, organisation="first-hospital")
+RESIDENT = subject_of(person="person-r", role=Role.RESIDENT, organisation="first-hospital")
+GLASS = target(TargetKind.BREAK_GLASS, "glass-1")
 ACCOUNT = Target(kind=TargetKind.ACCOUNT, id="person-d")
 PATIENT = target(TargetKind.PATIENT, "p-1")
 BINDING = target(TargetKind.BINDING, "s-1:p-1")
@@ -62,7 +65,7 @@ ACTS = (
     act_of_nobody(Action.LOG_IN, ACCOUNT, outcome=Outcome.REFUSED, origin=Origin.HTTP),
     act_of_nobody(Action.LOG_IN, ACCOUNT, outcome=Outcome.THROTTLED, origin=Origin.HTTP),
     DOCTOR.act(Action.LOG_IN, ACCOUNT, origin=Origin.HTTP),
-    DOCTOR.act(Action.WATCH, PATIENT, origin=Origin.WEBSOCKET),
+    DOCTOR.act(Action.WATCH, PATIENT, origin=Origin.WEBSOCKET, basis="duty"),
     DOCTOR.act(Action.WATCH, Target(kind=TargetKind.WARD, id="first-hospital"), origin=Origin.WEBSOCKET),
     DOCTOR.act(Action.READ_TREND, PATIENT, origin=Origin.HTTP),
     DOCTOR.act(
@@ -101,6 +104,19 @@ ACTS = (
     DOCTOR.act(Action.READ_UNCLAIMED, target(TargetKind.WARD, "first-hospital"), origin=Origin.HTTP),
     DOCTOR.act(Action.CLAIM_MEASUREMENT, BINDING, origin=Origin.HTTP),
     DOCTOR.act(Action.DISMISS_MEASUREMENT, target(TargetKind.SOURCE, "s-1"), origin=Origin.HTTP),
+    DOCTOR.act(Action.GIVE_CONSENT, PATIENT, origin=Origin.HTTP, basis="encounter"),
+    RESIDENT.act(Action.WITHDRAW_CONSENT, PATIENT, origin=Origin.HTTP, basis="self"),
+    RESIDENT.act(Action.READ_CONSENTS, PATIENT, origin=Origin.HTTP, basis="self"),
+    RESIDENT.act(Action.INVITE_FAMILY, PATIENT, origin=Origin.HTTP, basis="self"),
+    RESIDENT.act(Action.ACCEPT_INVITATION, PATIENT, origin=Origin.HTTP),
+    RESIDENT.act(Action.REVOKE_FAMILY, PATIENT, origin=Origin.HTTP, basis="self"),
+    RESIDENT.act(Action.READ_FAMILY, PATIENT, origin=Origin.HTTP, basis="self"),
+    DOCTOR.act(Action.BREAK_GLASS, PATIENT, origin=Origin.HTTP, basis="break_glass"),
+    AUDITOR.act(Action.REVIEW_BREAK_GLASS, GLASS, origin=Origin.HTTP),
+    AUDITOR.act(Action.LIST_BREAK_GLASS, GLASS, origin=Origin.HTTP),
+    RESIDENT.act(Action.READ_NOTICES, PATIENT, origin=Origin.HTTP, basis="self"),
+    RESIDENT.act(Action.READ_LOOKS, PATIENT, origin=Origin.HTTP, basis="self"),
+    AUDITOR.act(Action.SEARCH_AUDIT, Target(kind=TargetKind.AUDIT, id="search"), origin=Origin.HTTP),
 )
 TIMED = [TimedAct(act=act, at=START + timedelta(seconds=number)) for number, act in enumerate(ACTS)]
 ENTRIES = chain_acts(Head(), TIMED)

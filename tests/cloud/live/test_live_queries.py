@@ -3,8 +3,9 @@ import pytest
 from cloud.identity.model import SYSTEM, Role, subject_of
 from cloud.ingest.service import Writer
 from cloud.live import queries
-from cloud.seed import ORGANISATION, seed_ward
+from cloud.seed import ORGANISATION, SITE, seed_ward
 from cloud.ward.model import WardFile, WardPatient
+from tests.fixtures.duty import hire, put_on_duty
 from tests.fixtures.wire_messages import SOURCE, WireAgent, seconds, utc_now
 from vitals.observation import VitalKey
 
@@ -19,14 +20,17 @@ WARD = WardFile(
         WardPatient(id="p-2", bed="2", name_zh="甲", name_en="Jia", sources=[SOURCE]),
     ],
 )
-DOCTOR = subject_of(person="d", role=Role.CLINICIAN, organisation=ORGANISATION)
+DOCTOR = subject_of(person="person-d", role=Role.CLINICIAN, organisation=ORGANISATION)
 ADMINISTRATOR = subject_of(person="a", role=Role.ADMINISTRATOR, organisation=ORGANISATION)
 STRANGER = subject_of(person="s", role=Role.CLINICIAN, organisation="elsewhere")
+COLLEAGUE = subject_of(person="c", role=Role.CLINICIAN, organisation=ORGANISATION)
 
 
 @pytest.fixture
 def filled(database):
     seed_ward(database, WARD, now=START)
+    hire(database, DOCTOR.person, ORGANISATION)
+    put_on_duty(database, DOCTOR.person, site=SITE)
     messages = [
         AGENT.birth(),
         AGENT.vitals(1, 60, at=START - seconds(5)),
@@ -43,7 +47,9 @@ def test_beds_come_in_the_order_of_their_numbers(filled):
     assert [patient.bed for patient in queries.find_ward(filled, DOCTOR).patients] == ["2", "10"]
 
 
-@pytest.mark.parametrize("subject", [ADMINISTRATOR, STRANGER], ids=["administrator", "stranger"])
+@pytest.mark.parametrize(
+    "subject", [ADMINISTRATOR, STRANGER, COLLEAGUE], ids=["administrator", "stranger", "off duty"]
+)
 def test_subject_without_the_right_gets_nothing(filled, subject):
     ward = queries.find_ward(filled, subject)
 

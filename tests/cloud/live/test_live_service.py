@@ -7,6 +7,7 @@ import pytest
 
 from cloud.events import AgentBorn, BindingsChanged, ReadingsStored, WaveStored
 from cloud.identity.model import Role, subject_of
+from cloud.identity.sight import Basis, DataClass, Sight
 from cloud.live.model import Binding, Patient, Ward
 from cloud.live.service import Hub, Viewer
 from cloud.warning.model import score_patient
@@ -17,15 +18,17 @@ from vitals.wire.batch import to_ms
 from vitals.wire.status import decode_status
 
 DOCTOR = subject_of(person="d", role=Role.CLINICIAN, organisation="o-1")
-STRANGER = subject_of(person="s", role=Role.CLINICIAN, organisation="o-2")
+STRANGER = subject_of(person="s", role=Role.CLINICIAN, organisation="o-1")
+DUTY = Sight(basis=Basis.DUTY, up_to=DataClass.SENSITIVE)
+SIGHTS = {DOCTOR: {"p-1": DUTY}}
 WARD = Ward(
     patients=(
         Patient(
             patient_id="p-1",
             organisation_id="o-1",
             bed="1",
-            name_zh="",
-            name_en="",
+            name_zh="张三",
+            name_en="Zhang San",
             composite_zh="",
             composite_en="",
             spo2_scale=1,
@@ -36,7 +39,7 @@ WARD = Ward(
 
 
 def viewer_of(subject, told=lambda _patients: None):
-    return Viewer(subject, already_told=(), tell_shown=told)
+    return Viewer(subject, sights=SIGHTS.get(subject, {}), already_told=(), tell_shown=told)
 
 
 def hub_with(*subjects):
@@ -55,13 +58,43 @@ async def frames(viewer):
     return found
 
 
-async def test_viewer_of_another_organisation_hears_nothing_of_the_patient():
+async def test_viewer_without_a_right_hears_nothing_of_the_patient():
     hub, (doctor, stranger) = hub_with(DOCTOR, STRANGER)
     hub.take(ReadingsStored(readings=(reading(4, 72),), heard_at=at(5)))
 
     assert [frame["type"] for frame in await frames(doctor)] == ["hello", "values", "score"]
     seen = await frames(stranger)
     assert [(frame["type"], frame["patients"]) for frame in seen] == [("hello", [])]
+
+
+async def test_right_that_ends_shows_nothing_more_and_takes_back_what_waits():
+    hub, (doctor,) = hub_with(DOCTOR)
+    hub.take(ReadingsStored(readings=(reading(4, 72),), heard_at=at(5)))
+    hub.place_sights(doctor, {})
+    hub.take(ReadingsStored(readings=(reading(5, 73),), heard_at=at(6)))
+
+    assert [(frame["type"], frame.get("patients")) for frame in await frames(doctor)] == [("hello", [])]
+
+
+async def test_right_that_comes_shows_the_patient_and_is_told_of():
+    told = []
+    hub = hub_with()[0]
+    viewer = viewer_of(STRANGER, told=told.append)
+    hub.add_viewer(viewer)
+    hub.place_sights(viewer, {"p-1": DUTY})
+    hub.place_sights(viewer, {"p-1": DUTY})
+
+    hellos = [[patient["id"] for patient in frame["patients"]] for frame in await frames(viewer)]
+    assert hellos == [[], ["p-1"]]
+    assert told == [{"p-1": DUTY}]
+
+
+async def test_name_above_the_class_of_a_right_is_masked():
+    hub, (viewer,) = hub_with(STRANGER)
+    hub.place_sights(viewer, {"p-1": Sight(basis=Basis.FAMILY, up_to=DataClass.GENERAL)})
+
+    last = (await frames(viewer))[-1]["patients"][0]
+    assert (last["name_zh"], last["name_en"]) == ("张*", "Z***")
 
 
 async def test_birth_that_changes_a_source_greets_everybody_anew():

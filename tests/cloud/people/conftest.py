@@ -10,7 +10,9 @@ from cloud.identity import queries as identity_queries
 from cloud.identity.model import Role, subject_of
 from cloud.people.model import NewPerson, Sex, TypedIdentifier
 from cloud.people.service import PeopleService, open_sealer
+from cloud.rights.service import EncounterBook
 from cloud.store.connection import build_pool
+from tests.fixtures.duty import hire, put_on_duty
 from vitals.identifiers.identifier import IdentifierKind
 from vitals.identifiers.resident_id import check_character
 
@@ -85,9 +87,13 @@ def people(database, database_url, tmp_path, clock, recorder):
         identity_queries.upsert_organisation(
             database, organisation, site_id=site, name_zh=organisation, name_en=organisation
         )
+    for subject in (DOCTOR, STRANGER, ADMINISTRATOR):
+        hire(database, subject.person, subject.organisation)
+    for person, site in (("doctor-1", "hut-a"), ("doctor-1", "hut-b"), ("doctor-2", "ward-1")):
+        put_on_duty(database, person, site=site)
     with build_pool(database_url) as pool:
         sealer = open_sealer(database, home=tmp_path)
-        yield PeopleService(pool, sealer=sealer, recorder=recorder, clock=clock)
+        yield PeopleService(pool, sealer=sealer, encounters=EncounterBook(), recorder=recorder, clock=clock)
 
 
 def dump(database):

@@ -11,6 +11,7 @@ from cloud.people.model import NewPerson, TypedIdentifier
 from cloud.people.service import PeopleService, open_sealer
 from cloud.retention.model import Policy
 from cloud.retention.service import Ports, RetentionService
+from cloud.rights.service import EncounterBook
 from cloud.store.connection import build_pool
 from tests.cloud.people.conftest import Notebook
 from vitals.identifiers.identifier import IdentifierKind
@@ -45,7 +46,13 @@ def rooms(database, database_url, tmp_path, recorder):
     pool = build_pool(database_url)
     pool.open()
     clock = Clock()
-    people = PeopleService(pool, sealer=open_sealer(database, home=tmp_path), recorder=recorder, clock=clock)
+    people = PeopleService(
+        pool,
+        sealer=open_sealer(database, home=tmp_path),
+        encounters=EncounterBook(),
+        recorder=recorder,
+        clock=clock,
+    )
     signed = lambda content: (KEY.public_key().public_bytes_raw().hex(), KEY.sign(content).hex())  # noqa: E731
     retention = RetentionService(
         pool,

@@ -1,0 +1,283 @@
+"""Consent, family, emergencies: how people let each other see, and how long each right lasts. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+import msgspec
+
+from cloud.errors import CloudError
+from cloud.identity.model import Purpose
+from cloud.identity.sight import DataClass
+
+ENCOUNTER_LASTS = timedelta(hours=12)
+GLASS_IS_BROKEN_FOR = timedelta(hours=1)
+REVIEW_WITHIN = timedelta(hours=72)
+CODE_LASTS = timedelta(hours=24)
+SHORTEST_REASON = 10
+OF_AGE = 18
+
+
+class PersonNotThere(CloudError):
+    """There is no such person or object, or none for this subject: the answer is the same."""
+
+    def __str__(self) -> str:
+        return "no such person"
+
+
+class RightInvalid(CloudError):
+    """What was asked for cannot be. Names the field and the reason."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}"
+
+
+class RightEnded(CloudError):
+    """It was withdrawn, revoked or reviewed before."""
+
+    def __str__(self) -> str:
+        return "that was done already"
+
+
+class Capacity(StrEnum):
+    """As who somebody consents."""
+
+    PATIENT = "patient"
+    GUARDIAN = "guardian"
+
+
+class Relation(StrEnum):
+    """What an account is to a patient."""
+
+    SELF = "self"
+    GUARDIAN = "guardian"
+    FAMILY = "family"
+
+
+class Grade(StrEnum):
+    """How much a member of the family sees: what is told, the numbers, or everything."""
+
+    NOTICES = "notices"
+    NUMBERS = "numbers"
+    EVERYTHING = "everything"
+
+
+class Category(StrEnum):
+    """Why somebody looks without another right."""
+
+    LIFE_THREAT = "life_threat"
+    UNCONSCIOUS = "unconscious"
+    HANDOVER_GAP = "handover_gap"
+    PUBLIC_HEALTH = "public_health"
+    OTHER = "other"
+
+
+class Verdict(StrEnum):
+    """What a review found."""
+
+    JUSTIFIED = "justified"
+    NOT_JUSTIFIED = "not_justified"
+
+
+class NoticeKind(StrEnum):
+    """What a patient is told."""
+
+    BREAK_GLASS = "break_glass"
+    BREAK_GLASS_REVIEWED = "break_glass_reviewed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grantee:
+    """To whom: a person, or an organisation; exactly one of the two."""
+
+    person_id: str | None = None
+    organisation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentText:
+    """Words to agree to. A changed text is a new version; old ones stay."""
+
+    name: str
+    version: int
+    language: str
+    text: str
+
+    @property
+    def sha256(self) -> bytes:
+        """What is stored with a consent, so that nobody can change the words afterwards."""
+        return sha256(self.text.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewConsent:
+    """What somebody agrees to."""
+
+    patient_id: str
+    capacity: Capacity
+    to: Grantee
+    purposes: tuple[Purpose, ...]
+    up_to: DataClass
+    text_name: str
+    text_version: int
+    text_language: str
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent(NewConsent):
+    """The same as it was recorded; `given_by` is empty where it was given on paper."""
+
+    consent_id: str
+    given_by: str
+    recorded_by: str
+    text_sha256: bytes
+    signature: str
+    given_at: datetime
+    withdrawn_at: datetime | None
+    withdrawn_by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLink:
+    """An account that is to see a patient at home. `proof` is what a guardian showed."""
+
+    relation: Relation
+    patient_id: str
+    grade: Grade
+    proof: str = ""
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link(NewLink):
+    """The same as it stands; `person_id` is None until somebody takes it up with the code."""
+
+    link_id: str
+    person_id: str | None
+    code_ends_at: datetime
+    made_at: datetime
+    made_by: str
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invitation:
+    """A link with the code that takes it up, which is told once and never stored."""
+
+    link_id: str
+    code: str = field(repr=False)
+    code_ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenGlass:
+    """Somebody looked in an emergency, and what the review said."""
+
+    break_glass_id: str
+    patient_id: str
+    person_id: str
+    role: str
+    organisation_id: str
+    category: Category
+    reason: str
+    opened_at: datetime
+    ends_at: datetime
+    reviewed_at: datetime | None
+    reviewed_by: str | None
+    verdict: Verdict | None
+    note: str | None
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether a review should have been there by now."""
+        return self.reviewed_at is None and now > self.opened_at + REVIEW_WITHIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What a patient is told, and of what."""
+
+    notice_id: int
+    patient_id: str
+    kind: NoticeKind
+    written_at: datetime
+    glass: BrokenGlass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """How people and organisations are called, by id (Chinese, English)."""
+
+    people: Mapping[str, tuple[str, str]]
+    organisations: Mapping[str, tuple[str, str]]
+
+
+def newest_texts(texts: Iterable[ConsentText]) -> list[ConsentText]:
+    """Of each name and language the newest version: the only one to which somebody can still agree."""
+    newest: dict[tuple[str, str], ConsentText] = {}
+    for text in sorted(texts, key=lambda one: one.version):
+        newest[text.name, text.language] = text
+    return sorted(newest.values(), key=lambda one: (one.name, one.language))
+
+
+def signed_bytes(consent_id: str, new: NewConsent, *, text: ConsentText, given_by: str) -> bytes:
+    """What a signature below a consent covers: JSON with sorted keys."""
+    return msgspec.json.encode(
+        {
+            "consent": consent_id,
+            "patient": new.patient_id,
+            "capacity": new.capacity.value,
+            "given_by": given_by,
+            "to_person": new.to.person_id,
+            "to_organisation": new.to.organisation_id,
+            "purposes": sorted(purpose.value for purpose in new.purposes),
+            "up_to": new.up_to.value,
+            "text": f"{text.name}.{text.version}.{text.language}",
+            "text_sha256": text.sha256.hex(),
+            "ends_at": None if new.ends_at is None else new.ends_at.astimezone(UTC).isoformat(),
+        },
+        order="sorted",
+    )
+
+
+def comes_of_age(born: date) -> datetime:
+    """When somebody needs no guardian any more: on the 18th birthday (on 1 March for 29 February)."""
+    year = born.year + OF_AGE
+    leap_day = (born.month, born.day) == (2, 29) and not (year % 4 == 0 and (year % 100 or year % 400 == 0))
+    birthday = date(year, 3, 1) if leap_day else born.replace(year=year)
+    return datetime.combine(birthday, time(), tzinfo=UTC)
+
+
+def end_of_guardianship(born: date | None, *, asked: datetime | None, now: datetime) -> datetime:
+    """Until when a guardian may act for a patient.
+
+    Raises:
+        RightInvalid: nobody knows how old the patient is, or the patient is of age.
+    """
+    if born is None:
+        raise RightInvalid("relation", "the birth date of the patient must be known")
+    of_age_at = comes_of_age(born)
+    if of_age_at <= now:
+        raise RightInvalid("relation", "the patient is of age")
+    return of_age_at if asked is None else min(asked, of_age_at)
+
+
+def check_ends_later(ends_at: datetime | None, *, now: datetime) -> None:
+    """Refuse an end that has passed."""
+    if ends_at is not None and ends_at <= now:
+        raise RightInvalid("until", "it lies in the past")
+
+
+def check_reason(reason: str, *, field: str = "reason") -> str:
+    """A reason of some length, without white space around it."""
+    kept = reason.strip()
+    if len(kept) < SHORTEST_REASON:
+        raise RightInvalid(field, f"at least {SHORTEST_REASON} characters are needed")
+    return kept

@@ -1,0 +1,551 @@
+"""Consent, family, emergencies, and who looked."""
+
+import secrets
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from cloud.act import Act, Action, Memory, Origin, RecordedAct, Recorder, TargetKind, target
+from cloud.identity.errors import NotAllowed
+from cloud.identity.model import Role, Scope, Subject
+from cloud.identity.queries import find_sight, find_sights
+from cloud.identity.sight import Sight
+from cloud.rights import queries
+from cloud.rights.model import (
+    CODE_LASTS,
+    ENCOUNTER_LASTS,
+    GLASS_IS_BROKEN_FOR,
+    BrokenGlass,
+    Capacity,
+    Category,
+    Consent,
+    ConsentText,
+    Grade,
+    Invitation,
+    Link,
+    Names,
+    NewConsent,
+    NewLink,
+    Notice,
+    NoticeKind,
+    PersonNotThere,
+    Relation,
+    RightEnded,
+    RightInvalid,
+    Verdict,
+    check_ends_later,
+    check_reason,
+    end_of_guardianship,
+    newest_texts,
+    signed_bytes,
+)
+from cloud.store.connection import Database, Pool
+
+_log = structlog.get_logger()
+_TEXTS = Path(__file__).parent / "consent_texts"
+_MEETS_PEOPLE = frozenset({Role.CLINICIAN, Role.NURSE, Role.CLIENT})
+_CODE_SIGNS = "ABCDEFGHJKMNPQRSTVWXYZ23456789"  # none that looks like another
+_CODE_LENGTH = 12
+Thing = TypeVar("Thing")
+
+FindByNumber = Callable[[Database, Subject, "TypedNumber"], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedNumber:
+    """A whole number that names somebody, of any organisation."""
+
+    kind: str
+    text: str
+    issuer: str
+
+    def __repr__(self) -> str:
+        """Never the number."""
+        return f"TypedNumber(kind={self.kind!r})"
+
+
+class ConsentSigner(Protocol):
+    """Who signs what somebody agreed to."""
+
+    def sign(self, subject: Subject, document: bytes) -> str:
+        """A signature that can be checked later, as text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """The links of one's own patients, and those that others gave."""
+
+    given: tuple[Link, ...]
+    held: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """Who looked, and how they are called."""
+
+    acts: tuple[RecordedAct, ...]
+    names: Names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named(Generic[Thing]):
+    """Things, and how those are called who stand in them."""
+
+    things: tuple[Thing, ...]
+    names: Names
+
+
+def read_consent_texts(folder: Path = _TEXTS) -> tuple[ConsentText, ...]:
+    """Every version of every text: NAME.VERSION.LANGUAGE.txt."""
+    texts = []
+    for path in sorted(folder.glob("*.txt")):
+        name, version, language, _ = path.name.split(".")
+        text = path.read_bytes().decode()
+        texts.append(ConsentText(name=name, version=int(version), language=language, text=text))
+    return tuple(texts)
+
+
+class EncounterBook:
+    """Notes who has whom before them (for the rooms that identify people)."""
+
+    def open(self, connection: Database, subject: Subject, patient_id: str) -> None:
+        """A right to see this person for twelve hours, within the caller's transaction."""
+        if subject.role in _MEETS_PEOPLE and Scope.READ_PATIENTS in subject.scopes:
+            queries.insert_encounter(connection, subject, patient_id, lasts=ENCOUNTER_LASTS)
+
+
+class RightsService:
+    """Use cases of consent, family and emergencies; safe to call from several threads.
+
+    What is done or shown is recorded first; without its entry a change is rolled back (`AuditUnavailable`).
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        recorder: Recorder,
+        memory: Memory,
+        find_by_number: FindByNumber,
+        signer: ConsentSigner | None = None,
+    ) -> None:
+        self._pool = pool
+        self._recorder = recorder
+        self._memory = memory
+        self._find_by_number = find_by_number
+        self._signer = signer
+        self._texts = read_consent_texts()
+
+    def consent_texts(self) -> list[ConsentText]:
+        """The words to which somebody can agree today."""
+        return newest_texts(self._texts)
+
+    def give_consent(self, subject: Subject, new: NewConsent) -> Consent:
+        """Let a person or an organisation see a patient.
+
+        The patient's own account or the guardian's gives it; staff who see the patient record one on paper.
+
+        Raises:
+            PersonNotThere: no such patient, or none for this subject.
+            RightInvalid: the text is not today's, the receiver is unknown, or the end has passed.
+        """
+        text = self._newest(new)
+        with self._pool.connection() as connection, connection.transaction():
+            sight = self._require_say(connection, subject, new.patient_id)
+            if not queries.grantee_exists(connection, new.to):
+                raise RightInvalid("to", "nobody has this id")
+            now = queries.find_now(connection)
+            check_ends_later(new.ends_at, now=now)
+            own = subject.role is Role.RESIDENT
+            if own and new.capacity is not self._capacity(connection, subject, new.patient_id):
+                raise RightInvalid("capacity", "this account is not that to the patient")
+            consent_id, given_by = f"consent-{uuid.uuid4().hex}", subject.person if own else ""
+            document = signed_bytes(consent_id, new, text=text, given_by=given_by)
+            consent = Consent(
+                **{one.name: getattr(new, one.name) for one in fields(NewConsent)},
+                consent_id=consent_id,
+                given_by=given_by,
+                recorded_by=subject.person,
+                text_sha256=text.sha256,
+                signature="" if self._signer is None else self._signer.sign(subject, document),
+                given_at=now,
+                withdrawn_at=None,
+                withdrawn_by=None,
+            )
+            queries.insert_consent(connection, consent)
+            self._record(subject, Action.GIVE_CONSENT, new.patient_id, sight=sight)
+        _log.info("consent_given", consent=consent_id, patient=new.patient_id)
+        return consent
+
+    def withdraw_consent(self, subject: Subject, consent_id: str, *, of_patient: str | None = None) -> None:
+        """Take a consent back: from now on nobody sees by it.
+
+        Raises:
+            PersonNotThere: no such consent, or none of this subject's patients.
+            RightEnded: it was withdrawn before.
+        """
+        with self._pool.connection() as connection, connection.transaction():
+            consent = None if "\0" in consent_id else queries.find_consent(connection, subject, consent_id)
+            if consent is None or of_patient not in (None, consent.patient_id):
+                raise PersonNotThere
+            sight = self._require_say(connection, subject, consent.patient_id)
+            if not queries.withdraw_consent(connection, consent_id, by=subject.person):
+                raise RightEnded
+            self._record(subject, Action.WITHDRAW_CONSENT, consent.patient_id, sight=sight)
+        _log.info("consent_withdrawn", consent=consent_id)
+
+    def consents_of(self, subject: Subject, patient_id: str) -> Named[Consent]:
+        """What was agreed to for a patient, also what was withdrawn.
+
+        Raises:
+            PersonNotThere: no such patient, or none for this subject.
+        """
+        with self._pool.connection() as connection:
+            sight = _require_sight(connection, subject, patient_id)
+            ids = queries.find_same_ids(connection, subject, patient_id)
+            found = self._named_consents(connection, subject, ids)
+        self._record(subject, Action.READ_CONSENTS, patient_id, sight=sight)
+        return found
+
+    def own_consents(self, subject: Subject) -> Named[Consent]:
+        """The same for everybody whose account this is, or whose guardian's."""
+        with self._pool.connection() as connection:
+            ids = queries.find_own_ids(connection, subject)
+            found = self._named_consents(connection, subject, ids)
+            self._record_own(connection, subject, Action.READ_CONSENTS, ids)
+        return found
+
+    def invite(self, subject: Subject, new: NewLink) -> Invitation:
+        """Make a code with which an account is linked to a patient; whoever makes it hands it over.
+
+        Staff who see the patient link the patient's own account, or a minor's guardian by proof; the patient
+        (or the guardian) links the family.
+
+        Raises:
+            PersonNotThere: no such patient, or none for this subject.
+            NotAllowed: not this relation by this subject.
+            RightInvalid: no proof, of age, or an end that has passed.
+        """
+        is_own = subject.role is Role.RESIDENT
+        if is_own is not (new.relation is Relation.FAMILY):
+            raise NotAllowed
+        with self._pool.connection() as connection, connection.transaction():
+            sight = self._require_say(connection, subject, new.patient_id)
+            now = queries.find_now(connection)
+            check_ends_later(new.ends_at, now=now)
+            checked = self._checked(connection, subject, new, now=now)
+            link_id, code = f"link-{uuid.uuid4().hex}", _new_code()
+            queries.insert_link(
+                connection,
+                link_id,
+                checked,
+                code_hash=_hash_code(code),
+                by=subject.person,
+            )
+            self._record(subject, Action.INVITE_FAMILY, new.patient_id, sight=sight)
+        return Invitation(link_id=link_id, code=code, code_ends_at=now + CODE_LASTS)
+
+    def accept(self, subject: Subject, code: str) -> Link:
+        """Take up a link with its code: once, by one account.
+
+        Raises:
+            PersonNotThere: no link waits with this code.
+        """
+        with self._pool.connection() as connection, connection.transaction():
+            link_id = queries.take_up_link(connection, subject, _hash_code(code))
+            link = None if link_id is None else queries.find_link(connection, subject, link_id)
+            if link is None:
+                raise PersonNotThere
+            self._record(subject, Action.ACCEPT_INVITATION, link.patient_id, sight=None)
+        _log.info("family_linked", link=link.link_id, relation=link.relation.value)
+        return link
+
+    def revoke(self, subject: Subject, link_id: str, *, of_patient: str | None = None) -> None:
+        """End a link now. The patient's account ends those of the family, everybody the own one, staff any.
+
+        Raises:
+            PersonNotThere: no such link, or none for this subject.
+            RightEnded: it was revoked before.
+        """
+        with self._pool.connection() as connection, connection.transaction():
+            link = None if "\0" in link_id else queries.find_link(connection, subject, link_id)
+            if link is None or of_patient not in (None, link.patient_id):
+                raise PersonNotThere
+            sight = find_sight(connection, subject, link.patient_id)
+            is_held = link.person_id == subject.person
+            if not is_held:
+                self._require_say(connection, subject, link.patient_id)
+                if subject.role is Role.RESIDENT and link.relation is not Relation.FAMILY:
+                    raise PersonNotThere
+            if not queries.revoke_link(connection, link_id, by=subject.person):
+                raise RightEnded
+            self._record(subject, Action.REVOKE_FAMILY, link.patient_id, sight=sight)
+        _log.info("family_link_revoked", link=link_id)
+
+    def own_family(self, subject: Subject) -> Family:
+        """Who may see one's own patients, and whom one may see."""
+        with self._pool.connection() as connection:
+            ids = queries.find_own_ids(connection, subject)
+            given = queries.find_links(connection, subject, ids)
+            held = queries.find_held_links(connection, subject)
+            self._record_own(
+                connection, subject, Action.READ_FAMILY, [*ids, *(link.patient_id for link in held)]
+            )
+        return Family(given=tuple(given), held=tuple(held))
+
+    def family_of(self, subject: Subject, patient_id: str) -> list[Link]:
+        """Whose accounts may see a patient.
+
+        Raises:
+            PersonNotThere: no such patient, or none for this subject.
+        """
+        with self._pool.connection() as connection:
+            sight = _require_sight(connection, subject, patient_id)
+            ids = queries.find_same_ids(connection, subject, patient_id)
+            links = queries.find_links(connection, subject, ids)
+        self._record(subject, Action.READ_FAMILY, patient_id, sight=sight)
+        return links
+
+    def break_glass(
+        self, subject: Subject, patient_id: str, *, category: Category, reason: str
+    ) -> BrokenGlass:
+        """See a patient of the own organisation for an hour, with a reason; the patient is told.
+
+        Raises:
+            PersonNotThere: the organisation has no such patient.
+            RightInvalid: the reason is too short.
+        """
+        _require_glass(subject)
+        kept = check_reason(reason)
+        with self._pool.connection() as connection, connection.transaction():
+            if "\0" in patient_id or not queries.is_of_organisation(connection, subject, patient_id):
+                raise PersonNotThere
+            return self._break(connection, subject, patient_id, category=category, reason=kept)
+
+    def break_glass_by_number(
+        self, subject: Subject, number: TypedNumber, *, category: Category, reason: str
+    ) -> list[BrokenGlass]:
+        """The same for everybody, of any organisation, whom a whole number names.
+
+        Raises:
+            PersonNotThere: nobody has this number.
+            RightInvalid: the reason is too short.
+        """
+        _require_glass(subject)
+        kept = check_reason(reason)
+        with self._pool.connection() as connection, connection.transaction():
+            found = self._find_by_number(connection, subject, number)
+            if not found:
+                raise PersonNotThere
+            return [
+                self._break(connection, subject, patient_id, category=category, reason=kept)
+                for patient_id in found
+            ]
+
+    def list_broken_glass(self, subject: Subject, *, is_reviewed: bool) -> Named[BrokenGlass]:
+        """What waits for a review in the organisation, or was reviewed."""
+        with self._pool.connection() as connection:
+            found = queries.find_broken_glass(connection, subject, is_reviewed=is_reviewed)
+            names = self._names(connection, [one.person_id for one in found], [subject.organisation or ""])
+        on = target(TargetKind.BREAK_GLASS, "reviewed" if is_reviewed else "open")
+        self._recorder.begin(subject.act(Action.LIST_BREAK_GLASS, on, origin=Origin.HTTP))()
+        return Named(things=tuple(found), names=names)
+
+    def review(self, subject: Subject, break_glass_id: str, *, verdict: Verdict, note: str) -> BrokenGlass:
+        """Say whether it was in order; the patient is told that too.
+
+        Raises:
+            PersonNotThere: the organisation has no such emergency.
+            NotAllowed: it is one's own.
+            RightEnded: it was reviewed before.
+            RightInvalid: the note is too short.
+        """
+        kept = check_reason(note, field="note")
+        with self._pool.connection() as connection, connection.transaction():
+            found = self._find_glass(connection, subject, break_glass_id)
+            if found.person_id == subject.person:
+                raise NotAllowed
+            if found.reviewed_at is not None:
+                raise RightEnded
+            queries.review_broken_glass(
+                connection, break_glass_id, verdict=verdict, note=kept, by=subject.person
+            )
+            queries.insert_notice(connection, found, kind=NoticeKind.BREAK_GLASS_REVIEWED)
+            reviewed = self._find_glass(connection, subject, break_glass_id)
+            on = target(TargetKind.BREAK_GLASS, break_glass_id)
+            about = target(TargetKind.PATIENT, found.patient_id)
+            acts = [subject.act(Action.REVIEW_BREAK_GLASS, each, origin=Origin.HTTP) for each in (on, about)]
+            self._recorder.begin(*acts)()
+        _log.info("break_glass_reviewed", break_glass=break_glass_id, verdict=verdict.value)
+        return reviewed
+
+    def notices(self, subject: Subject) -> Named[Notice]:
+        """What this account is told of its patients."""
+        with self._pool.connection() as connection, connection.transaction():
+            found = queries.find_notices(connection, subject)
+            glasses = [notice.glass for notice in found]
+            names = self._names(
+                connection,
+                [glass.person_id for glass in glasses],
+                [glass.organisation_id for glass in glasses],
+            )
+            queries.note_told(connection, [notice.notice_id for notice in found])
+            self._record_own(
+                connection, subject, Action.READ_NOTICES, [notice.patient_id for notice in found]
+            )
+        return Named(things=tuple(found), names=names)
+
+    def own_looks(self, subject: Subject, *, before: int | None, limit: int) -> Looks:
+        """Who looked at those whose account this is, or whose guardian's."""
+        with self._pool.connection() as connection:
+            ids = queries.find_own_ids(connection, subject)
+            looks = self._looks(connection, ids, before=before, limit=limit)
+            self._record_own(connection, subject, Action.READ_LOOKS, ids)
+        return looks
+
+    def looks_at(self, subject: Subject, patient_id: str, *, before: int | None, limit: int) -> Looks:
+        """Who looked at a person whom the subject may see.
+
+        Raises:
+            PersonNotThere: no such patient, or none for this subject.
+        """
+        with self._pool.connection() as connection:
+            sight = _require_sight(connection, subject, patient_id)
+            ids = queries.find_same_ids(connection, subject, patient_id)
+            looks = self._looks(connection, ids, before=before, limit=limit)
+        self._record(subject, Action.READ_LOOKS, patient_id, sight=sight)
+        return looks
+
+    def _newest(self, new: NewConsent) -> ConsentText:
+        asked = new.text_name, new.text_version, new.text_language
+        for text in self.consent_texts():
+            if (text.name, text.version, text.language) == asked:
+                return text
+        raise RightInvalid("text", "this is not the text of today")
+
+    def _require_say(self, connection: Database, subject: Subject, patient_id: str) -> Sight:
+        """Staff speak for a patient whom they see; an account for its own patients only."""
+        sight = _require_sight(connection, subject, patient_id)
+        if subject.role is Role.RESIDENT and patient_id not in queries.find_own_ids(connection, subject):
+            raise PersonNotThere
+        return sight
+
+    def _capacity(self, connection: Database, subject: Subject, patient_id: str) -> Capacity:
+        ids = queries.find_same_ids(connection, subject, patient_id)
+        relations = {
+            link.relation for link in queries.find_held_links(connection, subject) if link.patient_id in ids
+        }
+        return Capacity.PATIENT if Relation.SELF in relations else Capacity.GUARDIAN
+
+    def _checked(self, connection: Database, subject: Subject, new: NewLink, *, now: datetime) -> NewLink:
+        if new.relation is not Relation.GUARDIAN:
+            return new
+        born = queries.find_birth_date(connection, subject, new.patient_id)
+        return NewLink(
+            relation=new.relation,
+            patient_id=new.patient_id,
+            grade=Grade.EVERYTHING,
+            proof=check_reason(new.proof, field="proof"),
+            ends_at=end_of_guardianship(born, asked=new.ends_at, now=now),
+        )
+
+    def _break(
+        self, connection: Database, subject: Subject, patient_id: str, *, category: Category, reason: str
+    ) -> BrokenGlass:
+        now = queries.find_now(connection)
+        glass = BrokenGlass(
+            break_glass_id=f"glass-{uuid.uuid4().hex}",
+            patient_id=patient_id,
+            person_id=subject.person,
+            role=subject.role.value,
+            organisation_id=subject.organisation or "",
+            category=category,
+            reason=reason,
+            opened_at=now,
+            ends_at=now + GLASS_IS_BROKEN_FOR,
+            reviewed_at=None,
+            reviewed_by=None,
+            verdict=None,
+            note=None,
+        )
+        queries.insert_broken_glass(connection, glass)
+        sight = find_sight(connection, subject, patient_id)
+        self._record(subject, Action.BREAK_GLASS, patient_id, sight=sight)
+        _log.warning("glass_broken", break_glass=glass.break_glass_id, category=category.value)
+        return glass
+
+    def _find_glass(self, connection: Database, subject: Subject, break_glass_id: str) -> BrokenGlass:
+        if "\0" in break_glass_id:  # the database has no text with NUL
+            raise PersonNotThere
+        found = queries.find_one_broken_glass(connection, subject, break_glass_id)
+        if found is None:
+            raise PersonNotThere
+        return found
+
+    def _looks(
+        self, connection: Database, patient_ids: Sequence[str], *, before: int | None, limit: int
+    ) -> Looks:
+        acts = self._memory.find_acts_about(patient_ids, before=before, limit=limit)
+        names = self._names(
+            connection, [one.act.person for one in acts], [one.act.organisation for one in acts]
+        )
+        return Looks(acts=tuple(acts), names=names)
+
+    def _named_consents(
+        self, connection: Database, subject: Subject, patient_ids: Sequence[str]
+    ) -> Named[Consent]:
+        found = queries.find_consents(connection, subject, patient_ids)
+        people = [one.to.person_id or "" for one in found]
+        names = self._names(connection, people, [one.to.organisation_id or "" for one in found])
+        return Named(things=tuple(found), names=names)
+
+    def _names(self, connection: Database, people: Sequence[str], organisations: Sequence[str]) -> Names:
+        return queries.find_names(
+            connection, people=sorted(set(people)), organisations=sorted(set(organisations))
+        )
+
+    def _record(self, subject: Subject, action: Action, patient_id: str, *, sight: Sight | None) -> None:
+        """Wait until it stands in the audit."""
+        self._recorder.begin(_act(subject, action, patient_id, basis="" if sight is None else sight.basis))()
+
+    def _record_own(
+        self, connection: Database, subject: Subject, action: Action, patient_ids: Sequence[str]
+    ) -> None:
+        """One entry for each of one's own patients, or one for the account that has none."""
+        ids = list(dict.fromkeys(patient_ids))
+        sights = find_sights(connection, subject, ids)
+        acts = [_act(subject, action, one, basis=sights[one].basis if one in sights else "") for one in ids]
+        none = subject.act(action, target(TargetKind.ACCOUNT, subject.person), origin=Origin.HTTP)
+        self._recorder.begin(*(acts or [none]))()
+
+
+def _act(subject: Subject, action: Action, patient_id: str, *, basis: str) -> Act:
+    on = target(TargetKind.PATIENT, patient_id)
+    return subject.act(action, on, origin=Origin.HTTP, basis=str(basis))
+
+
+def _require_sight(connection: Database, subject: Subject, patient_id: str) -> Sight:
+    sight = find_sight(connection, subject, patient_id)
+    if sight is None:
+        raise PersonNotThere
+    return sight
+
+
+def _require_glass(subject: Subject) -> None:
+    if Scope.BREAK_GLASS not in subject.scopes or subject.organisation is None:
+        raise NotAllowed
+
+
+def _new_code() -> str:
+    """Fifty-nine random bits that can be read aloud."""
+    return "".join(secrets.choice(_CODE_SIGNS) for _ in range(_CODE_LENGTH))
+
+
+def _hash_code(code: str) -> bytes:
+    return sha256(code.strip().upper().replace("-", "").encode()).digest()
