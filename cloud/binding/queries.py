@@ -21,6 +21,7 @@ from cloud.binding.model import (
 )
 from cloud.events import CONTINUOUS_WITHIN_S
 from cloud.identity.model import Scope, Subject
+from cloud.identity.queries import asked_by
 from cloud.store.connection import Database
 from vitals.observation import SourceId
 
@@ -31,7 +32,11 @@ _BINDING = (
     "b.binding_id, b.src, b.patient_id, lower(b.during) AS begins_at, upper(b.during) AS ends_at, b.origin, "
     "b.origin_id, b.is_once, b.begun_at, b.begun_by, b.ended_at, b.ended_by, b.end_reason"
 )
-_OF_SUBJECT = "(%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)"
+_OF_SUBJECT = (
+    "(%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s) AND "
+    "(%(asking_role)s = 'system' OR may_see("
+    "%(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, now()))"
+)
 _DEVICE_OF_SUBJECT = "(%(organisation)s::text IS NULL OR place.organisation_id = %(organisation)s)"
 
 
@@ -478,4 +483,8 @@ def _range(span: Span) -> "Range[datetime]":
 
 
 def _who(subject: Subject) -> Mapping[str, object]:
-    return {"may_read": Scope.READ_PATIENTS in subject.scopes, "organisation": subject.organisation}
+    return {
+        **asked_by(subject),
+        "may_read": Scope.READ_PATIENTS in subject.scopes,
+        "organisation": subject.organisation,
+    }

@@ -22,10 +22,11 @@ from cloud.binding.model import (
 )
 from cloud.binding.service import BindingService, Record
 from cloud.identity.access import (
-    EDITS_ONE_PATIENT,
+    EDITS_ONE_DEVICE,
+    EDITS_ONE_OF_OURS,
     FINDS_DEVICES,
     FINDS_PATIENTS,
-    READS_ONE_PATIENT,
+    READS_ONE_OF_OURS,
 )
 from cloud.identity.model import Subject
 from vitals.observation import SourceId
@@ -228,10 +229,10 @@ def _add_changing(router: APIRouter, bindings: BindingService, may_edit: Subject
         return _record(record)
 
     several, record = list[BindingBody], RecordBody
-    _post(router, "/bindings", bind, answer=several, access=EDITS_ONE_PATIENT, status=201)
-    _post(router, "/bindings/correct", correct, answer=record, access=EDITS_ONE_PATIENT)
-    _post(router, "/bindings/{binding_id}/end", end, answer=BindingBody, access=EDITS_ONE_PATIENT)
-    _post(router, "/people/{patient_id}/discharge", discharge, answer=several, access=EDITS_ONE_PATIENT)
+    _post(router, "/bindings", bind, answer=several, access=EDITS_ONE_OF_OURS, status=201)
+    _post(router, "/bindings/correct", correct, answer=record, access=EDITS_ONE_OF_OURS)
+    _post(router, "/bindings/{binding_id}/end", end, answer=BindingBody, access=EDITS_ONE_OF_OURS)
+    _post(router, "/people/{patient_id}/discharge", discharge, answer=several, access=EDITS_ONE_OF_OURS)
 
 
 def _bind(bindings: BindingService, subject: Subject, question: BindQuestion) -> list[Binding]:
@@ -264,7 +265,7 @@ def _add_reading(
         return [_unclaimed(one) for one in bindings.find_unclaimed(subject, hours=hours)]
 
     for path, endpoint, answer, access in (
-        ("/people/{patient_id}/bindings", read, RecordBody, READS_ONE_PATIENT),
+        ("/people/{patient_id}/bindings", read, RecordBody, READS_ONE_OF_OURS),
         ("/devices", devices, list[DeviceBody], FINDS_DEVICES),
         ("/unclaimed", unclaimed, list[UnclaimedBody], FINDS_PATIENTS),
     ):
@@ -287,8 +288,8 @@ def _add_tray(router: APIRouter, bindings: BindingService, may_edit: SubjectOf) 
         bindings.dismiss(subject, question.span, reason=question.reason)
         return Response(status_code=204)
 
-    _post(router, "/unclaimed/claim", claim, answer=RecordBody, access=EDITS_ONE_PATIENT)
-    _post(router, "/unclaimed/dismiss", dismiss, answer=None, access=EDITS_ONE_PATIENT, status=204)
+    _post(router, "/unclaimed/claim", claim, answer=RecordBody, access=EDITS_ONE_OF_OURS)
+    _post(router, "/unclaimed/dismiss", dismiss, answer=None, access=EDITS_ONE_DEVICE, status=204)
 
 
 def _post(  # noqa: PLR0913 - a route is what these say

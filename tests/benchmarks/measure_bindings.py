@@ -35,6 +35,7 @@ from cloud.ward.model import WardFile
 from qianli.embedded.postgres import find_programs, make_cluster
 from qianli.ports import port_is_free
 from tests.benchmarks.measure_demo import commit
+from tests.fixtures.duty import hire, put_on_duty
 from tests.fixtures.hand_over import (
     Sender,
     Watcher,
@@ -89,6 +90,8 @@ def running_cloud() -> Iterator[RunningCloud]:
             migrate(connection)
             accounts = seed_ward(connection, WardFile(agent="hut-1"), now=utc_now())
             furnish(connection, [*SOURCES, CLAIMED], organisation=ORGANISATION, site=SITE)
+            hire(connection, DOCTOR.person, ORGANISATION)
+            put_on_duty(connection, DOCTOR.person, site=SITE)
             settings = CloudSettings(database_url=url, mqtt_url=broker.url, home=folder)
             built = assemble(settings, connection)
         app = build_app(built, static=folder / "static")

@@ -11,6 +11,7 @@ from cloud.identity import queries as identity_queries
 from cloud.identity.model import Role, subject_of
 from cloud.ingest.service import Writer
 from cloud.store.connection import build_pool
+from tests.fixtures.duty import hire, put_on_duty
 from tests.fixtures.wire_messages import WireAgent, seconds, utc_now
 from vitals.observation import SourceId, VitalKey
 
@@ -116,6 +117,9 @@ def furnish(database):
             "VALUES (%s, %s, %s, '', '某', 'Someone', 'someone')",
             (patient, organisation, site),
         )
+    for subject, site in ((DOCTOR, "hut"), (STRANGER, "ward")):
+        hire(database, subject.person, subject.organisation)
+        put_on_duty(database, subject.person, site=site)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from vitals.wire.status import decode_status
 DOCTOR = subject_of(person="d", role=Role.CLINICIAN, organisation="o-1")
 STRANGER = subject_of(person="s", role=Role.CLINICIAN, organisation="o-1")
 DUTY = Sight(basis=Basis.DUTY, up_to=DataClass.SENSITIVE)
-SIGHTS = {DOCTOR: {"p-1": DUTY}}
+SIGHTS = {DOCTOR: {"p-1": DUTY, "p-2": DUTY}}
 WARD = Ward(
     patients=(
         Patient(
