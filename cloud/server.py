@@ -7,7 +7,8 @@ from contextlib import ExitStack, closing
 from ipaddress import ip_address
 
 from cloud.agent_door import DoorServer, build_door, door_context
-from cloud.app import Assembly, assemble, build_app
+from cloud.app import build_app
+from cloud.assembly import Assembly, assemble
 from cloud.enrolment.authority.files import server_pair
 from cloud.guard import LOOPBACK_HOSTS
 from cloud.identity.service import utc_now

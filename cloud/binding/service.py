@@ -207,7 +207,11 @@ class BindingService:
     def begin_in_bed(self, subject: Subject, location_id: str, *, patient_id: str) -> list[Binding]:
         """Put a patient into a bed: its devices are theirs while they lie there.
 
-        Whoever lay there lies nowhere now, and what came with the patient's former bed is theirs no longer.
+        What came with the patient's former bed is theirs no longer.
+
+        Raises:
+            BindingUnknown: the place or the patient is not there, or not for this subject.
+            BindingRefused: somebody lies in that bed.
         """
         sources = self._sources_of_move(subject, location_id, patient_id)
         with self._changing(subject, sources, place=location_id) as connection:
@@ -216,7 +220,9 @@ class BindingService:
             if bed is None:
                 raise BindingUnknown
             fixed, there = bed
-            queries.lock_patients(connection, {*there, patient.patient_id})
+            if set(there) - {patient.patient_id}:
+                raise BindingRefused("somebody lies in that bed")
+            queries.lock_patients(connection, [patient.patient_id])
             left = [
                 one
                 for one in self._current(connection, subject, patient.patient_id)
@@ -225,11 +231,9 @@ class BindingService:
             if not {*fixed, *(one.src for one in left)} <= set(sources):
                 raise BindingRefused("the devices of this bed are changing at this moment; try again")
             acts = self._end_all(connection, subject, left, reason=EndReason.MOVED)
-            for other in set(there) - {patient.patient_id}:
-                self._place(connection, subject, other, location_id=None)
-                acts.append(_patient_act(subject, Action.CHANGE_PATIENT, other))
-            self._place(connection, subject, patient.patient_id, location_id=location_id)
-            acts.append(_patient_act(subject, Action.CHANGE_PATIENT, patient.patient_id))
+            if patient.location_id != location_id:
+                self._place(connection, subject, patient.patient_id, location_id=location_id)
+                acts.append(_patient_act(subject, Action.MOVE_PATIENT, patient.patient_id))
             wishes = [
                 Wish(src=src, patient_id=patient.patient_id, origin=BindingOrigin.BED, origin_id=location_id)
                 for src in fixed

@@ -3,13 +3,15 @@
 import re
 import unicodedata
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 
+from cloud.act import Act, Action, Origin, TargetKind, target
 from cloud.errors import CloudError
+from cloud.identity.model import Subject
 from cloud.identity.sight import Content, Sight, shown_name
 from vitals.identifiers.identifier import Identifier, IdentifierKind, InvalidReason
 from vitals.identifiers.resident_id import birth_date_of, sex_of
@@ -355,3 +357,35 @@ def check_birth_date(birth_date: date | None, identifiers: Sequence[Identifier])
     told = born_on(identifiers)
     if birth_date is not None and told is not None and told != birth_date:
         raise PersonInvalid("birth_date", "the resident number tells another one")
+
+
+def acts_about(subject: Subject, action: Action, *patient_ids: str, basis: str) -> list[Act]:
+    """One act for each patient, so that each can be told who looked and by which right."""
+    return [
+        subject.act(action, target(TargetKind.PATIENT, patient_id), origin=Origin.HTTP, basis=str(basis))
+        for patient_id in dict.fromkeys(patient_ids)
+    ]
+
+
+def acts_seen(
+    subject: Subject, action: Action, patient_ids: Sequence[str], *, sights: Mapping[str, Sight]
+) -> list[Act]:
+    """The same where each is seen by another right; without one only a masked name was shown."""
+    acts: list[Act] = []
+    for patient_id in dict.fromkeys(patient_ids):
+        sight = sights.get(patient_id)
+        acts += acts_about(subject, action, patient_id, basis="" if sight is None else sight.basis)
+    return acts
+
+
+def acts_of_candidates(subject: Subject, candidates: Iterable[Candidate]) -> list[Act]:
+    """One act for each candidate."""
+    sights = {one.person.patient_id: one.sight for one in candidates}
+    known = {patient_id: sight for patient_id, sight in sights.items() if sight is not None}
+    return acts_seen(subject, Action.FIND_CANDIDATES, list(sights), sights=known)
+
+
+def act_of_finding_nobody(subject: Subject, *, kinds: set[IdentifierKind]) -> Act:
+    """As what the number was asked for, never the number."""
+    on = target(TargetKind.IDENTIFIER, ",".join(sorted(kinds)) or "unread")
+    return subject.act(Action.FIND_PERSON, on, origin=Origin.HTTP)

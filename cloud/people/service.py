@@ -1,6 +1,6 @@
 """Finding, registering, joining and separating people."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from cloud.act import Act, Action, Origin, Recorder, TargetKind, target
+from cloud.act import Action, Recorder
 from cloud.events import Clock
 from cloud.identity.errors import NotAllowed
 from cloud.identity.model import SYSTEM, Scope, Subject
@@ -38,6 +38,10 @@ from cloud.people.model import (
     Standing,
     StoredIdentifier,
     TypedIdentifier,
+    act_of_finding_nobody,
+    acts_about,
+    acts_of_candidates,
+    acts_seen,
     born_on,
     check_birth_date,
     digested_text,
@@ -128,8 +132,8 @@ class PeopleService:
             shown = resolution.people
             sights = find_sights(connection, subject, shown)
             kinds = {kind} if kind is not None else {reading.kind for reading in resolution.readings}
-            acts = _acts_seen(subject, Action.FIND_PERSON, shown, sights=sights)
-            self._recorder.begin(*(acts or [_act_of_finding_nobody(subject, kinds=kinds)]))()
+            acts = acts_seen(subject, Action.FIND_PERSON, shown, sights=sights)
+            self._recorder.begin(*(acts or [act_of_finding_nobody(subject, kinds=kinds)]))()
         return resolution.masked_for(sights)
 
     def find_everywhere(self, connection: Database, subject: Subject, typed: TypedIdentifier) -> list[str]:
@@ -163,7 +167,7 @@ class PeopleService:
         with self._pool.connection() as connection:
             record = self._record(connection, subject, patient_id)
         shown = patient_id, record.person.patient_id
-        self._recorder.begin(*_acts(subject, Action.READ_PERSON, *shown, basis=record.sight.basis))()
+        self._recorder.begin(*acts_about(subject, Action.READ_PERSON, *shown, basis=record.sight.basis))()
         return record
 
     def find_candidates(self, subject: Subject, patient_id: str) -> tuple[Candidate, ...]:
@@ -176,8 +180,8 @@ class PeopleService:
             record = self._record(connection, subject, patient_id)
             candidates = self._candidates(connection, subject, record)
         own = patient_id, record.person.patient_id
-        acts = _acts(subject, Action.FIND_CANDIDATES, *own, basis=record.sight.basis)
-        self._recorder.begin(*acts, *_acts_of_candidates(subject, candidates))()
+        acts = acts_about(subject, Action.FIND_CANDIDATES, *own, basis=record.sight.basis)
+        self._recorder.begin(*acts, *acts_of_candidates(subject, candidates))()
         return candidates
 
     def register(self, subject: Subject, new: NewPerson) -> Registration:
@@ -218,11 +222,11 @@ class PeopleService:
             outcome = self._create(connection, subject, new, person=person, identifiers=identifiers)
             answer = self._answer(connection, subject, person.patient_id, outcome=outcome)
             basis = answer.record.sight.basis
-            acts = _acts(subject, Action.CREATE_PATIENT, person.patient_id, basis=basis)
+            acts = acts_about(subject, Action.CREATE_PATIENT, person.patient_id, basis=basis)
             if outcome is Registered.MERGED:
                 survivor = answer.record.person.patient_id
-                acts += _acts(subject, Action.MERGE_PATIENT, person.patient_id, survivor, basis=basis)
-            self._recorder.begin(*acts, *_acts_of_candidates(subject, answer.candidates))()
+                acts += acts_about(subject, Action.MERGE_PATIENT, person.patient_id, survivor, basis=basis)
+            self._recorder.begin(*acts, *acts_of_candidates(subject, answer.candidates))()
         _log.info("person_registered", patient=person.patient_id, by=subject.person, outcome=outcome.value)
         return answer
 
@@ -251,7 +255,9 @@ class PeopleService:
                 )
             record = self._record(connection, subject, survivor)
             basis = record.sight.basis
-            self._recorder.begin(*_acts(subject, Action.ADD_IDENTIFIER, patient_id, survivor, basis=basis))()
+            self._recorder.begin(
+                *acts_about(subject, Action.ADD_IDENTIFIER, patient_id, survivor, basis=basis)
+            )()
         _log.info("identifier_added", patient=survivor, kind=identifier.kind.value, standing=standing.value)
         return record, standing
 
@@ -280,7 +286,7 @@ class PeopleService:
             )
             record = self._record(connection, subject, into)
             basis = record.sight.basis
-            self._recorder.begin(*_acts(subject, Action.MERGE_PATIENT, patient_id, into, basis=basis))()
+            self._recorder.begin(*acts_about(subject, Action.MERGE_PATIENT, patient_id, into, basis=basis))()
         _log.info("person_merged", patient=patient_id, into=into, by=subject.person)
         return record
 
@@ -310,7 +316,9 @@ class PeopleService:
                     self._encounters.open(connection, subject, separated)
             record = self._record(connection, subject, patient_id)
             basis = record.sight.basis
-            self._recorder.begin(*_acts(subject, Action.UNMERGE_PATIENT, patient_id, survivor, basis=basis))()
+            self._recorder.begin(
+                *acts_about(subject, Action.UNMERGE_PATIENT, patient_id, survivor, basis=basis)
+            )()
         _log.info("person_unmerged", patient=patient_id, by=subject.person)
         return record
 
@@ -489,8 +497,8 @@ class PeopleService:
     def _answer_known(self, connection: Database, subject: Subject, patient_id: str) -> Registration:
         answer = self._answer(connection, subject, patient_id, outcome=Registered.ALREADY_THERE)
         record = answer.record
-        acts = _acts(subject, Action.READ_PERSON, record.person.patient_id, basis=record.sight.basis)
-        self._recorder.begin(*acts, *_acts_of_candidates(subject, answer.candidates))()
+        acts = acts_about(subject, Action.READ_PERSON, record.person.patient_id, basis=record.sight.basis)
+        self._recorder.begin(*acts, *acts_of_candidates(subject, answer.candidates))()
         return answer
 
     def _answer(
@@ -566,37 +574,6 @@ class PeopleService:
             )
             for patient_id, (person, why) in rules.items()
         )
-
-
-def _acts(subject: Subject, action: Action, *patient_ids: str, basis: str) -> list[Act]:
-    """One act for each patient, so that each can be told who looked and by which right."""
-    return [
-        subject.act(action, target(TargetKind.PATIENT, patient_id), origin=Origin.HTTP, basis=str(basis))
-        for patient_id in dict.fromkeys(patient_ids)
-    ]
-
-
-def _acts_seen(
-    subject: Subject, action: Action, patient_ids: Sequence[str], *, sights: Mapping[str, Sight]
-) -> list[Act]:
-    """The same where each is seen by another right; without one only a masked name was shown."""
-    acts: list[Act] = []
-    for patient_id in dict.fromkeys(patient_ids):
-        sight = sights.get(patient_id)
-        acts += _acts(subject, action, patient_id, basis="" if sight is None else sight.basis)
-    return acts
-
-
-def _acts_of_candidates(subject: Subject, candidates: Iterable[Candidate]) -> list[Act]:
-    sights = {one.person.patient_id: one.sight for one in candidates}
-    known = {patient_id: sight for patient_id, sight in sights.items() if sight is not None}
-    return _acts_seen(subject, Action.FIND_CANDIDATES, list(sights), sights=known)
-
-
-def _act_of_finding_nobody(subject: Subject, *, kinds: set[IdentifierKind]) -> Act:
-    """As what the number was asked for, never the number."""
-    on = target(TargetKind.IDENTIFIER, ",".join(sorted(kinds)) or "unread")
-    return subject.act(Action.FIND_PERSON, on, origin=Origin.HTTP)
 
 
 def _parse(subject: Subject, text: str, *, kind: IdentifierKind | None, issuer: str, today: date) -> Parsed:

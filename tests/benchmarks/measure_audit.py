@@ -25,7 +25,8 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud.act import Action, Origin, TargetKind, target
-from cloud.app import assemble, build_app
+from cloud.app import build_app
+from cloud.assembly import assemble
 from cloud.audit.lines import verify_lines, write_lines
 from cloud.audit.model import ChainBroken, Head, TimedAct, chain_acts, sign_head
 from cloud.audit.stream import AuditStream

@@ -22,7 +22,8 @@ import httpx
 import uvicorn
 from websockets.sync.client import connect as connect_websocket
 
-from cloud.app import Assembly, assemble, build_app
+from cloud.app import build_app
+from cloud.assembly import Assembly, assemble
 from cloud.binding.service import BindingService
 from cloud.identity.model import Role, subject_of
 from cloud.identity.routes import COOKIE

@@ -16,7 +16,8 @@ from starlette.types import ASGIApp
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as connect_websocket
 
-from cloud.app import Assembly, assemble, build_app
+from cloud.app import build_app
+from cloud.assembly import Assembly, assemble
 from cloud.identity.routes import COOKIE
 from cloud.identity.service import utc_now
 from cloud.listener import http_config

@@ -236,7 +236,7 @@ def two_hospitals(cloud_server, database, tmp_path):
         ),
     )
     deadline = time.monotonic() + 10
-    while cloud_server.assembly.hub.state.patient("p-other") is None:
+    while cloud_server.assembly.watching.hub.state.patient("p-other") is None:
         assert time.monotonic() < deadline, "the wall did not learn of the second hospital"
         time.sleep(0.05)
     return cloud_server

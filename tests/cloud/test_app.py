@@ -164,4 +164,4 @@ def test_answers_carry_the_headers_of_a_careful_server(cloud_server):
 
 
 def test_source_ids_of_the_ward_are_bound(cloud_server):
-    assert cloud_server.assembly.hub.state.sources_of("p-1") == (SOURCE,)
+    assert cloud_server.assembly.watching.hub.state.sources_of("p-1") == (SOURCE,)

@@ -124,12 +124,15 @@ def test_devices_of_a_bed_belong_to_whoever_lies_there(bindings, hut, clock):
     (bound,) = bindings.begin_in_bed(DOCTOR, "bed-1", patient_id="p-1")
     assert (bound.src, bound.origin, bound.origin_id) == (CLIP, BindingOrigin.BED, "bed-1")
     clock.set(10)
+    with pytest.raises(BindingRefused):
+        bindings.begin_in_bed(DOCTOR, "bed-1", patient_id="p-2")
+    bindings.discharge(DOCTOR, "p-1")
     bindings.begin_in_bed(DOCTOR, "bed-1", patient_id="p-2")
     clock.set(20)
     bindings.begin_in_bed(DOCTOR, "bed-2", patient_id="p-2")
 
     assert intervals(hut, CLIP) == [
-        ("p-1", at(0), at(10), "hand_over"),
+        ("p-1", at(0), at(10), "discharge"),
         ("p-2", at(10), at(20), "moved"),
     ]
     beds = dict(hut.execute("SELECT patient_id, bed FROM patient WHERE site_id = 'hut'").fetchall())

@@ -1,0 +1,182 @@
+"""The one place that builds the parts of the cloud and puts them together."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cloud.audit.service import AuditReader, load_signing_key
+from cloud.audit.stream import AuditStream
+from cloud.binding.queries import find_once_sources
+from cloud.binding.service import BindingService
+from cloud.binding.stream import BindingStream
+from cloud.broker.address import parse_mqtt_url
+from cloud.enrolment.authority.certificates import Authority
+from cloud.enrolment.authority.files import cloud_pair, open_authority
+from cloud.enrolment.service import EnrolmentService, write_list
+from cloud.enrolment.stream import TrustStream
+from cloud.events import Clock, Event
+from cloud.identity.accounts import Accounts
+from cloud.identity.model import SYSTEM, Subject
+from cloud.identity.oidc.model import read_providers
+from cloud.identity.oidc.service import OidcSignIn
+from cloud.identity.service import IdentityService, SignInRules, utc_now
+from cloud.ingest.stream import IngestStream
+from cloud.live.service import Hub
+from cloud.live.stream import LiveStream, load_hub
+from cloud.mailbox import LiveWall, Mailbox
+from cloud.people.model import TypedIdentifier
+from cloud.people.service import PeopleService, open_sealer
+from cloud.places.service import PlaceService
+from cloud.retention.model import Policy
+from cloud.retention.service import Ports, RetentionService, Signed
+from cloud.rights.service import EncounterBook, RightsService, TypedNumber
+from cloud.settings import CloudSettings
+from cloud.signing.service import SigningService, may_sign_by_register
+from cloud.silence.service import SilenceService
+from cloud.staff.service import StaffService
+from cloud.store.connection import Database, Pool, build_pool
+from cloud.trend.service import TrendService
+from cloud.warning.model import score_patient
+from vitals.identifiers.identifier import IdentifierKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """From the broker to the wall."""
+
+    hub: Hub
+    ingest: IngestStream
+    live: LiveStream
+    bindings: BindingService
+    settling: BindingStream
+    mailbox: Mailbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """What the application is made of."""
+
+    pool: Pool
+    clock: Clock
+    audit: AuditStream
+    audit_reader: AuditReader
+    identity: IdentityService
+    accounts: Accounts
+    oidc: OidcSignIn
+    watching: Watching
+    trends: TrendService
+    people: PeopleService
+    places: PlaceService
+    staff: StaffService
+    rights: RightsService
+    retention: RetentionService
+    signing: SigningService
+    enrolment: EnrolmentService
+    trust: TrustStream
+    agent_address: tuple[str, int]
+
+
+def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = utc_now) -> Assembly:
+    """Build everything; `connection` is a migrated database to read the beginning from."""
+    pool = build_pool(settings.database_url)
+    keys = settings.home / "keys"
+    signing_key = load_signing_key(keys, may_make=True)
+    audit = AuditStream(settings.database_url, signing_key, clock=clock)
+    sealer = open_sealer(connection, home=settings.home, suite=settings.signatures)
+    rules = SignInRules(second_factor=settings.second_factor)
+    identity = IdentityService(pool, sealer=sealer, recorder=audit, clock=clock, rules=rules)
+    people = PeopleService(pool, sealer=sealer, encounters=EncounterBook(), recorder=audit, clock=clock)
+    reader = AuditReader(pool, recorder=audit)
+    watching = _assemble_watching(settings, connection, pool=pool, audit=audit, clock=clock)
+    authority = open_authority(keys, now=clock())
+    write_list(connection, authority, keys, now=clock())
+    cloud_pair(keys, authority, now=clock())
+    enrolment = EnrolmentService(pool, authority=authority, keys=keys, recorder=audit, clock=clock)
+    providers = read_providers(settings.oidc_file)
+    return Assembly(
+        pool=pool,
+        clock=clock,
+        audit=audit,
+        audit_reader=reader,
+        identity=identity,
+        accounts=Accounts(pool, recorder=audit, clock=clock, lock_out=identity.lock_out),
+        oidc=OidcSignIn(identity, providers=providers, sealer=sealer, recorder=audit, clock=clock),
+        watching=watching,
+        trends=TrendService(pool, recorder=audit, clock=clock),
+        people=people,
+        places=PlaceService(pool, recorder=audit, clock=clock),
+        staff=StaffService(pool, sealer=sealer, recorder=audit, clock=clock),
+        rights=RightsService(pool, recorder=audit, memory=reader, find_by_number=_finder(people)),
+        retention=RetentionService(
+            pool,
+            recorder=audit,
+            clock=clock,
+            ports=Ports(numbers=people.list_numbers, signed=_signer(signing_key)),
+            policy=Policy(
+                outpatient_years=settings.retention_outpatient_years,
+                inpatient_years=settings.retention_inpatient_years,
+            ),
+        ),
+        signing=SigningService(
+            sealer=sealer,
+            recorder=audit,
+            clock=clock,
+            suite=settings.signatures,
+            may_sign=may_sign_by_register,
+        ),
+        enrolment=enrolment,
+        trust=TrustStream(enrolment.publish_list, lambda: _renew_pair(keys, authority, clock)),
+        agent_address=(settings.agent_names[0], settings.agent_port),
+    )
+
+
+def _assemble_watching(
+    settings: CloudSettings, connection: Database, *, pool: Pool, audit: AuditStream, clock: Clock
+) -> Watching:
+    """From the broker to the wall: what arrives, whose it is, and what is missing."""
+    silence = SilenceService(pool, clock=clock)
+    hub = Hub(judge=score_patient, clock=clock, display_delay_ms=settings.display_delay_ms)
+    silence.load(connection)
+    load_hub(hub, connection, clock=clock)
+
+    def take(event: Event) -> None:
+        settling.take(event)
+        silence.watch.take(event)
+        hub.take(event)
+
+    mailbox = Mailbox(take)
+    wall = LiveWall(hub, mailbox)
+    bindings = BindingService(pool, recorder=audit, wall=wall, clock=clock)
+    bindings.once_sources |= find_once_sources(connection, SYSTEM)
+    settling = BindingStream(bindings, wall)
+    broker = parse_mqtt_url(settings.mqtt_url, keys=settings.home / "keys")
+    ingest = IngestStream(settings.database_url, broker, deliver=mailbox.deliver, clock=clock)
+    return Watching(
+        hub=hub,
+        ingest=ingest,
+        live=LiveStream(hub, pool, parts=ingest.part_states, books=silence, clock=clock),
+        bindings=bindings,
+        settling=settling,
+        mailbox=mailbox,
+    )
+
+
+def _finder(people: PeopleService) -> Callable[[Database, Subject, TypedNumber], Sequence[str]]:
+    def find_by_number(held: Database, subject: Subject, number: TypedNumber) -> Sequence[str]:
+        kind = IdentifierKind(number.kind)
+        typed = TypedIdentifier(kind=kind, text=number.text, issuer=number.issuer)
+        return people.find_everywhere(held, subject, typed)
+
+    return find_by_number
+
+
+def _renew_pair(keys: Path, authority: Authority, clock: Clock) -> None:
+    cloud_pair(keys, authority, now=clock())
+
+
+def _signer(key: Ed25519PrivateKey) -> Signed:
+    """Exports are signed with the key of the audit, whose fingerprint is noted outside already."""
+    public = key.public_key().public_bytes_raw().hex()
+    return lambda content: (public, key.sign(content).hex())
