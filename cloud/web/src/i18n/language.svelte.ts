@@ -1,5 +1,4 @@
-import type { Key } from "./zh";
-import { inputText, translate, wordText, type Language, type Parameters } from "./words";
+import { inputText, translate, wordText, type Key, type Language, type Parameters } from "./words";
 
 const STORED_AS = "qianli.language";
 

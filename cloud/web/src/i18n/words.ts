@@ -1,13 +1,18 @@
-/** Words that arrive from the server (causes, flags, risks …) as keys of the dictionary. */
+/** The dictionary, one file per area, and words that arrive from the server (causes, flags …) as its keys. */
 
-import { en } from "./en";
-import { zh, type Key } from "./zh";
+import { clinical } from "./areas/clinical";
+import { monitoring } from "./areas/monitoring";
+import { page } from "./areas/page";
 
 export type Language = "zh" | "en";
 export type Parameters = Record<string, string | number>;
 export type Translate = (key: Key, parameters?: Parameters) => string;
 
-const DICTIONARIES: Record<Language, Record<Key, string>> = { zh, en };
+/** Each text in Chinese and in English. */
+export const TEXTS = { ...page, ...monitoring, ...clinical } as const;
+export type Key = keyof typeof TEXTS;
+
+const PLACE: Record<Language, 0 | 1> = { zh: 0, en: 1 };
 
 /** The same input has several names: in the score, in the vocabulary, in the published table. */
 const INPUT_ALIASES: Record<string, string> = {
@@ -26,7 +31,7 @@ const INPUT_ALIASES: Record<string, string> = {
 };
 
 export function translate(language: Language, key: Key, parameters: Parameters = {}): string {
-  return DICTIONARIES[language][key].replace(/\{(\w+)\}/g, (whole, name: string) =>
+  return TEXTS[key][PLACE[language]].replace(/\{(\w+)\}/g, (whole, name: string) =>
     name in parameters ? String(parameters[name]) : whole,
   );
 }
@@ -34,7 +39,7 @@ export function translate(language: Language, key: Key, parameters: Parameters =
 /** Text for a word of a closed set; a word that we do not know yet is shown as it came, never hidden. */
 export function wordText(language: Language, family: string, word: string): string {
   const key = `${family}.${word}`;
-  return key in zh ? translate(language, key as Key) : word;
+  return key in TEXTS ? translate(language, key as Key) : word;
 }
 
 export function inputText(language: Language, input: string): string {

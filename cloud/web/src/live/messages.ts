@@ -4,7 +4,7 @@ export interface Me {
   name: string;
   display_zh: string;
   display_en: string;
-  role: "clinician" | "administrator";
+  role: string;
 }
 
 export type Vocabulary = Record<string, { zh: string; en: string; unit: string; decimals: number }>;

@@ -1,23 +1,49 @@
-/** Hash routes: `#/login`, `#/wall`, `#/bed/<patient id>`. */
+/** Hash routes: `#/<page>` or `#/<page>/<id>`; every person, bed and device has an address that can be sent. */
 
-export type Route = { page: "login" } | { page: "wall" } | { page: "bed"; patient: string };
+const PAGES = [
+  "login",
+  "wall",
+  "bed",
+  "people",
+  "register",
+  "person",
+  "unclaimed",
+  "places",
+  "staff",
+  "duty",
+  "devices",
+  "reviews",
+  "audit",
+  "me",
+  "account",
+] as const;
 
-export function routeOf(hash: string): Route {
-  const [page, id] = hash.replace(/^#\/?/, "").split("/");
-  if (page === "bed" && id) return { page: "bed", patient: decodeURIComponent(id) };
-  return page === "login" ? { page: "login" } : { page: "wall" };
+export type Page = (typeof PAGES)[number];
+export type Route = { page: Page; id: string };
+
+/** What an address means; null when it names no page. */
+export function routeOf(hash: string): Route | null {
+  const [name, id = ""] = hash.replace(/^#\/?/, "").split("/");
+  const page = PAGES.find((known) => known === name);
+  return page ? { page, id: decodeURIComponent(id) } : null;
 }
 
-export const bedHref = (patient: string): string => `#/bed/${encodeURIComponent(patient)}`;
+export const hrefOf = (page: Page, id = ""): string => `#/${page}${id && `/${encodeURIComponent(id)}`}`;
 
 class CurrentRoute {
-  current = $state.raw<Route>(routeOf(location.hash));
+  current = $state.raw<Route | null>(routeOf(location.hash));
 
   constructor() {
     addEventListener("hashchange", () => (this.current = routeOf(location.hash)));
   }
 
-  go(hash: string): void {
+  /** The page that is shown, or "login" where the address names none yet. */
+  get page(): Page {
+    return this.current?.page ?? "login";
+  }
+
+  go(page: Page, id = ""): void {
+    const hash = hrefOf(page, id);
     if (location.hash !== hash) location.hash = hash;
   }
 }

@@ -14,9 +14,9 @@ class ThemeChoice {
     prefersLight.addEventListener("change", (e) => (this.system = e.matches ? "light" : "dark"));
   }
 
-  /** The wall is dark unless someone chose otherwise; the login page follows the system. */
+  /** Wall and bed are dark unless someone chose otherwise; what is written and read follows the system. */
   on(page: string): Theme {
-    return this.chosen ?? (page === "login" ? this.system : "dark");
+    return this.chosen ?? (page === "wall" || page === "bed" ? "dark" : this.system);
   }
 
   toggle(page: string): void {

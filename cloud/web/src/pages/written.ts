@@ -1,0 +1,6 @@
+/** The pages beside wall and bed: what is looked up, written and decided. */
+
+import type { Component } from "svelte";
+import type { Page } from "../state/route.svelte";
+
+export const PAGE_COMPONENTS: Partial<Record<Page, Component<{ id: string }>>> = {};
