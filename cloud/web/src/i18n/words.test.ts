@@ -14,6 +14,11 @@ const WORDS: Record<string, string> = {
   quality: "good questionable invalid",
   risk: "low low-medium medium high",
   reason: "never expired silent invalid",
+  sex: "male female unknown",
+  identifier: "resident_id passport health_card insurance hospital_record temporary",
+  candidate: "same_identifier same_name_and_birth_date one_wrong_character",
+  number: `empty too_long characters length shape check_character region birth_date born_in_future legacy_century
+    date_in_future issuer_missing issuer_shape`,
 };
 
 describe("the dictionaries", () => {
@@ -33,7 +38,7 @@ describe("the dictionaries", () => {
 
   it("English has no Chinese but the name of the language", () => {
     const chinese = keys.filter((key) => /[\u4e00-\u9fff]/.test(TEXTS[key][1]));
-    expect(chinese).toEqual(["app.language"]);
+    expect(chinese).toEqual(["app.language", "register.unknown"]);
   });
 });
 
