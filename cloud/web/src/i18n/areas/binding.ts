@@ -1,0 +1,57 @@
+/** Whose a sensor is, and values that belong to nobody yet. */
+
+export const binding = {
+  "binding.title": ["佩戴与使用的设备", "Devices of this person"],
+  "binding.none": ["现在没有绑定设备", "No device is bound now"],
+  "binding.since": ["{time} 起 · {origin}", "since {time} · {origin}"],
+  "binding.once": ["只用一次测量", "for one reading"],
+  "binding.scan": ["扫描设备上的码", "Scan the code on the device"],
+  "binding.onceOnly": ["只绑定下一次测量(共用设备)", "Only for the next reading (shared device)"],
+  "binding.begin": ["绑定", "Bind"],
+  "binding.discharge": ["出院 / 离开", "Discharge"],
+  "binding.dischargeSure": [
+    "确认:解除全部 {n} 个设备并空出床位",
+    "Yes: unbind all {n} devices and empty the bed",
+  ],
+  "binding.history": ["以前的设备与更正", "Earlier devices and corrections"],
+  "binding.was": ["{src}:{from} 至 {to},{reason}", "{src}: {from} to {to}, {reason}"],
+  "binding.cameHere": [
+    "{time} 更正:{src} 在 {from} 至 {to} 的数值归到此人:{reason}",
+    "Corrected {time}: values of {src} from {from} to {to} came here: {reason}",
+  ],
+  "binding.wentAway": [
+    "{time} 更正:{src} 在 {from} 至 {to} 的数值不属于此人:{reason}",
+    "Corrected {time}: values of {src} from {from} to {to} are not this person's: {reason}",
+  ],
+
+  "unclaimed.about": [
+    "这些数值测量时设备没有绑定任何人,或时钟不可信。它们不会显示在任何人的记录里,直到有人认领。",
+    "Nobody was bound to these devices when they measured, or a clock could not be believed. They stand in nobody's record until somebody claims them.",
+  ],
+  "unclaimed.span": ["时间范围", "Time span"],
+  "unclaimed.days": ["最近 {n} 天", "last {n} days"],
+  "unclaimed.none": ["没有待认领的数值", "Nothing is unclaimed"],
+  "unclaimed.count": ["共 {n} 个值", "{n} values"],
+  "unclaimed.decide": ["认领或排除", "Claim or set aside"],
+  "unclaimed.reason": ["依据(必填)", "On what grounds (required)"],
+  "unclaimed.claim": ["归到此人", "It is this person's"],
+  "unclaimed.dismiss": ["不属于任何人(保留,不显示)", "Nobody's (kept, not shown)"],
+
+  "loose.unbound": ["测量时未绑定", "bound to nobody"],
+  "loose.clock": ["设备时钟不可信", "the device's clock cannot be believed"],
+  "origin.scan": ["扫码", "scan"],
+  "origin.bed": ["床位", "bed"],
+  "origin.trip": ["转运", "trip"],
+  "origin.household": ["家庭", "household"],
+  "origin.ward_file": ["病区文件", "ward file"],
+  "origin.retro": ["事后认领", "claimed later"],
+  "end.discharge": ["出院", "discharge"],
+  "end.end_of_trip": ["转运结束", "End of trip"],
+  "end.hand_over": ["交给他人", "handed over"],
+  "end.replaced": ["更换设备", "Replaced"],
+  "end.returned": ["归还", "Returned"],
+  "end.moved": ["换床", "moved"],
+  "end.wrong_person": ["绑错人了", "Wrong person"],
+  "end.reading_taken": ["已测完", "reading taken"],
+  "end.idle": ["超时未测", "no reading in time"],
+} as const;
