@@ -5,13 +5,14 @@ import { clinical } from "./areas/clinical";
 import { monitoring } from "./areas/monitoring";
 import { page } from "./areas/page";
 import { people } from "./areas/people";
+import { rights } from "./areas/rights";
 
 export type Language = "zh" | "en";
 export type Parameters = Record<string, string | number>;
 export type Translate = (key: Key, parameters?: Parameters) => string;
 
 /** Each text in Chinese and in English. */
-export const TEXTS = { ...page, ...monitoring, ...clinical, ...people, ...binding } as const;
+export const TEXTS = { ...page, ...monitoring, ...clinical, ...people, ...binding, ...rights } as const;
 export type Key = keyof typeof TEXTS;
 
 const PLACE: Record<Language, 0 | 1> = { zh: 0, en: 1 };

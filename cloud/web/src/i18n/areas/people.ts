@@ -50,6 +50,7 @@ export const people = {
   "person.unmerge": ["撤销合并", "Take back"],
   "person.mergedLine": ["{time} {from} 并入 {into}:{reason}", "{time} {from} into {into}: {reason}"],
   "person.unmergedLine": ["已于 {time} 撤销:{reason}", "taken back {time}: {reason}"],
+  "person.looks": ["谁看过这份档案", "Who looked at this record"],
   "person.live": ["查看实时监护", "Watch live"],
 
   "sex.male": ["男", "male"],
