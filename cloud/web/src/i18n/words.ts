@@ -1,5 +1,6 @@
 /** The dictionary, one file per area, and words that arrive from the server (causes, flags …) as its keys. */
 
+import { account } from "./areas/account";
 import { binding } from "./areas/binding";
 import { clinical } from "./areas/clinical";
 import { monitoring } from "./areas/monitoring";
@@ -12,7 +13,15 @@ export type Parameters = Record<string, string | number>;
 export type Translate = (key: Key, parameters?: Parameters) => string;
 
 /** Each text in Chinese and in English. */
-export const TEXTS = { ...page, ...monitoring, ...clinical, ...people, ...binding, ...rights } as const;
+export const TEXTS = {
+  ...page,
+  ...monitoring,
+  ...clinical,
+  ...people,
+  ...binding,
+  ...rights,
+  ...account,
+} as const;
 export type Key = keyof typeof TEXTS;
 
 const PLACE: Record<Language, 0 | 1> = { zh: 0, en: 1 };

@@ -2,6 +2,7 @@
 
 import type { Component } from "svelte";
 import type { Page } from "../state/route.svelte";
+import Account from "./Account.svelte";
 import Audit from "./Audit.svelte";
 import Me from "./Me.svelte";
 import People from "./People.svelte";
@@ -10,6 +11,7 @@ import Reviews from "./Reviews.svelte";
 import Unclaimed from "./Unclaimed.svelte";
 
 export const PAGE_COMPONENTS: Partial<Record<Page, Component>> = {
+  account: Account,
   audit: Audit,
   me: Me,
   people: People,

@@ -1,9 +1,12 @@
+import type { NextStep } from "../api/sign-in";
 import type { Me } from "../live/messages";
 
 export type LoginFailure = { reason: "wrong" | "tooMany" | "unreachable" | "server"; status: number };
 
 class Session {
   me = $state.raw<Me | null>(null);
+  /** What is still needed after the password. */
+  next = $state.raw<NextStep | null>(null);
   /** Whether the server has answered yet who we are. */
   known = $state(false);
 
@@ -38,8 +41,15 @@ class Session {
       return { reason: "unreachable", status: 0 };
     }
     if (!answer.ok) return { reason: failureOf(answer.status), status: answer.status };
-    this.me = (await answer.json()) as Me;
+    this.take((await answer.json()) as Me | NextStep);
     return null;
+  }
+
+  /** Somebody is in, or one more step is needed. */
+  take(answer: Me | NextStep): void {
+    const isNext = "needs" in answer;
+    this.next = isNext ? answer : null;
+    this.me = isNext ? null : answer;
   }
 
   async logout(): Promise<void> {
