@@ -6,7 +6,7 @@ import { stepUp } from "../state/step-up.svelte";
 export type Refusal = { ok: false; status: number; error: string };
 export type Answer<T> = { ok: true; value: T } | Refusal;
 
-type Method = "GET" | "POST" | "PUT" | "DELETE";
+type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 type ErrorBody = { error?: string; needs?: string };
 
 /** Status of a request that no server answered. */

@@ -31,6 +31,16 @@ const WORDS: Record<string, string> = {
   candidate: "same_identifier same_name_and_birth_date one_wrong_character",
   number: `empty too_long characters length shape check_character region birth_date born_in_future legacy_century
     date_in_future issuer_missing issuer_shape`,
+  level: "village township county city province",
+  location: "ward room bed hut vehicle home",
+  position: "lead member",
+  work: `physician specialist family_doctor village_doctor nurse technician ambulance_crew administrator auditor`,
+  licence: "physician assistant_physician village_doctor nurse technician",
+  signing: `no_role role_ended role_not_begun role_signs_nothing no_licence licence_not_yet_valid licence_expired
+    licence_revoked`,
+  scope: "read_patients edit_patients read_system manage_devices read_audit",
+  weekday: "0 1 2 3 4 5 6",
+  certificate: "none valid soon expired revoked",
 };
 
 describe("the dictionaries", () => {

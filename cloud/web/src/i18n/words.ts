@@ -3,10 +3,14 @@
 import { account } from "./areas/account";
 import { binding } from "./areas/binding";
 import { clinical } from "./areas/clinical";
+import { devices } from "./areas/devices";
+import { duty } from "./areas/duty";
 import { monitoring } from "./areas/monitoring";
 import { page } from "./areas/page";
 import { people } from "./areas/people";
+import { places } from "./areas/places";
 import { rights } from "./areas/rights";
+import { staff } from "./areas/staff";
 
 export type Language = "zh" | "en";
 export type Parameters = Record<string, string | number>;
@@ -21,6 +25,10 @@ export const TEXTS = {
   ...binding,
   ...rights,
   ...account,
+  ...places,
+  ...staff,
+  ...duty,
+  ...devices,
 } as const;
 export type Key = keyof typeof TEXTS;
 

@@ -18,6 +18,8 @@ export const page = {
   "app.reload": ["重新读取", "Read again"],
   "app.empty": ["没有记录", "Nothing there"],
   "app.more": ["更多", "More"],
+  "once.only": ["只显示这一次,请当面交给使用者并保管好。", "Shown this once. Hand it over and keep it safe."],
+  "once.seen": ["已保存,不再显示", "Kept; put it away"],
 
   "page.login": ["登录", "Log in"],
   "page.wall": ["监护墙", "Wall"],
