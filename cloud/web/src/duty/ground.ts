@@ -3,6 +3,7 @@
 import type { Answer, Refusal } from "../api/client";
 import { readLocations, readOrganisation, type Location, type Organisation, type Site } from "../api/places";
 import { readPractitioners, type Practitioner } from "../api/staff";
+import { byKind } from "../places/nesting";
 import { chainOf } from "../places/tree";
 
 export type Ground = { people: Practitioner[]; sites: Site[]; locations: Location[] };
@@ -23,7 +24,10 @@ export async function readGround(
   const sites = record.value.sites;
   const locations = together(await Promise.all(sites.map((site) => readLocations(site.id))));
   if (!locations.ok) return locations;
-  return { ok: true, value: { people: onePerPerson(people.value), sites, locations: locations.value } };
+  return {
+    ok: true,
+    value: { people: onePerPerson(people.value), sites, locations: byKind(locations.value) },
+  };
 }
 
 /** All lists as one, or the first refusal. */

@@ -20,6 +20,7 @@ export const places = {
   "places.reopen": ["重新启用", "Reopen"],
   "places.noSite": ["还没有院区或站点", "No site yet"],
   "places.addSite": ["新增院区或站点", "New site"],
+  "places.site": ["院区 {name}", "Site {name}"],
   "places.zone": ["时区(IANA 名称)", "Time zone (IANA name)"],
   "places.clock": ["时区 {zone}", "clocks of {zone}"],
   "places.noLocation": ["还没有病区、床位等位置", "No location yet"],
