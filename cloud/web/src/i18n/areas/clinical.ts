@@ -15,7 +15,7 @@ export const clinical = {
   "cause.database_off": ["数据库停止", "database down"],
   "cause.server_off": ["服务器停止", "server stopped"],
   "cause.dropped_by_policy": ["按策略丢弃", "dropped by policy"],
-  "cause.unbound": ["设备未绑定到此人", "not bound to this person"],
+  "cause.unbound": ["已与此人解绑", "no longer bound to this person"],
   "cause.unknown": ["未知", "unknown"],
   "quality.good": ["良好", "good"],
   "quality.questionable": ["存疑", "questionable"],
