@@ -32,9 +32,9 @@ _BINDING = (
     "b.binding_id, b.src, b.patient_id, lower(b.during) AS begins_at, upper(b.during) AS ends_at, b.origin, "
     "b.origin_id, b.is_once, b.begun_at, b.begun_by, b.ended_at, b.ended_by, b.end_reason"
 )
-_OF_SUBJECT = (
-    "(%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s) AND "
-    "(%(asking_role)s = 'system' OR may_see("
+_OF_SUBJECT = "(%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)"
+_SEEN = (
+    f"{_OF_SUBJECT} AND (%(asking_role)s = 'system' OR may_see("
     "%(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, now()))"
 )
 _DEVICE_OF_SUBJECT = "(%(organisation)s::text IS NULL OR place.organisation_id = %(organisation)s)"
@@ -52,7 +52,7 @@ def find_patient(connection: Database, subject: Subject, patient_id: str) -> Bou
         return cursor.execute(
             f"""
             SELECT p.patient_id, p.organisation_id, p.location_id FROM patient p
-            WHERE p.patient_id = surviving_patient(%(patient)s) AND %(may_read)s AND {_OF_SUBJECT}
+            WHERE p.patient_id = surviving_patient(%(patient)s) AND %(may_read)s AND {_SEEN}
             """,  # noqa: S608 only our own conditions
             {**_who(subject), "patient": patient_id},
         ).fetchone()
@@ -137,7 +137,7 @@ def find_bindings(connection: Database, subject: Subject, patient_id: str) -> li
         return cursor.execute(
             f"""
             SELECT {_BINDING} FROM binding b JOIN patient p USING (patient_id)
-            WHERE b.patient_id = %(patient)s AND %(may_read)s AND {_OF_SUBJECT}
+            WHERE b.patient_id = %(patient)s AND %(may_read)s AND {_SEEN}
             ORDER BY lower(b.during) DESC, b.binding_id DESC
             """,  # noqa: S608 only our own conditions
             {**_who(subject), "patient": patient_id},
@@ -150,7 +150,7 @@ def find_binding(connection: Database, subject: Subject, binding_id: int) -> Bin
         return cursor.execute(
             f"""
             SELECT {_BINDING} FROM binding b JOIN patient p USING (patient_id)
-            WHERE b.binding_id = %(binding)s AND %(may_read)s AND {_OF_SUBJECT}
+            WHERE b.binding_id = %(binding)s AND %(may_read)s AND {_SEEN}
             """,  # noqa: S608 only our own conditions
             {**_who(subject), "binding": binding_id},
         ).fetchone()
@@ -348,7 +348,7 @@ def find_corrections(connection: Database, subject: Subject, patient_id: str) ->
             SELECT c.src, lower(c.during) AS begins_at, upper(c.during) AS ends_at,
                    c.from_patient, c.to_patient, c.reason, c.corrected_at, c.corrected_by
               FROM binding_correction c JOIN patient p ON p.patient_id = %(patient)s
-             WHERE %(patient)s IN (c.from_patient, c.to_patient) AND %(may_read)s AND {_OF_SUBJECT}
+             WHERE %(patient)s IN (c.from_patient, c.to_patient) AND %(may_read)s AND {_SEEN}
              ORDER BY c.correction_id DESC
             """,  # noqa: S608 only our own conditions
             {**_who(subject), "patient": patient_id},

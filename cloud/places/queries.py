@@ -10,7 +10,6 @@ from typing import Any
 from psycopg.rows import class_row, kwargs_row
 
 from cloud.identity.model import Scope, Subject
-from cloud.identity.queries import asked_by
 from cloud.places.model import (
     Affiliation,
     Consortium,
@@ -30,15 +29,10 @@ _REACHED = (
     "(%(organisation)s::text IS NULL OR o.organisation_id IN (SELECT organisations_below(%(organisation)s)))"
 )
 _VISIBLE = "%(may_read)s AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)"
-_SEEN = "may_see(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, now())"
 
 
 def _who(subject: Subject) -> dict[str, object]:
-    return {
-        **asked_by(subject),
-        "organisation": subject.organisation,
-        "may_read": Scope.READ_PATIENTS in subject.scopes,
-    }
+    return {"organisation": subject.organisation, "may_read": Scope.READ_PATIENTS in subject.scopes}
 
 
 def _organisation(*, level: str, **columns: Any) -> Organisation:
