@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator, Sequence
 
@@ -106,6 +107,6 @@ def bind(host: str, port: int, *, setting: str) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        where = host or "any address"
-        reason = f"port {port} on {where} cannot be taken ({error.strerror}); choose another"
+        why = os.strerror(error.errno) if error.errno else str(error)
+        reason = f"port {port} on {host or 'some address'} is not free ({why}); choose another"
         raise SettingInvalid(setting, reason) from error

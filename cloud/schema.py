@@ -14,7 +14,10 @@ _ERROR_SCHEMA = {
     "title": _ERROR,
     "description": "Every refusal has this body.",
     "type": "object",
-    "properties": {"error": {"type": "string", "title": "Error"}},
+    "properties": {
+        "error": {"type": "string", "title": "Error"},
+        "needs": {"type": "string", "title": "What done first would help"},
+    },
     "required": ["error"],
 }
 _OF_EVERY_ROUTE = {

@@ -108,7 +108,7 @@ def fragile():
     app = FastAPI(openapi_url=None)
     app.add_middleware(
         Guard,
-        pace=Pace(source=Allowance(per_s=0.5, burst=5)),
+        pace=Pace(source=Allowance(per_s=0.01, burst=5)),
         intake=Intake(most_bytes=1000, first_byte_within_s=0.3),
     )
     router = APIRouter(prefix="/api", dependencies=[Depends(PUBLIC)])
@@ -144,7 +144,7 @@ def test_too_many_requests_are_told_when_to_come_again(fragile):
 
     assert [answer.status_code for answer in answers[:5]] == [200] * 5
     assert answers[-1].status_code == 429
-    assert 1 <= int(answers[-1].headers["retry-after"]) <= 4
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 100
     assert bare(answers[-1]) == set()
 
 
