@@ -11,11 +11,12 @@ import httpx
 import paho.mqtt.client as mqtt
 import pytest
 
+from cloud.broker.address import AUTHORITY_FILE
 from devices.driver import Frame
 from devices.errors import FrameError
 from devices.registry import driver_by_name
 from edge_agent.clock import utc_now
-from qianli.embedded.broker import USER
+from tests.fixtures.certificates import agent_identity, tls_context
 from tests.fixtures.running_demo import wait_until
 from vitals.wire import batch, event, status, wave_block
 from vitals.wire.errors import WireError
@@ -91,7 +92,8 @@ def test_wire_gives_a_message_or_a_wire_error(decode, seed_bytes):
 def test_ingest_survives_and_keeps_what_it_cannot_read(running_demo, viewer):
     chance = random.Random(SEED)
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="fuzz")
-    client.username_pw_set(USER, (running_demo.home / "broker-password").read_text().strip())
+    keys = running_demo.home / "keys"
+    client.tls_set_context(tls_context(keys / AUTHORITY_FILE, agent_identity(keys, "fuzz-hut").pair))
     client.connect("127.0.0.1", running_demo.mqtt_port)
     client.loop_start()
     doors = [
