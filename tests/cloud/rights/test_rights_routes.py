@@ -88,6 +88,8 @@ def test_broken_glass_opens_the_running_view_and_the_patient_is_told_within_a_mi
         hello_of(websocket, [], 10)
         started = time.monotonic()
         body = {"category": "unconscious", "reason": REASON}
+        assert doctor.post("/api/people/p-1/break-glass", json=body).json()["needs"] == "step_up"
+        doctor.post("/api/step-up", json={"password": cloud_server.passwords["doctor"]})
         glass = doctor.post("/api/people/p-1/break-glass", json=body)
         assert glass.status_code == 201
         (notice,) = patient.get("/api/me/notices").json()
