@@ -8,10 +8,12 @@ from cloud.audit.model import TimedAct
 from cloud.audit.service import append_acts
 from cloud.binding.service import bind_from_ward_file
 from cloud.identity import queries as identity_queries
-from cloud.identity.model import SYSTEM, Role
+from cloud.identity.model import SYSTEM, Role, hash_token, new_token, subject_of
 from cloud.identity.service import create_account, utc_now
 from cloud.places import queries as place_queries
 from cloud.places.model import Location, LocationKind
+from cloud.rights import queries as rights_queries
+from cloud.rights.model import Grade, NewLink, Relation
 from cloud.staff import queries as staff_queries
 from cloud.staff.model import Licence, LicenceKind, PractitionerKind, licence_context
 from cloud.store.connection import Database
@@ -29,6 +31,7 @@ _ACCOUNTS = (
     ("nurse", Role.NURSE, ("护士", "Nurse")),
     ("auditor", Role.AUDITOR, ("审计员", "Auditor")),
 )
+_RESIDENT = ("resident", Role.RESIDENT, ("居民", "Resident"))
 _STAFF = (
     ("doctor", PractitionerKind.PHYSICIAN, LicenceKind.PHYSICIAN),
     ("nurse", PractitionerKind.NURSE, LicenceKind.NURSE),
@@ -62,7 +65,7 @@ def seed_ward(
             name_zh=ward.organisation_zh,
             name_en=ward.organisation_en,
         )
-        for name, role, display in _ACCOUNTS:
+        for name, role, display in (*_ACCOUNTS, *([_RESIDENT] if ward.resident else [])):
             made = create_account(connection, name, role=role, organisation_id=ORGANISATION, display=display)
             if made is not None:
                 account, password = made
@@ -74,8 +77,21 @@ def seed_ward(
             connection, ward, organisation_id=ORGANISATION, site_id=SITE, now=now, bind=bind_from_ward_file
         )
         _fill_beds(connection, ward, now=now)
+        if any(one["role"] == Role.RESIDENT for one in created):
+            acts.append(_let_in(connection, ward.resident))
         append_acts(connection, [TimedAct(act=act, at=utc_now()) for act in acts])
     return created
+
+
+def _let_in(connection: Database, patient_id: str) -> Act:
+    """The resident's account is that of the patient: a link as after an invitation that was taken up."""
+    link = NewLink(relation=Relation.SELF, patient_id=patient_id, grade=Grade.EVERYTHING)
+    code_hash = hash_token(new_token())
+    rights_queries.insert_link(connection, "link-of-resident", link, code_hash=code_hash, by=SYSTEM.person)
+    person = staff_queries.person_of_account(connection, _RESIDENT[0])
+    resident = subject_of(person=person or "", role=Role.RESIDENT, organisation=ORGANISATION)
+    rights_queries.take_up_link(connection, resident, code_hash)
+    return SYSTEM.act(Action.ACCEPT_INVITATION, target(TargetKind.PATIENT, patient_id), origin=Origin.COMMAND)
 
 
 def bed_location(bed: str) -> str:

@@ -144,6 +144,7 @@ def describe_ward() -> str:
         "agent": AGENT,
         "organisation_zh": "千里演示医院",
         "organisation_en": "Qianli demo hospital",
+        "resident": PATIENTS[0].id,
         "patients": [_ward_patient(patient) for patient in PATIENTS],
     }
     return json.dumps(ward, ensure_ascii=False, indent=1) + "\n"

@@ -38,12 +38,13 @@ class WardPatient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WardFile:
-    """The whole file."""
+    """The whole file. `resident` is the patient who gets an account of their own: for demonstrations."""
 
     agent: str
     patients: list[WardPatient] = field(default_factory=list)
     organisation_zh: str = "千里"
     organisation_en: str = "Qianli"
+    resident: str = ""
 
 
 def read_ward_file(path: Path) -> WardFile:

@@ -56,7 +56,7 @@ def open_page(browser: Browser, running_demo: RunningDemo) -> Iterator[OpenPage]
         page.reload()
         if name is not None:
             log_in(page, name, running_demo.passwords[name])
-            page.get_by_test_id("wall").wait_for()
+            page.get_by_test_id("nav-account").wait_for()
         if hash_route:
             page.goto(f"{running_demo.address}/{hash_route}")
         return page

@@ -1,10 +1,13 @@
 import json
+from dataclasses import replace
 
 import psycopg
 import pytest
 
 from cloud.binding.service import bind_from_ward_file
-from cloud.seed import seed_ward
+from cloud.identity.model import Role, subject_of
+from cloud.identity.queries import find_sights
+from cloud.seed import ORGANISATION, seed_ward
 from cloud.ward.model import WardFile, WardFileInvalid, WardPatient, read_ward_file
 from tests.fixtures.wire_messages import SOURCE, seconds, utc_now
 
@@ -64,6 +67,14 @@ class TestDatabase:
             ("p-1", START, START + seconds(30)),
             ("p-2", START + seconds(30), None),
         ]
+
+    def test_resident_of_a_ward_file_sees_the_own_record_only(self, database):
+        seed_ward(database, replace(ward(), resident="p-1"), now=START)
+        row = database.execute("SELECT person_id FROM account WHERE name = 'resident'").fetchone()
+        resident = subject_of(person=row[0], role=Role.RESIDENT, organisation=ORGANISATION)
+        seen = find_sights(database, resident, ["p-1", "p-2"])
+
+        assert [(patient, sight.basis) for patient, sight in seen.items()] == [("p-1", "self")]
 
 
 @pytest.mark.parametrize(
