@@ -79,4 +79,4 @@ def test_taken_port_ends_the_service(settings):
         port = first.stdout.readline().strip().rstrip("/").rsplit(":", 1)[1]
         with run_cloud(**settings | {"QIANLI_HTTP_PORT": port}) as second:
             assert second.wait(timeout=30) == 1
-            assert "cannot be taken" in second.communicate()[1]
+            assert "is not free" in second.communicate()[1]
