@@ -71,7 +71,7 @@ def test_forty_people_share_a_cuff_in_a_morning_and_nothing_is_misfiled(doctor, 
     for messages in readings:  # late, in any order, and some twice
         chance.shuffle(messages)
         events = writer.write(database, messages * chance.choice([1, 2]), now=utc_now()).events
-        cloud_server.assembly.mailbox.deliver(events)
+        cloud_server.assembly.watching.mailbox.deliver(events)
     deadline = time.monotonic() + 20
     while len(doctor.get("/api/unclaimed").json()) < len(loose):
         assert time.monotonic() < deadline, "the second readings are not in the tray"
