@@ -34,6 +34,7 @@ from cloud.identity.access import (
     PUBLIC,
     READS_AUDIT,
     READS_ONE_PATIENT,
+    REVIEWS_ACCESS,
     VIEWS_ONE_PATIENT,
 )
 from cloud.identity.clients import routes as client_routes
@@ -138,7 +139,7 @@ def _care_routes(built: Assembly) -> list[APIRouter]:
             built.retention,
             may_read=may_read,
             may_edit=may_edit,
-            may_review=reader_of(retention_routes.REVIEWS),
+            may_review=reader_of(REVIEWS_ACCESS),
         ),
     ]
 

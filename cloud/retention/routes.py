@@ -8,14 +8,19 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from cloud.identity.access import EDITS_ONE_OF_OURS, READS_ONE_OF_OURS, Access
-from cloud.identity.model import Scope, Subject
+from cloud.identity.access import (
+    EDITS_ONE_OF_OURS,
+    READS_ONE_OF_OURS,
+    REVIEWS_ACCESS,
+    REVIEWS_ONE_ACCESS,
+    Access,
+)
+from cloud.identity.model import Subject
 from cloud.retention.model import Deletion, DeletionRefused, RecordUnknown
 from cloud.retention.service import RetentionService
 from vitals.wire.batch import to_ms
 
 SubjectOf = Callable[[Request], Subject]
-REVIEWS = Access(scopes=frozenset({Scope.REVIEW_ACCESS}))
 REFUSALS = (RecordUnknown, DeletionRefused)
 
 
@@ -103,12 +108,12 @@ def build_routes(
         access=EDITS_ONE_OF_OURS,
         shape=_Shape(method="POST", status=201, model=DeletionBody),
     )
-    _add(router, "/deletions", list_deletions, access=REVIEWS, shape=_Shape(model=list[DeletionBody]))
+    _add(router, "/deletions", list_deletions, access=REVIEWS_ACCESS, shape=_Shape(model=list[DeletionBody]))
     _add(
         router,
         "/deletions/{deletion_id}",
         decide,
-        access=REVIEWS,
+        access=REVIEWS_ONE_ACCESS,
         shape=_Shape(method="POST", model=ErasedBody),
     )
     return router

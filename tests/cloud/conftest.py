@@ -1,6 +1,5 @@
 """The whole cloud, served over HTTP from a thread, with a demo ward."""
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from cloud.app import build_app
 from cloud.assembly import Assembly, assemble
 from cloud.identity.routes import COOKIE
 from cloud.identity.service import utc_now
-from cloud.listener import http_config
+from cloud.listener import bind, http_config
 from cloud.pace import Pace
 from cloud.people.service import open_sealer
 from cloud.seed import seed_ward
@@ -64,7 +63,7 @@ class CloudServer:
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:
     """Serve as the service does, on a free port; gives the address."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as bound:
+    with closing(bind("127.0.0.1", 0, setting="")) as bound:
         server = uvicorn.Server(http_config(app))
         thread = threading.Thread(target=server.run, args=[[bound]])
         thread.start()

@@ -104,6 +104,7 @@ BODIES = {
     "/api/login/second-factor": {"totp": "000000"},
     "/api/clients": {"title": "laboratory", "scopes": ["read_patients"]},
     "/api/people/{patient_id}/deletion": {"reason": "asked in writing"},
+    "/api/deletions/{deletion_id}": {"approved": False},
     "/api/agents/invitations": {"agent": "hut-of-the-matrix"},
     "/api/agents/{agent}/revoke": {"reason": "stolen"},
 }
@@ -305,7 +306,12 @@ def provide(database, path, owner):
     """A new object where the path names one that can be used up, for the patient of an organisation."""
     patient = PATIENT_OF.get(owner)
     if patient is None:
-        return {"consent_id": "absent", "link_id": "absent", "break_glass_id": "absent"}
+        return {
+            "consent_id": "absent",
+            "link_id": "absent",
+            "break_glass_id": "absent",
+            "deletion_id": "999999",
+        }
     number = next(_NUMBERS)
     ids = {"consent_id": f"c-{number}", "link_id": f"l-{number}", "break_glass_id": f"g-{number}"}
     values = ids | {"patient": patient, "owner": owner, "code": sha256(CODE.encode()).digest()}
@@ -328,6 +334,13 @@ def provide(database, path, owner):
             "%(code)s, now() + interval '1 hour', tstzrange('2020-01-01', NULL), 'x')",
             values,
         )
+    if "{deletion_id}" in path:
+        row = database.execute(
+            "INSERT INTO deletion_request (patient_id, organisation_id, requested_at, requested_by, reason) "
+            "VALUES (%(link_id)s, %(owner)s, now(), 'x', 'x') RETURNING deletion_id",
+            values,
+        ).fetchone()
+        ids["deletion_id"] = str(row[0])
     if "{break_glass_id}" in path:
         database.execute(
             "INSERT INTO break_glass VALUES (%(break_glass_id)s, %(patient)s, 'staff-' || %(owner)s, "

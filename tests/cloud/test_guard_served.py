@@ -46,6 +46,7 @@ def bare(answer):
     return missing
 
 
+@pytest.mark.timeout(240)  # a thousand requests
 def test_every_route_by_every_method_answers_with_all_headers(cloud_server):
     paths = {route.path for route in routes_of(cloud_server.app.routes) if isinstance(route, APIRoute)}
     assert len(paths) >= 9

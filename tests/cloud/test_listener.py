@@ -79,3 +79,10 @@ def test_every_address_is_one_socket_for_both_families():
         port = bound.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as caller:
             assert caller.getpeername()[1] == port
+
+
+def test_no_part_of_an_answer_waits_for_the_acknowledgement_of_another():
+    with bind("127.0.0.1", 0, setting="X") as bound, socket.create_connection(bound.getsockname()):
+        connection, _ = bound.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1

@@ -208,6 +208,11 @@ def test_account_is_for_what_somebody_works_as(staff):
 def test_who_is_on_duty_for_a_patient_is_recorded(staff, places, recorder, database):
     _, _, bed = ward_room_bed(places)
     lay(database, "p-1", bed, at=NOW)
+    database.execute(
+        "INSERT INTO care_relation (kind, patient_id, person_id, during, origin) "
+        "VALUES ('care', 'p-1', %s, tstzrange('2020-01-01', NULL), 'test')",
+        (DOCTOR.person,),
+    )
     team, person = form_team(staff, SITE), hire(staff)
     staff.add_duty(ADMINISTRATOR, team, person_id=person, during=STANDING)
     recorder.acts.clear()
