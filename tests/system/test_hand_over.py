@@ -5,7 +5,7 @@ import time
 import pytest
 
 from cloud.seed import ORGANISATION, SITE
-from tests.cloud.conftest import cloud_server  # noqa: F401 - the whole cloud, as a fixture
+from tests.cloud.conftest import cloud_server, pace  # noqa: F401 - the whole cloud, as a fixture
 from tests.fixtures.hand_over import (
     Sender,
     Watcher,
