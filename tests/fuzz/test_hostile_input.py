@@ -91,7 +91,7 @@ def test_wire_gives_a_message_or_a_wire_error(decode, seed_bytes):
 
 def test_ingest_survives_and_keeps_what_it_cannot_read(running_demo, viewer):
     chance = random.Random(SEED)
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="fuzz")
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="agent-fuzz-hut")
     keys = running_demo.home / "keys"
     client.tls_set_context(tls_context(keys / AUTHORITY_FILE, agent_identity(keys, "fuzz-hut").pair))
     client.connect("127.0.0.1", running_demo.mqtt_port)
