@@ -72,6 +72,9 @@ class _VirtualScanner(BaseBleakScanner):
 
     async def start(self) -> None:
         self.seen_devices = {}
+        # bumble notes that a scan is passive only once it is confirmed. Of a device that is heard a moment
+        # before, it would take nothing but scan responses, for as long as the scan lasts.
+        self._radio.central.scanning_is_passive = True
         try:
             await self._radio.central.start_scanning(legacy=True, active=False)
         except core.BaseBumbleError as error:  # a scan is running already
