@@ -232,6 +232,8 @@ class Uplink:
         self._connected = False
 
     def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        if message.topic != self._topic("ack"):
+            return  # amqtt hands to whoever connects what it retains for the subscriptions of all others
         try:
             ack = decode_ack(bytes(message.payload))
         except WireError as error:

@@ -10,6 +10,7 @@ import time
 
 import paho.mqtt.client as mqtt
 import pytest
+from structlog.testing import capture_logs
 
 from edge_agent.errors import SettingInvalid
 from edge_agent.spool import OutboxEntry, Spool
@@ -176,6 +177,27 @@ def test_acknowledgement_of_another_disk_is_ignored(uplink, cloud, spool):
     cloud.take("beat")
 
     assert spool.depth().messages == 1
+
+
+def test_what_the_broker_sends_unasked_is_no_acknowledgement(uplink, cloud, spool):
+    """amqtt hands to whoever connects the retained messages of all topics that anybody has subscribed to."""
+    other = str(AgentTopic(agent="other-hut", name="ack"))
+    foreign = encode_control(Ack(v=1, ln=spool.lineage, upto={Lane.LIVE: 1}, at=0))
+    cloud.client.publish(other, foreign, qos=1, retain=True).wait_for_publish(5)
+    queue_value(spool)
+    with capture_logs() as logs:
+        uplink.start()
+        cloud.take("vitals")
+        uplink.cut.set()
+        assert decode_status(cloud.take("status")).online is False
+        uplink.cut.clear()
+        cloud.take("vitals")
+        assert spool.depth().messages == 1
+
+        cloud.acknowledge(spool.lineage, {Lane.LIVE: 1})
+
+        wait_until(lambda: spool.depth().messages == 0, within_s=5, what="an empty spool")
+    assert "ack_unreadable" not in {line["event"] for line in logs}
 
 
 def test_cloud_that_has_forgotten_is_told_what_was_let_go(uplink, cloud, spool):
