@@ -136,7 +136,8 @@ class _VirtualClient(BaseBleakClient):
     async def connect(self, pair: bool, **kwargs: Any) -> None:  # noqa: FBT001 - bleak's signature
         try:
             async with self._connecting, asyncio.timeout(PEER_WAIT_S):
-                await self._discover(await self._wait_for_peer())
+                connection = await self._wait_for_peer()
+            await self._discover(connection)  # ended by a lost link, not by the clock of a loaded machine
         except BaseException:
             await self._drop_half_open()
             raise
