@@ -22,7 +22,6 @@ from dataclasses import dataclass
 LIVE_FRAME_BYTES = 5
 STORED_SAMPLE_BYTES = 3
 REQUEST_STORED = b"\xf5\xf5"
-STOP_STORED = b"\xf6\xf6\xf6"
 
 NO_PULSE_RATE = frozenset({0, 255})
 NO_SPO2 = frozenset({0, 127})

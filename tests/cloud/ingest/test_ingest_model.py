@@ -95,7 +95,7 @@ def test_broken_message_still_tells_its_place(kind):
     if kind == "vitals":
         broken = msgspec.json.encode(msgspec.json.decode(whole.payload) | {"dt": "x"})
     else:
-        broken = whole.payload[:-1] + b"?"
+        broken = whole.payload[:-1] + bytes([whole.payload[-1] ^ 0xFF])  # no longer the CRC that it was
     refused = decode(replace(whole, payload=broken))
 
     assert refused.reason is Reason.CONTRACT
