@@ -87,7 +87,10 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """A source belongs to a patient from a moment, and until when."""
+    """A source belongs to a patient from a moment, and until when.
+
+    The titles are those that the source declared; empty while it has declared nothing.
+    """
 
     binding_id: int
     src: SourceId
@@ -102,6 +105,8 @@ class Binding:
     ended_at: datetime | None
     ended_by: str | None
     end_reason: EndReason | None
+    title_zh: str
+    title_en: str
 
     def is_current(self, moment: datetime) -> bool:
         """Whether it holds at a moment or is still to come."""

@@ -30,7 +30,9 @@ LATE_WITHIN = timedelta(days=30)
 
 _BINDING = (
     "b.binding_id, b.src, b.patient_id, lower(b.during) AS begins_at, upper(b.during) AS ends_at, b.origin, "
-    "b.origin_id, b.is_once, b.begun_at, b.begun_by, b.ended_at, b.ended_by, b.end_reason"
+    "b.origin_id, b.is_once, b.begun_at, b.begun_by, b.ended_at, b.ended_by, b.end_reason, "
+    "coalesce((SELECT s.title_zh FROM source s WHERE s.src = b.src), '') AS title_zh, "
+    "coalesce((SELECT s.title_en FROM source s WHERE s.src = b.src), '') AS title_en"
 )
 _OF_SUBJECT = "(%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)"
 _SEEN = (

@@ -108,10 +108,12 @@ class CorrectQuestion(Question):
 
 
 class BindingBody(BaseModel):
-    """A binding; without `ends_at` it holds until somebody ends it."""
+    """A binding; without `ends_at` it holds until somebody ends it. The titles are the device's own names."""
 
     id: int
     src: str
+    title_zh: str
+    title_en: str
     patient: str
     begins_at: int
     ends_at: int | None
@@ -325,6 +327,8 @@ def _binding(one: Binding) -> BindingBody:
     return BindingBody(
         id=one.binding_id,
         src=one.src,
+        title_zh=one.title_zh,
+        title_en=one.title_en,
         patient=one.patient_id,
         begins_at=to_ms(one.begins_at),
         ends_at=None if one.ends_at is None else to_ms(one.ends_at),

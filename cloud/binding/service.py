@@ -34,6 +34,7 @@ from cloud.binding.model import (
 from cloud.events import Clock
 from cloud.identity.errors import NotAllowed
 from cloud.identity.model import SYSTEM, Scope, Subject
+from cloud.identity.queries import find_sight
 from cloud.store.connection import Database, Pool
 from vitals.observation import SourceId
 
@@ -310,11 +311,15 @@ class BindingService:
         """
         with self._pool.connection() as connection:
             patient = self._patient(connection, subject, patient_id)
+            sight = find_sight(connection, subject, patient.patient_id)
             record = Record(
                 bindings=tuple(queries.find_bindings(connection, subject, patient.patient_id)),
                 corrections=tuple(queries.find_corrections(connection, subject, patient.patient_id)),
             )
-        self._recorder.begin(_patient_act(subject, Action.READ_BINDINGS, patient.patient_id))()
+        # The system sees without a right of its own.
+        basis = "" if sight is None else sight.basis.value
+        on = target(TargetKind.PATIENT, patient.patient_id)
+        self._recorder.begin(subject.act(Action.READ_BINDINGS, on, origin=Origin.HTTP, basis=basis))()
         return record
 
     def find_devices(self, subject: Subject) -> list[Device]:

@@ -16,7 +16,6 @@ PAGES = {
     "auditor": ["audit", "reviews"],
     "resident": ["me"],
 }
-CASES = [(name, page) for name, pages in PAGES.items() for page in pages]
 SHAPES = [
     pytest.param(390, "zh", False, id="phone-zh"),
     pytest.param(1280, "en", False, id="desktop-en"),
@@ -26,22 +25,52 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("width", "language", "is_elder"), SHAPES)
-@pytest.mark.parametrize(("name", "page_name"), CASES)
-def test_page_fits_and_is_accessible(open_page, name, page_name, width, language, is_elder):
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_fit_and_are_accessible(open_page, name, width, language, is_elder):
     page = open_page("", width=width, height=844, language=language, name=name)
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
+    asked = Asked(page)
     if is_elder:
         page.get_by_test_id("density").click()
-    page.goto(page.url.split("#")[0] + f"#/{page_name}" + ("/p-demo-1" if page_name == "person" else ""))
-    page.get_by_test_id(page_name).first.wait_for()
-    page.wait_for_load_state("networkidle")
     SCREENS.mkdir(exist_ok=True)
-    page.screenshot(path=SCREENS / f"{page_name}-{width}-{language}{'-elder' * is_elder}.png", full_page=True)
+    found = {}
+    for page_name in PAGES[name]:
+        page.goto(page.url.split("#")[0] + f"#/{page_name}" + ("/p-demo-1" if page_name == "person" else ""))
+        page.get_by_test_id(page_name).first.wait_for()
+        asked.wait_until_quiet()
+        page.screenshot(
+            path=SCREENS / f"{page_name}-{width}-{language}{'-elder' * is_elder}.png", full_page=True
+        )
+        too_wide = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        found[page_name] = (violations(page), errors.copy(), too_wide)
 
-    assert errors == []
-    assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert found == dict.fromkeys(PAGES[name], ([], [], 0))
+
+
+class Asked:
+    """The requests that are not answered yet. "networkidle" never comes on a page that holds a WebSocket."""
+
+    def __init__(self, page):
+        self.page = page
+        self.requests = set()
+        page.on("request", self.begin)
+        page.on("requestfinished", self.end)
+        page.on("requestfailed", self.end)
+
+    def begin(self, request):
+        self.requests.add(request)
+
+    def end(self, request):
+        self.requests.discard(request)
+
+    def wait_until_quiet(self, *, for_ms=300):
+        quiet = 0
+        while quiet < for_ms:
+            self.page.wait_for_timeout(50)
+            quiet = 0 if self.requests else quiet + 50
 
 
 def violations(page):

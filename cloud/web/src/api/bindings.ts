@@ -8,6 +8,8 @@ export const END_REASONS = ["returned", "replaced", "end_of_trip", "wrong_person
 export type Binding = {
   id: number;
   src: string;
+  title_zh: string;
+  title_en: string;
   patient: string;
   begins_at: number;
   ends_at: number | null;

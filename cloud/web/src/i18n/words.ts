@@ -1,5 +1,6 @@
 /** The dictionary, one file per area, and words that arrive from the server (causes, flags …) as its keys. */
 
+import { acts } from "./areas/acts";
 import { account } from "./areas/account";
 import { binding } from "./areas/binding";
 import { clinical } from "./areas/clinical";
@@ -24,6 +25,7 @@ export const TEXTS = {
   ...people,
   ...binding,
   ...rights,
+  ...acts,
   ...account,
   ...places,
   ...staff,
