@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 import msgspec
@@ -29,6 +30,7 @@ from edge_agent.pipeline import Pipeline
 from edge_agent.raw_log import RawLog
 from edge_agent.settings import AgentSettings
 from edge_agent.spool import Spool
+from edge_agent.spool_limit import SpoolLimit, Trimmer
 from edge_agent.uplink import BrokerAddress, Uplink
 from vitals.gap import Gap, GapCause
 from vitals.observation import SourceId
@@ -38,6 +40,7 @@ from vitals.wire.topics import source_id
 log = structlog.get_logger()
 
 TICK_S = 0.5
+TRIM_EVERY_S = 10.0
 RADIO_RETRY_S = 5.0
 SESSION_RETRY_S = 5.0
 SCAN_QUIET_S = 15.0
@@ -82,6 +85,8 @@ class Agent:
         boot = secrets.token_hex(8)
         self.raw = RawLog(self.spool)
         self.pipeline = Pipeline(self.spool, boot=boot, zone=self.settings.zone, clock=utc_now)
+        limit = SpoolLimit(size_bytes=self.settings.spool_bytes, age=timedelta(days=self.settings.spool_days))
+        self.trimmer = Trimmer(self.spool, limit, boot=boot, clock=utc_now)
         self.uplink = Uplink(
             self.spool,
             agent=self.name,
@@ -108,6 +113,7 @@ class Agent:
                 self._tasks = tasks
                 tasks.create_task(self.raw.run())
                 tasks.create_task(self._parse_forever())
+                tasks.create_task(self._trim_forever())
                 tasks.create_task(self._scan_forever())
                 tasks.create_task(self.membership.run())
                 for line in self.serial_lines:
@@ -173,6 +179,14 @@ class Agent:
                     pass
             except sqlite3.Error as error:  # a full disk: the raw rows stay, the next tick tries again
                 log.warning("spool_not_written", reason=str(error))
+
+    async def _trim_forever(self) -> None:
+        while True:
+            try:
+                await asyncio.shield(asyncio.to_thread(self.trimmer.run_once))
+            except sqlite3.Error as error:
+                log.warning("spool_not_trimmed", reason=str(error))
+            await asyncio.sleep(TRIM_EVERY_S)
 
     async def _scan_forever(self) -> None:
         while True:

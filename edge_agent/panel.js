@@ -65,12 +65,19 @@ function sessionCard(session, simulators) {
   return card;
 }
 
+function waitingText(spool) {
+  const used = `${(spool.used_bytes / 1e6).toFixed(1)} / ${(spool.limit_bytes / 1e6).toFixed(0)} MB`;
+  if (spool.oldest_ms === null) return `${spool.messages} · ${used}`;
+  const age = Math.max(0, Math.round((Date.now() - spool.oldest_ms) / 1000));
+  return `${spool.messages} · ${used} · 最早 oldest ${age} s`;
+}
+
 function show(state) {
   document.getElementById("name").textContent = state.agent;
   const link = state.uplink.cut ? "上行已切断 uplink cut" : state.uplink.connected ? "上行正常 uplink up" : "上行中断 uplink down";
   fill("summary", [
     element("span", link, state.uplink.connected ? "ok" : "bad"),
-    element("span", `待确认 waiting: ${state.spool.messages}`),
+    element("span", `待确认 waiting: ${waitingText(state.spool)}`),
     element("span", `时钟 clock: ${state.clock.src}`),
     button(state.uplink.cut ? "恢复上行 restore uplink" : "切断上行 cut uplink", state.uplink.cut,
       () => post("/api/link", { on: state.uplink.cut })),

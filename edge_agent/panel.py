@@ -167,7 +167,13 @@ def describe(agent: Agent, faults: FaultSwitch | None) -> dict[str, object]:
         "radio_error": agent.radio_error,
         "identity": describe_identity(agent),
         "uplink": {"connected": agent.uplink.is_connected, "cut": agent.uplink.cut.is_set()},
-        "spool": {"messages": depth.messages, "oldest_ms": depth.oldest_ms, "dropped": agent.raw.dropped},
+        "spool": {
+            "messages": depth.messages,
+            "oldest_ms": depth.oldest_ms,
+            "used_bytes": depth.used_bytes,
+            "limit_bytes": agent.settings.spool_bytes,
+            "dropped": agent.raw.dropped,
+        },
         "sessions": [asdict(state) for state in agent.sessions.values()],
         "found": [asdict(heard) for heard in agent.found.values()],
         "gaps": [

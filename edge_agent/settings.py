@@ -25,6 +25,10 @@ class AgentSettings(BaseSettings):
     """Zone of the clocks in the devices of this site."""
     serial_lines: str = ""
     """Serial devices as `path=driver`, separated by commas."""
+    spool_bytes: int = Field(default=2_000_000_000, ge=1_000_000)
+    """What may wait on this disk while the cloud is away (docs/operations.md)."""
+    spool_days: int = Field(default=60, ge=1)
+    """For how long it may wait."""
     adopt_all: bool = False
     """Take every device that a driver knows, without a press on the panel."""
 

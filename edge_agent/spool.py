@@ -15,9 +15,9 @@ the cloud says that it is stored.
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_agent.errors import SpoolUnusable
@@ -66,6 +66,15 @@ _WAITING_EVENTS = _WAITING + "1 ORDER BY id LIMIT ?"
 _WAITING_YOUNG = _WAITING + "0 AND created_ms >= ? ORDER BY id LIMIT ?"
 # In the order of the index: after a day without a link each call would sort millions of rows otherwise.
 _WAITING_OLD = _WAITING + "0 AND created_ms < ? ORDER BY created_ms, id LIMIT ?"
+# GLOB takes topics by their beginning. In the order of the index here too.
+_WAITING_OF_KIND = (
+    "SELECT id, topic, payload, created_ms FROM outbox WHERE lane IS NULL AND is_event = 0 AND topic GLOB ? "
+    "AND created_ms < ? AND (created_ms, id) > (?, ?) ORDER BY created_ms, id LIMIT ?"
+)
+_USED = (
+    "SELECT (page_count - freelist_count) * page_size "
+    "FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+)
 _DEPTH = "SELECT (SELECT count(*) FROM outbox), (SELECT min(created_ms) FROM outbox)"
 REJECTED_KEPT = 1000
 
@@ -106,11 +115,31 @@ class SpooledMessage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A message that has no sequence yet."""
+
+    id: int
+    topic: str
+    payload: bytes
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rework:
+    """What becomes of waiting messages: gone, or shorter; and the messages that tell of it."""
+
+    dropped: Sequence[int] = ()
+    replaced: Mapping[int, bytes] = field(default_factory=dict)
+    told: Sequence[OutboxEntry] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpoolDepth:
-    """How much waits, and since when."""
+    """How much waits, since when, and how much of the disk is in use."""
 
     messages: int
     oldest_ms: int | None
+    used_bytes: int
 
 
 class Spool:
@@ -189,10 +218,7 @@ class Spool:
         """In one transaction: raw rows up to that id go, what they gave goes to the outbox."""
         with self._transaction():
             self._database.execute("DELETE FROM raw WHERE id <= ?", (parsed_up_to,))
-            self._database.executemany(
-                "INSERT INTO outbox (topic, is_event, created_ms, payload) VALUES (?, ?, ?, ?)",
-                [(entry.topic, int(entry.is_event), entry.created_ms, entry.payload) for entry in entries],
-            )
+            self._insert(entries)
             for frame, reason in rejected:
                 self._reject(frame, reason)
             for name, value in (settings or {}).items():
@@ -245,7 +271,43 @@ class Spool:
         """Count and age of what is not yet known to be stored."""
         with self._lock:
             count, oldest = self._database.execute(_DEPTH).fetchone()
-        return SpoolDepth(messages=count, oldest_ms=oldest)
+        return SpoolDepth(messages=count, oldest_ms=oldest, used_bytes=self.used_bytes())
+
+    def used_bytes(self) -> int:
+        """What the file holds; what was let go is free for new messages, though the file stays as long."""
+        with self._lock:
+            return int(self._database.execute(_USED).fetchone()[0])
+
+    def rework(
+        self,
+        kind: str,
+        rework: Callable[[Sequence[Waiting]], Rework],
+        *,
+        before_ms: int,
+        after: tuple[int, int] = (-1, 0),
+        limit: int,
+    ) -> list[Waiting]:
+        """In one transaction: show `rework` the oldest waiting messages of a kind, and do as it says.
+
+        `kind` is a pattern of topics (GLOB); `after` is creation and id of the message to go on behind.
+        Returns the messages that were shown.
+        """
+        with self._transaction():
+            rows = self._database.execute(_WAITING_OF_KIND, (kind, before_ms, *after, limit)).fetchall()
+            waiting = [
+                Waiting(id=row_id, topic=topic, payload=payload, created_ms=created_ms)
+                for row_id, topic, payload, created_ms in rows
+            ]
+            if not waiting:
+                return []
+            result = rework(waiting)
+            self._database.executemany("DELETE FROM outbox WHERE id = ?", [(row,) for row in result.dropped])
+            self._database.executemany(
+                "UPDATE outbox SET payload = ? WHERE id = ?",
+                [(payload, row) for row, payload in result.replaced.items()],
+            )
+            self._insert(result.told)
+        return waiting
 
     def rejected(self, *, limit: int = REJECTED_KEPT) -> list[tuple[RawFrame, str]]:
         """The latest frames that no driver could read, with the reason; newest first."""
@@ -262,6 +324,12 @@ class Spool:
             )
             for row in rows
         ]
+
+    def _insert(self, entries: Iterable[OutboxEntry]) -> None:
+        self._database.executemany(
+            "INSERT INTO outbox (topic, is_event, created_ms, payload) VALUES (?, ?, ?, ?)",
+            [(entry.topic, int(entry.is_event), entry.created_ms, entry.payload) for entry in entries],
+        )
 
     def _reject(self, frame: RawFrame, reason: str) -> None:
         cursor = self._database.execute(
