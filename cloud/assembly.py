@@ -12,6 +12,7 @@ from cloud.binding.queries import find_once_sources
 from cloud.binding.service import BindingService
 from cloud.binding.stream import BindingStream
 from cloud.broker.address import parse_mqtt_url
+from cloud.consent_proofs import ConsentProofs
 from cloud.enrolment.authority.certificates import Authority
 from cloud.enrolment.authority.files import cloud_pair, open_authority
 from cloud.enrolment.service import EnrolmentService, write_list
@@ -95,6 +96,13 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     cloud_pair(keys, authority, now=clock())
     enrolment = EnrolmentService(pool, authority=authority, keys=keys, recorder=audit, clock=clock)
     providers = read_providers(settings.oidc_file)
+    signing = SigningService(
+        sealer=sealer,
+        recorder=audit,
+        clock=clock,
+        suite=settings.signatures,
+        may_sign=may_sign_by_register,
+    )
     return Assembly(
         pool=pool,
         clock=clock,
@@ -108,7 +116,13 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         people=people,
         places=PlaceService(pool, recorder=audit, clock=clock),
         staff=StaffService(pool, sealer=sealer, recorder=audit, clock=clock),
-        rights=RightsService(pool, recorder=audit, memory=reader, find_by_number=_finder(people)),
+        rights=RightsService(
+            pool,
+            recorder=audit,
+            memory=reader,
+            find_by_number=_finder(people),
+            signer=ConsentProofs(signing),
+        ),
         retention=RetentionService(
             pool,
             recorder=audit,
@@ -119,13 +133,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
                 inpatient_years=settings.retention_inpatient_years,
             ),
         ),
-        signing=SigningService(
-            sealer=sealer,
-            recorder=audit,
-            clock=clock,
-            suite=settings.signatures,
-            may_sign=may_sign_by_register,
-        ),
+        signing=signing,
         enrolment=enrolment,
         trust=TrustStream(enrolment.publish_list, lambda: _renew_pair(keys, authority, clock)),
         agent_address=(settings.agent_names[0], settings.agent_port),

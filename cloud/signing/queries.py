@@ -72,6 +72,12 @@ def find_key(
     return None if row is None else (_key(*row[:-1]), bytes(row[-1]))
 
 
+def find_sealed_private(connection: Database, key_id: str) -> bytes | None:
+    """The sealed private part of a key, revoked or not."""
+    row = connection.execute("SELECT sealed_private FROM signing_key WHERE key_id = %s", (key_id,)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
 def lock_signer(connection: Database, person_id: str) -> None:
     """One key at a time is made for a person."""
     connection.execute("SELECT FROM person WHERE person_id = %s FOR NO KEY UPDATE", (person_id,))
