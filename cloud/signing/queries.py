@@ -105,22 +105,6 @@ def revoke_keys(connection: Database, person_id: str, *, at: datetime) -> int:
     ).rowcount
 
 
-def find_stale_keys(connection: Database, *, newest: int, limit: int) -> list[tuple[str, bytes]]:
-    """Private keys that are sealed with an older key of the ring."""
-    return connection.execute(
-        "SELECT key_id, sealed_private FROM signing_key WHERE get_byte(sealed_private, 0) <> %s "
-        "ORDER BY key_id LIMIT %s FOR UPDATE",
-        (newest, limit),
-    ).fetchall()
-
-
-def replace_seal(connection: Database, key_id: str, *, sealed_private: bytes) -> None:
-    """The same private key, sealed anew."""
-    connection.execute(
-        "UPDATE signing_key SET sealed_private = %s WHERE key_id = %s", (sealed_private, key_id)
-    )
-
-
 def insert_signature(
     connection: Database, statement: Statement, *, patient_id: str, signature: bytes
 ) -> bool:

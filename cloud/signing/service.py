@@ -24,6 +24,7 @@ from cloud.signing.model import (
     Statement,
     WhyNot,
     parse_statement,
+    private_key_context,
 )
 from cloud.signing.schemes.choice import scheme_of
 from cloud.store.connection import Database
@@ -160,7 +161,9 @@ class SigningService:
     def _require_own_key(self, connection: Database, key: SigningKey) -> None:
         sealed = queries.find_sealed_private(connection, key.key_id)
         try:
-            private = bytes.fromhex(self._sealer.unseal(sealed or b"", context=_context(key.key_id)))
+            private = bytes.fromhex(
+                self._sealer.unseal(sealed or b"", context=private_key_context(key.key_id))
+            )
         except SealBroken as error:
             raise SignatureInvalid("its key was not made here") from error
         if scheme_of(key.scheme).public_of(private) != key.public_key:
@@ -196,7 +199,7 @@ class SigningService:
         found = queries.find_key(connection, person_id, scheme=self._suite, at=now)
         if found is not None:
             key, sealed = found
-            return key, bytes.fromhex(self._sealer.unseal(sealed, context=_context(key.key_id)))
+            return key, bytes.fromhex(self._sealer.unseal(sealed, context=private_key_context(key.key_id)))
         scheme = scheme_of(self._suite)
         private = scheme.make_private()
         key = SigningKey(
@@ -207,7 +210,7 @@ class SigningService:
             valid_from=now,
             valid_until=now + KEY_LASTS,
         )
-        sealed = self._sealer.seal(private.hex(), context=_context(key.key_id))
+        sealed = self._sealer.seal(private.hex(), context=private_key_context(key.key_id))
         queries.insert_key(connection, key, sealed_private=sealed)
         return key, private
 
@@ -253,20 +256,5 @@ def check_signature(signature: Signature, content: bytes) -> Statement:
     return statement
 
 
-def move_private_keys(connection: Database, sealer: Sealer, *, limit: int = 1000) -> int:
-    """Seal up to `limit` private keys with the newest key of the ring; returns how many."""
-    with connection.transaction():
-        stale = queries.find_stale_keys(connection, newest=sealer.newest_number, limit=limit)
-        for key_id, sealed in stale:
-            private = sealer.unseal(sealed, context=_context(key_id))
-            fresh = sealer.seal(private, context=_context(key_id))
-            queries.replace_seal(connection, key_id, sealed_private=fresh)
-    return len(stale)
-
-
 def _named(document: SignedDocument) -> Target:
     return target(TargetKind.DOCUMENT, f"{document.kind.value}:{document.document_id}:{document.version}")
-
-
-def _context(key_id: str) -> str:
-    return f"signing-key\0{key_id}"
