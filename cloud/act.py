@@ -73,6 +73,7 @@ class Action(StrEnum):
     DECIDE_DELETION = "decide_deletion"
     ERASE_PERSON = "erase_person"
     READ_DELETIONS = "read_deletions"
+    REMOVE_OLD = "remove_old"
     ROTATE_KEYS = "rotate_keys"
     INVITE_AGENT = "invite_agent"
     ENROL_AGENT = "enrol_agent"
@@ -118,6 +119,7 @@ class TargetKind(StrEnum):
     CLIENT = "client"
     DOCUMENT = "document"
     DELETION = "deletion"
+    REMOVAL = "removal"
     KEY = "key"
     AGENT = "agent"
     SOURCE = "source"
@@ -139,6 +141,7 @@ class Origin(StrEnum):
     HTTP = "http"
     WEBSOCKET = "websocket"
     COMMAND = "command"
+    TIMER = "timer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,6 +172,8 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
     built.watching.settling.ask(set(built.watching.bindings.once_sources))
     settling = asyncio.create_task(built.watching.settling.run(), name="bindings")
     settling.add_done_callback(_end_without_timers)
+    keeping = asyncio.create_task(built.keeping.run(), name="retention")
+    keeping.add_done_callback(_end_without_timers)
     try:
         yield
     finally:
@@ -179,7 +181,8 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
         timers.cancel()
         trust.cancel()
         settling.cancel()
-        await asyncio.gather(timers, trust, settling, return_exceptions=True)
+        keeping.cancel()
+        await asyncio.gather(timers, trust, settling, keeping, return_exceptions=True)
         await asyncio.to_thread(built.watching.ingest.stop)
         await asyncio.to_thread(built.audit.stop)
         built.oidc.close()

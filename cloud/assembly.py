@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from cloud.audit.service import AuditReader, load_signing_key
 from cloud.audit.stream import AuditStream
 from cloud.binding.queries import find_once_sources
 from cloud.binding.service import BindingService
 from cloud.binding.stream import BindingStream
 from cloud.broker.address import parse_mqtt_url
+from cloud.consent_proofs import ConsentProofs
 from cloud.enrolment.authority.certificates import Authority
 from cloud.enrolment.authority.files import cloud_pair, open_authority
 from cloud.enrolment.service import EnrolmentService, write_list
@@ -29,8 +28,8 @@ from cloud.mailbox import LiveWall, Mailbox
 from cloud.people.model import TypedIdentifier
 from cloud.people.service import PeopleService, open_sealer
 from cloud.places.service import PlaceService
-from cloud.retention.model import Policy
-from cloud.retention.service import Ports, RetentionService, Signed
+from cloud.retention.service import Ports, RetentionService, signed_with
+from cloud.retention.stream import RetentionStream, read_policy
 from cloud.rights.service import EncounterBook, RightsService, TypedNumber
 from cloud.settings import CloudSettings
 from cloud.signing.service import SigningService, may_sign_by_register
@@ -72,6 +71,7 @@ class Assembly:
     staff: StaffService
     rights: RightsService
     retention: RetentionService
+    keeping: RetentionStream
     signing: SigningService
     enrolment: EnrolmentService
     trust: TrustStream
@@ -95,6 +95,14 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     cloud_pair(keys, authority, now=clock())
     enrolment = EnrolmentService(pool, authority=authority, keys=keys, recorder=audit, clock=clock)
     providers = read_providers(settings.oidc_file)
+    policy = read_policy(settings.retention_file)
+    signing = SigningService(
+        sealer=sealer,
+        recorder=audit,
+        clock=clock,
+        suite=settings.signatures,
+        may_sign=may_sign_by_register,
+    )
     return Assembly(
         pool=pool,
         clock=clock,
@@ -108,24 +116,24 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         people=people,
         places=PlaceService(pool, recorder=audit, clock=clock),
         staff=StaffService(pool, sealer=sealer, recorder=audit, clock=clock),
-        rights=RightsService(pool, recorder=audit, memory=reader, find_by_number=_finder(people)),
+        rights=RightsService(
+            pool,
+            recorder=audit,
+            memory=reader,
+            find_by_number=_finder(people),
+            signer=ConsentProofs(signing),
+        ),
         retention=RetentionService(
             pool,
             recorder=audit,
             clock=clock,
-            ports=Ports(numbers=people.list_numbers, signed=_signer(signing_key)),
-            policy=Policy(
-                outpatient_years=settings.retention_outpatient_years,
-                inpatient_years=settings.retention_inpatient_years,
-            ),
+            ports=Ports(numbers=people.list_numbers, signed=signed_with(signing_key)),
+            policy=policy,
         ),
-        signing=SigningService(
-            sealer=sealer,
-            recorder=audit,
-            clock=clock,
-            suite=settings.signatures,
-            may_sign=may_sign_by_register,
+        keeping=RetentionStream(
+            pool, recorder=audit, clock=clock, policy=policy, hour=settings.retention_hour
         ),
+        signing=signing,
         enrolment=enrolment,
         trust=TrustStream(enrolment.publish_list, lambda: _renew_pair(keys, authority, clock)),
         agent_address=(settings.agent_names[0], settings.agent_port),
@@ -174,9 +182,3 @@ def _finder(people: PeopleService) -> Callable[[Database, Subject, TypedNumber],
 
 def _renew_pair(keys: Path, authority: Authority, clock: Clock) -> None:
     cloud_pair(keys, authority, now=clock())
-
-
-def _signer(key: Ed25519PrivateKey) -> Signed:
-    """Exports are signed with the key of the audit, whose fingerprint is noted outside already."""
-    public = key.public_key().public_bytes_raw().hex()
-    return lambda content: (public, key.sign(content).hex())

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cloud.errors import SettingInvalid
@@ -66,12 +66,17 @@ class CloudSettings(BaseSettings):
         default=Suite.ED25519,
         description="How documents are signed: ed25519, ecdsa, or sm2 (with SM3 and SM4; needs the extra sm)",
     )
-    retention_outpatient_years: int = Field(
-        default=15, ge=15, le=200, description="How long outpatient records are kept after the last contact"
+    retention_file: Path | None = Field(
+        default=None, description="TOML file that says how long what is kept; without it the law's periods"
     )
-    retention_inpatient_years: int = Field(
-        default=30, ge=30, le=200, description="How long inpatient records are kept after the last contact"
+    retention_hour: int | None = Field(
+        default=3, ge=0, le=23, description="Hour in China at which what is over is removed; empty: never"
     )
+
+    @field_validator("retention_hour", mode="before")
+    @classmethod
+    def _empty_is_never(cls, said: object) -> object:
+        return None if said == "" else said
 
     @property
     def agent_names(self) -> list[str]:

@@ -11,7 +11,18 @@ import psycopg
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cloud.act import Action, Origin, RecordedAct, Recorder, Target, TargetKind, target
+from cloud.act import (
+    Act,
+    Action,
+    AuditUnavailable,
+    Origin,
+    RecordedAct,
+    Recorder,
+    Target,
+    TargetKind,
+    Written,
+    target,
+)
 from cloud.audit import queries
 from cloud.audit.lines import write_lines
 from cloud.audit.model import (
@@ -28,10 +39,38 @@ from cloud.audit.model import (
     sign_head,
 )
 from cloud.errors import CloudError
+from cloud.events import Clock
 from cloud.identity.model import Subject
 from cloud.store.connection import Database, Pool
 
 KEY_NAME = "audit-signing.pem"
+
+
+class DirectRecorder:
+    """The recorder of a command, which ends before a stream could write: each entry is written at once."""
+
+    def __init__(self, connection: Database, *, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def begin(self, *acts: Act) -> Written:
+        """Write when the result is called.
+
+        Raises (from the call of the result):
+            AuditUnavailable: it could not be written.
+        """
+
+        def written() -> None:
+            try:
+                append_acts(self._connection, [TimedAct(act=act, at=self._clock()) for act in acts])
+            except psycopg.Error as error:
+                raise AuditUnavailable from error
+
+        return written
+
+    def note(self, *acts: Act) -> None:
+        """Write now."""
+        self.begin(*acts)()
 
 
 class AuditReader:

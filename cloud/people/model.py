@@ -13,6 +13,7 @@ from cloud.act import Act, Action, Origin, TargetKind, target
 from cloud.errors import CloudError
 from cloud.identity.model import Subject
 from cloud.identity.sight import Content, Sight, shown_name
+from cloud.store.sealing import SealedColumn
 from vitals.identifiers.identifier import Identifier, IdentifierKind, InvalidReason
 from vitals.identifiers.resident_id import birth_date_of, sex_of
 
@@ -324,6 +325,19 @@ def digested_text(kind: IdentifierKind, issuer: str, value: str) -> str:
 def sealing_context(patient_id: str, kind: IdentifierKind, issuer: str) -> str:
     """The row that a sealed number belongs to."""
     return f"{patient_id}\0{kind.value}\0{issuer}"
+
+
+def _number_context(patient_id: str, kind: str, issuer: str) -> str:
+    return sealing_context(patient_id, IdentifierKind(kind), issuer)
+
+
+SEALED_NUMBERS = SealedColumn(
+    table="person_identifier",
+    column="sealed",
+    key="identifier_id",
+    named_by=("patient_id", "kind", "issuer"),
+    context=_number_context,
+)
 
 
 def new_person(

@@ -10,16 +10,16 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import sql
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from cloud.identity.model import Scope, Subject
 from cloud.identity.queries import asked_by
-from cloud.retention.model import CareClass, Deletion, LastContact, Tombstone
+from cloud.retention.model import CareClass, Deletion, Kind, LastContact, Removal, Tombstone
 from cloud.store.connection import Database
 
 # These stay: who asked for a deletion and what became of it is itself a record that has to be kept.
-KEPT = frozenset({"deletion_request", "tombstone"})
+KEPT = frozenset({"deletion_request", "tombstone", "removal"})
 # Columns of these never leave the system as they are.
 _HIDDEN = {"person_identifier": {"digest", "next_digest", "sealed"}, "family_link": {"code_hash"}}
 _MEASURED = {
@@ -35,6 +35,17 @@ _DELETION = (
     "decided_at, decided_by, approved"
 )
 _ROWS_AT_A_TIME = 2000
+# What is kept for a time of its own: table, what is older than `before`, and the order in which it is hashed.
+_OLD = {
+    Kind.WAVEFORMS: (
+        "wave_block",
+        "src = %(part)s AND t0_us < extract(epoch FROM %(before)s::timestamptz) * 1000000",
+        "src, stream, t0_us",
+    ),
+    Kind.SIGN_INS: ("login_session", "expires_at < %(before)s", "session_id"),
+    Kind.REFUSED_MESSAGES: ("dead_letter", "received_at < %(before)s", "dead_letter_id"),
+}
+TABLE_BY_KIND = {kind: table for kind, (table, _, _) in _OLD.items()}
 
 
 def find_group(connection: Database, subject: Subject, patient_id: str) -> list[str]:
@@ -258,3 +269,66 @@ def _stream(
 def freeze_moment(connection: Database) -> None:
     """Everything that this transaction reads is of one moment."""
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
+def find_parts(connection: Database, kind: Kind) -> list[str]:
+    """Waves are removed sensor by sensor, along their index; everything else at once."""
+    if kind is not Kind.WAVEFORMS:
+        return [""]
+    return [src for (src,) in connection.execute("SELECT src FROM source ORDER BY src").fetchall()]
+
+
+def remove_old(
+    connection: Database, kind: Kind, *, part: str, before: datetime, limit: int
+) -> list[dict[str, Any]]:
+    """Delete up to so many rows that are older, in order; rows that another removes just now are let be."""
+    table, old, order = _OLD[kind]
+    statement = f"""
+        WITH gone AS (
+            DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM {table} WHERE {old} LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+            RETURNING *)
+        SELECT * FROM gone ORDER BY {order}
+        """  # noqa: S608 only our own words
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement.encode(), {"part": part, "before": before, "limit": limit}).fetchall()
+
+
+def insert_removal(connection: Database, removal: Removal) -> int:
+    """What was removed; returns its number."""
+    row = connection.execute(
+        "INSERT INTO removal (removed_at, kind, table_name, patient_id, before, row_count, hash, "
+        "policy_sha256) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING removal_id",
+        (
+            *(removal.removed_at, removal.kind, removal.table, removal.patient_id, removal.before),
+            *(removal.rows, removal.hash, removal.policy_sha256),
+        ),
+    ).fetchone()
+    assert row is not None  # noqa: S101 such a statement always gives a row
+    return int(row[0])
+
+
+def find_not_seen_since(connection: Database, subject: Subject, before: datetime) -> list[tuple[str, str]]:
+    """People (with their organisation) who may not have been seen since: no later registration or binding."""
+    if Scope.READ_PATIENTS not in subject.scopes:
+        return []
+    return connection.execute(
+        """
+        SELECT p.patient_id, p.organisation_id FROM patient p
+         WHERE p.registered_at < %(before)s AND surviving_patient(p.patient_id) = p.patient_id
+           AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
+           AND NOT EXISTS (SELECT FROM binding b WHERE b.patient_id = p.patient_id
+                              AND (upper_inf(b.during) OR upper(b.during) >= %(before)s))
+         ORDER BY p.patient_id
+        """,
+        {"before": before, "organisation": subject.organisation},
+    ).fetchall()
+
+
+def was_proposed(connection: Database, patient_id: str, *, by: str) -> bool:
+    """Whether the policy has asked for this deletion before, whatever was decided."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM deletion_request WHERE patient_id = %s AND requested_by = %s)",
+        (patient_id, by),
+    ).fetchone()
+    return row is not None and bool(row[0])

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any, Protocol
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud.act import Action, Origin, Recorder, Target, TargetKind, target
 from cloud.events import Clock
@@ -38,6 +39,12 @@ MayOpen = Callable[[Subject], bool]
 """Port: whether numbers go into an export as they are."""
 Signed = Callable[[bytes], tuple[str, str]]
 """Port: public key and signature of some bytes, both as hexadecimal text."""
+
+
+def signed_with(key: Ed25519PrivateKey) -> Signed:
+    """Exports are signed with the key of the audit, whose fingerprint is noted outside already."""
+    public = key.public_key().public_bytes_raw().hex()
+    return lambda content: (public, key.sign(content).hex())
 
 
 def for_oneself(subject: Subject) -> bool:

@@ -86,6 +86,21 @@ class Verdict(StrEnum):
     NOT_JUSTIFIED = "not_justified"
 
 
+class Answer(StrEnum):
+    """What somebody said to a text; each is signed by itself."""
+
+    GIVEN = "given"
+    WITHDRAWN = "withdrawn"
+
+
+class SignatureState(StrEnum):
+    """Whether what is stored is what was signed; broken means that somebody changed one of the two."""
+
+    SIGNED = "signed"
+    UNSIGNED = "unsigned"
+    BROKEN = "broken"
+
+
 class NoticeKind(StrEnum):
     """What a patient is told."""
 
@@ -143,6 +158,28 @@ class Consent(NewConsent):
     given_at: datetime
     withdrawn_at: datetime | None
     withdrawn_by: str | None
+    state: SignatureState = SignatureState.UNSIGNED  # found out at each look, never stored
+    proofs: tuple[str, ...] = ()  # files for `qianli signature verify`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedAnswer:
+    """What a signature below a consent, or below its withdrawal, covers; no content: nobody answered."""
+
+    consent_id: str
+    patient_id: str
+    answer: Answer
+    said_by: str = ""
+    content: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What the signature of an answer is worth; `file` proves it elsewhere."""
+
+    state: SignatureState
+    signature: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,24 +264,93 @@ def newest_texts(texts: Iterable[ConsentText]) -> list[ConsentText]:
     return sorted(newest.values(), key=lambda one: (one.name, one.language))
 
 
-def signed_bytes(consent_id: str, new: NewConsent, *, text: ConsentText, given_by: str) -> bytes:
-    """What a signature below a consent covers: JSON with sorted keys."""
+_FORMAT = "qianli-consent-1"
+# A reader of the file alone must not take it for more than it is (docs/decisions/0009).
+_MEANING = (
+    "Said in the signed-in session of confirmed_by: by the patient or guardian where the purpose of the "
+    "statement is self, otherwise by a member of staff as a witness. Signed by the service with a key that "
+    "it keeps for that account; the signer held no key in hand."
+)
+
+
+def answers_of(consent: Consent, *, text: ConsentText) -> tuple[SignedAnswer, SignedAnswer]:
+    """What was signed when it was given and when it was withdrawn, from what is stored now.
+
+    The content is JSON with sorted keys and holds the words themselves, so that it can be read by itself.
+    """
+    given = SignedAnswer(
+        consent_id=consent.consent_id,
+        patient_id=consent.patient_id,
+        answer=Answer.GIVEN,
+        said_by=consent.recorded_by,
+        content=_given_content(consent, text),
+    )
+    if consent.withdrawn_at is None:
+        nothing = SignedAnswer(
+            consent_id=consent.consent_id, patient_id=consent.patient_id, answer=Answer.WITHDRAWN
+        )
+        return given, nothing
+    withdrawn = SignedAnswer(
+        consent_id=consent.consent_id,
+        patient_id=consent.patient_id,
+        answer=Answer.WITHDRAWN,
+        said_by=consent.withdrawn_by or "",
+        content=msgspec.json.encode(
+            {
+                "format": _FORMAT,
+                "meaning": _MEANING,
+                "answer": Answer.WITHDRAWN.value,
+                "consent": consent.consent_id,
+                "patient": consent.patient_id,
+                "confirmed_by": consent.withdrawn_by,
+                "at": _written(consent.withdrawn_at),
+                "given_sha256": sha256(given.content).hexdigest(),
+            },
+            order="sorted",
+        ),
+    )
+    return given, withdrawn
+
+
+def state_of(consent: Consent, given: Proof, withdrawn: Proof) -> SignatureState:
+    """Whether a consent is what was signed; a withdrawal that was erased is found too."""
+    states = {given.state}
+    if consent.withdrawn_at is not None:
+        states.add(withdrawn.state)
+    elif withdrawn.state is not SignatureState.UNSIGNED:
+        states.add(SignatureState.BROKEN)
+    if given.signature != consent.signature or SignatureState.BROKEN in states:
+        return SignatureState.BROKEN
+    return SignatureState.UNSIGNED if SignatureState.UNSIGNED in states else SignatureState.SIGNED
+
+
+def _given_content(consent: Consent, text: ConsentText) -> bytes:
     return msgspec.json.encode(
         {
-            "consent": consent_id,
-            "patient": new.patient_id,
-            "capacity": new.capacity.value,
-            "given_by": given_by,
-            "to_person": new.to.person_id,
-            "to_organisation": new.to.organisation_id,
-            "purposes": sorted(purpose.value for purpose in new.purposes),
-            "up_to": new.up_to.value,
-            "text": f"{text.name}.{text.version}.{text.language}",
-            "text_sha256": text.sha256.hex(),
-            "ends_at": None if new.ends_at is None else new.ends_at.astimezone(UTC).isoformat(),
+            "format": _FORMAT,
+            "meaning": _MEANING,
+            "answer": Answer.GIVEN.value,
+            "consent": consent.consent_id,
+            "patient": consent.patient_id,
+            "capacity": consent.capacity.value,
+            "given_by": consent.given_by,
+            "confirmed_by": consent.recorded_by,
+            "at": _written(consent.given_at),
+            "to_person": consent.to.person_id,
+            "to_organisation": consent.to.organisation_id,
+            "purposes": sorted(purpose.value for purpose in consent.purposes),
+            "up_to": consent.up_to.value,
+            "ends_at": None if consent.ends_at is None else _written(consent.ends_at),
+            "text_name": f"{consent.text_name}.{consent.text_version}.{consent.text_language}",
+            "text": text.text,
+            "text_sha256": consent.text_sha256.hex(),
         },
         order="sorted",
     )
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def comes_of_age(born: date) -> datetime:

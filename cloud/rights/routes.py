@@ -41,6 +41,7 @@ from cloud.rights.model import (
     Relation,
     RightEnded,
     RightInvalid,
+    SignatureState,
     Verdict,
 )
 from cloud.rights.service import Looks, Named, RightsService, TypedNumber
@@ -158,7 +159,8 @@ class ConsentBody(BaseModel):
     version: int
     language: str
     text_sha256: str
-    signature: str
+    signature: SignatureState
+    proofs: list[str]
     given_at: int
     ends_at: int | None
     withdrawn_at: int | None
@@ -531,7 +533,8 @@ def _consent(one: Consent, names: Names) -> ConsentBody:
         version=one.text_version,
         language=one.text_language,
         text_sha256=one.text_sha256.hex(),
-        signature=one.signature,
+        signature=one.state,
+        proofs=list(one.proofs),
         given_at=to_ms(one.given_at),
         ends_at=_ms(one.ends_at),
         withdrawn_at=_ms(one.withdrawn_at),

@@ -3,7 +3,7 @@
 import secrets
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -35,15 +35,19 @@ from cloud.rights.model import (
     Notice,
     NoticeKind,
     PersonNotThere,
+    Proof,
     Relation,
     RightEnded,
     RightInvalid,
+    SignatureState,
+    SignedAnswer,
     Verdict,
+    answers_of,
     check_ends_later,
     check_reason,
     end_of_guardianship,
     newest_texts,
-    signed_bytes,
+    state_of,
 )
 from cloud.store.connection import Database, Pool
 
@@ -71,10 +75,13 @@ class TypedNumber:
 
 
 class ConsentSigner(Protocol):
-    """Who signs what somebody agreed to."""
+    """Who signs what somebody said to a text, and finds out later whether it still is that."""
 
-    def sign(self, subject: Subject, document: bytes) -> str:
-        """A signature that can be checked later, as text."""
+    def sign(self, connection: Database, subject: Subject, answer: SignedAnswer) -> str:
+        """Sign in the caller's transaction; the signature as text, empty where no person can sign."""
+
+    def prove(self, connection: Database, subject: Subject, answer: SignedAnswer) -> Proof:
+        """What was signed, held against what is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +140,7 @@ class RightsService:
         recorder: Recorder,
         memory: Memory,
         find_by_number: FindByNumber,
-        signer: ConsentSigner | None = None,
+        signer: ConsentSigner,
     ) -> None:
         self._pool = pool
         self._recorder = recorder
@@ -165,23 +172,25 @@ class RightsService:
             own = subject.role is Role.RESIDENT
             if own and new.capacity is not self._capacity(connection, subject, new.patient_id):
                 raise RightInvalid("capacity", "this account is not that to the patient")
-            consent_id, given_by = f"consent-{uuid.uuid4().hex}", subject.person if own else ""
-            document = signed_bytes(consent_id, new, text=text, given_by=given_by)
-            consent = Consent(
+            consent_id = f"consent-{uuid.uuid4().hex}"
+            said = Consent(
                 **{one.name: getattr(new, one.name) for one in fields(NewConsent)},
                 consent_id=consent_id,
-                given_by=given_by,
+                given_by=subject.person if own else "",
                 recorded_by=subject.person,
                 text_sha256=text.sha256,
-                signature="" if self._signer is None else self._signer.sign(subject, document),
+                signature="",
                 given_at=now,
                 withdrawn_at=None,
                 withdrawn_by=None,
             )
+            given, _ = answers_of(said, text=text)
+            consent = replace(said, signature=self._signer.sign(connection, subject, given))
             queries.insert_consent(connection, consent)
             self._record(subject, Action.GIVE_CONSENT, new.patient_id, sight=sight)
+            proven = self._proven(connection, subject, consent)
         _log.info("consent_given", consent=consent_id, patient=new.patient_id)
-        return consent
+        return proven
 
     def withdraw_consent(self, subject: Subject, consent_id: str, *, of_patient: str | None = None) -> None:
         """Take a consent back: from now on nobody sees by it.
@@ -197,6 +206,7 @@ class RightsService:
             sight = self._require_say(connection, subject, consent.patient_id)
             if not queries.withdraw_consent(connection, consent_id, by=subject.person):
                 raise RightEnded
+            self._sign_withdrawal(connection, subject, consent)
             self._record(subject, Action.WITHDRAW_CONSENT, consent.patient_id, sight=sight)
         _log.info("consent_withdrawn", consent=consent_id)
 
@@ -503,7 +513,32 @@ class RightsService:
         found = queries.find_consents(connection, subject, patient_ids)
         people = [one.to.person_id or "" for one in found]
         names = self._names(connection, people, [one.to.organisation_id or "" for one in found])
-        return Named(things=tuple(found), names=names)
+        proven = tuple(self._proven(connection, subject, one) for one in found)
+        return Named(things=proven, names=names)
+
+    def _sign_withdrawal(self, connection: Database, subject: Subject, consent: Consent) -> None:
+        """Not read again: who saw the patient by this consent alone sees nothing any more."""
+        text = self._text_of(consent)
+        if text is not None:
+            now = queries.find_now(connection)
+            ended = replace(consent, withdrawn_at=now, withdrawn_by=subject.person)
+            self._signer.sign(connection, subject, answers_of(ended, text=text)[1])
+
+    def _proven(self, connection: Database, subject: Subject, consent: Consent) -> Consent:
+        """The same, with what its signatures are worth now; without its words nothing is proved."""
+        text = self._text_of(consent)
+        if text is None:
+            unproved = SignatureState.BROKEN if consent.signature else SignatureState.UNSIGNED
+            return replace(consent, state=unproved)
+        proofs = [self._signer.prove(connection, subject, one) for one in answers_of(consent, text=text)]
+        state = state_of(consent, *proofs)
+        files = tuple(one.file for one in proofs if one.file)
+        return replace(consent, state=state, proofs=files if state is SignatureState.SIGNED else ())
+
+    def _text_of(self, consent: Consent) -> ConsentText | None:
+        named = consent.text_name, consent.text_version, consent.text_language
+        found = (one for one in self._texts if (one.name, one.version, one.language) == named)
+        return next(found, None)
 
     def _names(self, connection: Database, people: Sequence[str], organisations: Sequence[str]) -> Names:
         return queries.find_names(

@@ -18,6 +18,7 @@ from typing import Protocol
 import msgspec
 
 from cloud.errors import CloudError
+from cloud.store.sealing import SealedColumn
 from cloud.store.suite import Suite
 
 FORMAT = "qianli-signature-1"
@@ -249,6 +250,20 @@ def read_signature_file(text: bytes) -> tuple[Signature, bytes]:
     except (msgspec.MsgspecError, ValueError) as error:
         raise SignatureInvalid("the file is not a signature of Qianli") from error
     return Signature(statement=file.statement.encode(), signature=signature, key=key), content
+
+
+def private_key_context(key_id: str) -> str:
+    """What a sealed private key belongs to."""
+    return f"signing-key\0{key_id}"
+
+
+SEALED_PRIVATE_KEYS = SealedColumn(
+    table="signing_key",
+    column="sealed_private",
+    key="key_id",
+    named_by=("key_id",),
+    context=private_key_context,
+)
 
 
 def _text(content: bytes) -> str:

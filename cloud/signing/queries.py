@@ -72,6 +72,12 @@ def find_key(
     return None if row is None else (_key(*row[:-1]), bytes(row[-1]))
 
 
+def find_sealed_private(connection: Database, key_id: str) -> bytes | None:
+    """The sealed private part of a key, revoked or not."""
+    row = connection.execute("SELECT sealed_private FROM signing_key WHERE key_id = %s", (key_id,)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
 def lock_signer(connection: Database, person_id: str) -> None:
     """One key at a time is made for a person."""
     connection.execute("SELECT FROM person WHERE person_id = %s FOR NO KEY UPDATE", (person_id,))
@@ -97,22 +103,6 @@ def revoke_keys(connection: Database, person_id: str, *, at: datetime) -> int:
         "AND upper(during) > %(at)s AND lower(during) < %(at)s",
         {"at": at, "person": person_id},
     ).rowcount
-
-
-def find_stale_keys(connection: Database, *, newest: int, limit: int) -> list[tuple[str, bytes]]:
-    """Private keys that are sealed with an older key of the ring."""
-    return connection.execute(
-        "SELECT key_id, sealed_private FROM signing_key WHERE get_byte(sealed_private, 0) <> %s "
-        "ORDER BY key_id LIMIT %s FOR UPDATE",
-        (newest, limit),
-    ).fetchall()
-
-
-def replace_seal(connection: Database, key_id: str, *, sealed_private: bytes) -> None:
-    """The same private key, sealed anew."""
-    connection.execute(
-        "UPDATE signing_key SET sealed_private = %s WHERE key_id = %s", (sealed_private, key_id)
-    )
 
 
 def insert_signature(

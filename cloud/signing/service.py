@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from cloud.act import Action, Origin, Recorder, TargetKind, target
+from cloud.act import Action, Origin, Recorder, Target, TargetKind, target
 from cloud.events import Clock
 from cloud.identity.errors import NotAllowed
 from cloud.identity.model import Role, Scope, Subject
@@ -24,9 +24,11 @@ from cloud.signing.model import (
     Statement,
     WhyNot,
     parse_statement,
+    private_key_context,
 )
 from cloud.signing.schemes.choice import scheme_of
 from cloud.store.connection import Database
+from cloud.store.errors import SealBroken
 from cloud.store.sealing import Sealer
 from cloud.store.suite import Suite, hash_content
 
@@ -68,22 +70,51 @@ class SigningService:
             raise SigningRefused(WhyNot.STEP_UP)
         licence = self._licence(connection, subject, document.kind, now)
         with connection.transaction():
-            key, private = self._key(connection, subject.person, now=now)
-            statement = self._statement(subject, document, licence=licence, key=key, now=now)
-            signed = scheme_of(key.scheme).sign(private, statement.to_bytes())
-            patient_id = document.patient_id
-            if not queries.insert_signature(connection, statement, patient_id=patient_id, signature=signed):
-                raise SigningRefused(WhyNot.SIGNED_ALREADY)
-            on = target(
-                TargetKind.DOCUMENT, f"{document.kind.value}:{document.document_id}:{document.version}"
-            )
-            about = target(TargetKind.PATIENT, patient_id)
-            acts = [subject.act(Action.SIGN_DOCUMENT, it, origin=Origin.HTTP) for it in (on, about)]
+            signature = self._put(connection, subject, document, licence=licence, now=now)
+            about = target(TargetKind.PATIENT, document.patient_id)
+            acts = [
+                subject.act(Action.SIGN_DOCUMENT, it, origin=Origin.HTTP) for it in (_named(document), about)
+            ]
             self._recorder.begin(*acts)()
-        _log.info(
-            "document_signed", kind=document.kind.value, document=document.document_id, by=subject.person
+        return signature
+
+    def confirm(self, connection: Database, subject: Subject, document: SignedDocument) -> Signature:
+        """Sign what the subject said in this session; the caller commits.
+
+        It is less than `sign`: it attests who said it and when, so no second proof is asked, and a licence is
+        named where one is held. Only a consent is confirmed.
+
+        Raises:
+            NotAllowed: it is no consent, or the subject is no person.
+            SigningRefused: it was confirmed before.
+        """
+        if document.kind is not Kind.CONSENT or subject.role in (Role.CLIENT, Role.SYSTEM):
+            raise NotAllowed
+        now = self._clock()
+        licence = self._held_licence(connection, subject, document.kind, now)
+        signature = self._put(connection, subject, document, licence=licence, now=now)
+        self._recorder.begin(subject.act(Action.SIGN_DOCUMENT, _named(document), origin=Origin.HTTP))()
+        return signature
+
+    def prove(self, connection: Database, subject: Subject, document: SignedDocument) -> list[Signature]:
+        """Every signature of a stored document, each of which holds; none where nobody signed.
+
+        A key that somebody wrote into the database proves nothing: its private part must open with our ring.
+
+        Raises:
+            SignatureInvalid: one of them does not hold.
+        """
+        found = queries.find_signatures(
+            connection, subject, document.kind, document_id=document.document_id, version=document.version
         )
-        return Signature(statement=statement.to_bytes(), signature=signed, key=key)
+        for signature in found:
+            said = check_signature(signature, document.content)
+            if (said.kind, said.document_id, said.version) != (
+                *(document.kind, document.document_id, document.version),
+            ):
+                raise SignatureInvalid("it belongs to another document")
+            self._require_own_key(connection, signature.key)
+        return found
 
     def revoke_keys(self, connection: Database, person_id: str) -> int:
         """After a lost secret: what is signed later needs a new key, what was signed before stays valid."""
@@ -95,6 +126,48 @@ class SigningService:
         if Scope.SIGN not in subject.scopes:
             raise NotAllowed
         return self._may_sign(connection, subject, kind, now)
+
+    def _held_licence(
+        self, connection: Database, subject: Subject, kind: Kind, now: datetime
+    ) -> Licence | None:
+        if subject.role is Role.RESIDENT:
+            return None
+        try:
+            return self._may_sign(connection, subject, kind, now)
+        except SigningRefused:
+            return None
+
+    def _put(
+        self,
+        connection: Database,
+        subject: Subject,
+        document: SignedDocument,
+        *,
+        licence: Licence | None,
+        now: datetime,
+    ) -> Signature:
+        with connection.transaction():
+            key, private = self._key(connection, subject.person, now=now)
+            statement = self._statement(subject, document, licence=licence, key=key, now=now)
+            signed = scheme_of(key.scheme).sign(private, statement.to_bytes())
+            patient_id = document.patient_id
+            if not queries.insert_signature(connection, statement, patient_id=patient_id, signature=signed):
+                raise SigningRefused(WhyNot.SIGNED_ALREADY)
+        _log.info(
+            "document_signed", kind=document.kind.value, document=document.document_id, by=subject.person
+        )
+        return Signature(statement=statement.to_bytes(), signature=signed, key=key)
+
+    def _require_own_key(self, connection: Database, key: SigningKey) -> None:
+        sealed = queries.find_sealed_private(connection, key.key_id)
+        try:
+            private = bytes.fromhex(
+                self._sealer.unseal(sealed or b"", context=private_key_context(key.key_id))
+            )
+        except SealBroken as error:
+            raise SignatureInvalid("its key was not made here") from error
+        if scheme_of(key.scheme).public_of(private) != key.public_key:
+            raise SignatureInvalid("its key was not made here")
 
     def _statement(
         self,
@@ -126,7 +199,7 @@ class SigningService:
         found = queries.find_key(connection, person_id, scheme=self._suite, at=now)
         if found is not None:
             key, sealed = found
-            return key, bytes.fromhex(self._sealer.unseal(sealed, context=_context(key.key_id)))
+            return key, bytes.fromhex(self._sealer.unseal(sealed, context=private_key_context(key.key_id)))
         scheme = scheme_of(self._suite)
         private = scheme.make_private()
         key = SigningKey(
@@ -137,7 +210,7 @@ class SigningService:
             valid_from=now,
             valid_until=now + KEY_LASTS,
         )
-        sealed = self._sealer.seal(private.hex(), context=_context(key.key_id))
+        sealed = self._sealer.seal(private.hex(), context=private_key_context(key.key_id))
         queries.insert_key(connection, key, sealed_private=sealed)
         return key, private
 
@@ -183,16 +256,5 @@ def check_signature(signature: Signature, content: bytes) -> Statement:
     return statement
 
 
-def move_private_keys(connection: Database, sealer: Sealer, *, limit: int = 1000) -> int:
-    """Seal up to `limit` private keys with the newest key of the ring; returns how many."""
-    with connection.transaction():
-        stale = queries.find_stale_keys(connection, newest=sealer.newest_number, limit=limit)
-        for key_id, sealed in stale:
-            private = sealer.unseal(sealed, context=_context(key_id))
-            fresh = sealer.seal(private, context=_context(key_id))
-            queries.replace_seal(connection, key_id, sealed_private=fresh)
-    return len(stale)
-
-
-def _context(key_id: str) -> str:
-    return f"signing-key\0{key_id}"
+def _named(document: SignedDocument) -> Target:
+    return target(TargetKind.DOCUMENT, f"{document.kind.value}:{document.document_id}:{document.version}")

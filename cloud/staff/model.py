@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from cloud.errors import CloudError
 from cloud.identity.model import Role
+from cloud.store.sealing import SealedColumn
 
 LONGEST_PATTERN_DAYS = 366
 _LOGIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,39}")
@@ -293,6 +294,19 @@ def _why_void(one: Qualification, *, at: datetime, day: date) -> SigningRefusal 
 def licence_context(person_id: str, kind: LicenceKind) -> str:
     """What a sealed licence number belongs to: it opens with nothing else."""
     return f"qualification\0{person_id}\0{kind.value}"
+
+
+def _licence_context(person_id: str, kind: str) -> str:
+    return licence_context(person_id, LicenceKind(kind))
+
+
+SEALED_LICENCES = SealedColumn(
+    table="qualification",
+    column="sealed_number",
+    key="qualification_id",
+    named_by=("person_id", "kind"),
+    context=_licence_context,
+)
 
 
 def mask_number(number: str) -> str:

@@ -64,7 +64,7 @@ def _apply(connection: Database, migration: Migration) -> None:
     try:
         with connection.transaction():
             queries.apply_migration(
-                connection, name=migration.name, sql=migration.sql, checksum=migration.checksum
+                connection, name=migration.name, text=migration.sql, checksum=migration.checksum
             )
     except psycopg.Error as error:
         raise MigrationFailed(migration.name, " ".join(str(error).split())) from error

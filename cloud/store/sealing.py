@@ -33,6 +33,20 @@ class SealingKey:
     secret: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedColumn:
+    """A column whose values are sealed: each room that has one declares it, so that keys can be changed.
+
+    `context` makes of the values of `named_by` what a value was sealed with.
+    """
+
+    table: str
+    column: str
+    key: str
+    named_by: tuple[str, ...]
+    context: Callable[..., str]
+
+
 class _Derived:
     """What is computed from one key."""
 

@@ -15,8 +15,9 @@ from cloud.identity.model import SYSTEM
 from cloud.identity.service import utc_now
 from cloud.people.service import KEY_FILE, open_sealer
 from cloud.people.stream import move_seals, switch_digests
-from cloud.signing.service import move_private_keys
+from cloud.sealed_columns import SEALED_COLUMNS
 from cloud.store.connection import Database, connect
+from cloud.store.reseal import count_waiting, move_column
 from cloud.store.sealing import KeyFile, Sealer
 from cloud.store.suite import Suite
 from qianli.embedded.postgres import database_url
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.action == "rotate":
                 rotate(connection, home.path / KEY_FILE, suite=_suite())
             moved = 0 if arguments.action == "status" else move_all(connection, sealer)
-            print(json.dumps(_standing(sealer, moved=moved)))
+            print(json.dumps(_standing(connection, sealer, moved=moved)))
     except psycopg.OperationalError as error:
         raise StartRefused(
             "数据库没有响应:请先启动 qianli up,或设置 QIANLI_DATABASE_URL。",
@@ -74,16 +75,18 @@ def move_all(connection: Database, sealer: Sealer) -> int:
         moved += count
         if count == 0:
             switch_digests(connection, sealer)
-    while count := move_private_keys(connection, sealer):
-        moved += count
-    return moved
+    return moved + sum(move_column(connection, sealer, place).sealed for place in SEALED_COLUMNS)
 
 
-def _standing(sealer: Sealer, *, moved: int) -> dict[str, object]:
+def _standing(connection: Database, sealer: Sealer, *, moved: int) -> dict[str, object]:
+    """What waits after a move is what no key of the ring opens, or what was written just now: move again."""
+    counts = {place.table: count_waiting(connection, sealer, place) for place in SEALED_COLUMNS}
+    waiting = {table: count for table, count in counts.items() if count}
     return {
         "newest": sealer.newest_number,
         "moved": moved,
-        "done": sealer.fingerprint == sealer.newest_fingerprint,
+        "waiting": waiting,
+        "done": sealer.fingerprint == sealer.newest_fingerprint and not waiting,
     }
 
 

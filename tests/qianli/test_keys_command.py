@@ -6,21 +6,27 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from cloud.identity import queries as identity_queries
+from cloud.identity.proofs.service import SEALED_SECRETS
 from cloud.people.service import KEY_FILE, PeopleService, open_sealer
 from cloud.people.stream import move_seals, switch_digests
 from cloud.rights.service import EncounterBook
+from cloud.staff.model import LicenceKind, licence_context
 from cloud.store.connection import build_pool, connect
 from cloud.store.sealing import KeyFile
 from cloud.store.suite import Suite
 from tests.cloud.people.conftest import DOCTOR, NOW, Notebook, new_person, record_number
+from tests.fixtures.duty import hire
 from vitals.identifiers.identifier import IdentifierKind
 
 pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.enable_socket]
 PEOPLE = 60
+LICENCES = 6000
+NOTHING_MOVED = {"newest": 1, "moved": 0, "waiting": {}, "done": True}
 RECORD = IdentifierKind.HOSPITAL_RECORD
 
 
@@ -97,15 +103,74 @@ def test_rotation_that_is_killed_again_and_again_loses_nobody(people, database_u
 def test_rotation_leaves_an_entry_and_status_changes_nothing(people, database, database_url, tmp_path):
     before = (tmp_path / KEY_FILE).read_text()
     process = keys(database_url, tmp_path, "status")
-    assert json.loads(process.communicate()[0]) == {"newest": 1, "moved": 0, "done": True}
+    assert json.loads(process.communicate()[0]) == NOTHING_MOVED
     assert (tmp_path / KEY_FILE).read_text() == before
 
     process = keys(database_url, tmp_path, "rotate")
-    assert json.loads(process.communicate()[0]) == {"newest": 2, "moved": PEOPLE, "done": True}
+    assert json.loads(process.communicate()[0]) == NOTHING_MOVED | {"newest": 2, "moved": PEOPLE}
     entry = database.execute(
         "SELECT action, target_id FROM audit_entry ORDER BY sequence DESC LIMIT 1"
     ).fetchone()
     assert entry == ("rotate_keys", "2")
+
+
+def license_many(database, sealer):
+    """Licences and authenticator apps, sealed as the rooms do."""
+    hire(database, "nurse", "own")
+    context = licence_context("nurse", LicenceKind.NURSE)
+    with database.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO qualification (person_id, kind, sealed_number, issuer, valid) "
+            "VALUES ('nurse', 'nurse', %s, %s, '[2020-01-01,)')",
+            [(sealer.seal(f"N-{number}", context=context), f"{number}") for number in range(LICENCES)],
+        )
+    database.execute("INSERT INTO account VALUES ('nurse', 'nurse', 'nurse', 'x')")
+    database.execute(
+        "INSERT INTO totp (account_name, sealed_secret, created_at) VALUES ('nurse', %s, now())",
+        (sealer.seal("SECRET", context=SEALED_SECRETS.context("nurse")),),
+    )
+
+
+def keys_used(database):
+    rows = database.execute("SELECT DISTINCT get_byte(sealed_number, 0) FROM qualification").fetchall()
+    return {row[0] for row in rows}
+
+
+def opened(database, sealer):
+    """Every licence number as the service reads it, in order."""
+    context = licence_context("nurse", LicenceKind.NURSE)
+    rows = database.execute("SELECT sealed_number FROM qualification ORDER BY issuer::int").fetchall()
+    return [sealer.unseal(sealed, context=context) for (sealed,) in rows]
+
+
+def test_move_that_is_killed_halfway_goes_on_and_all_is_readable_meanwhile(
+    people, database, database_url, tmp_path
+):
+    running = open_sealer(database, home=tmp_path)
+    license_many(database, running)
+    process = keys(database_url, tmp_path, "rotate")
+    while keys_used(database) == {1} and process.poll() is None:
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+
+    assert keys_used(database) == {1, 2}
+    assert opened(database, running) == [f"N-{number}" for number in range(LICENCES)]
+    standing = json.loads(keys(database_url, tmp_path, "move").communicate()[0])
+    assert (standing["waiting"], standing["done"]) == ({}, True)
+    assert keys_used(database) == {2}
+    assert opened(database, running) == [f"N-{number}" for number in range(LICENCES)]
+    (secret,) = database.execute("SELECT sealed_secret FROM totp").fetchone()
+    assert (secret[0], running.unseal(secret, context="totp of nurse")) == (2, "SECRET")
+
+
+def test_value_that_no_key_opens_is_told_and_holds_nothing_up(people, database, database_url, tmp_path):
+    license_many(database, open_sealer(database, home=tmp_path))
+    database.execute("UPDATE qualification SET sealed_number = 'x' WHERE issuer IN ('0', '4000')")
+    standing = json.loads(keys(database_url, tmp_path, "rotate").communicate()[0])
+
+    assert (standing["waiting"], standing["done"]) == ({"qualification": 2}, False)
+    assert standing["moved"] == PEOPLE + LICENCES - 2 + 1
 
 
 def test_unknown_suite_is_told(database_url, tmp_path):

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cloud.identity.errors import OidcFileInvalid
 from cloud.identity.model import STAFF, Role
+from cloud.store.sealing import SealedColumn
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -126,3 +127,17 @@ def parse_object(text: bytes) -> dict[str, object] | None:
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
+
+
+def verifier_context(nonce: str) -> str:
+    """What a sealed verifier belongs to."""
+    return f"oidc {nonce}"
+
+
+SEALED_VERIFIERS = SealedColumn(
+    table="oidc_request",
+    column="sealed_secret",
+    key="state_hash",
+    named_by=("nonce",),
+    context=verifier_context,
+)

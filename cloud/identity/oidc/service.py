@@ -17,7 +17,7 @@ from cloud.identity import queries as identity_queries
 from cloud.identity.errors import LoginThrottled, NotThere, OidcRefused, OidcUnreachable
 from cloud.identity.model import Account, Locked, Role, Visitor, hash_token, new_token
 from cloud.identity.oidc import queries
-from cloud.identity.oidc.model import Identified, ProviderSettings, role_in
+from cloud.identity.oidc.model import Identified, ProviderSettings, role_in, verifier_context
 from cloud.identity.oidc.provider import Provider
 from cloud.identity.service import IdentityService, LoggedIn
 from cloud.store.connection import Database
@@ -81,7 +81,7 @@ class OidcSignIn:
             browser_hash=hash_token(browser_token),
             issuer=provider.settings.issuer,
             nonce=nonce,
-            sealed_secret=self._sealer.seal(verifier, context=f"oidc {nonce}"),
+            sealed_secret=self._sealer.seal(verifier, context=verifier_context(nonce)),
             expires_at=self._clock() + _REQUEST_LASTS,
         )
         with self._pool.connection() as connection:
@@ -140,7 +140,7 @@ class OidcSignIn:
         return provider.exchange(
             code,
             redirect_uri=_return_to(provider.settings.key, visitor),
-            verifier=self._sealer.unseal(request.sealed_secret, context=f"oidc {request.nonce}"),
+            verifier=self._sealer.unseal(request.sealed_secret, context=verifier_context(request.nonce)),
             nonce=request.nonce,
         )
 

@@ -100,13 +100,13 @@ def replace_recovery_codes(connection: Database, name: str, *, digests: Sequence
             )
 
 
-def use_recovery_code(connection: Database, name: str, *, digest: bytes, now: datetime) -> bool:
-    """Take a recovery code; false when there is none such, or it was taken before."""
+def use_recovery_code(connection: Database, name: str, *, digests: Sequence[bytes], now: datetime) -> bool:
+    """Take a recovery code by its digest under any key; false when there is none, or it was taken before."""
     return (
         connection.execute(
             "UPDATE recovery_code SET used_at = %s "
-            "WHERE account_name = %s AND digest = %s AND used_at IS NULL",
-            (now, name, digest),
+            "WHERE account_name = %s AND digest = ANY(%s) AND used_at IS NULL",
+            (now, name, list(digests)),
         ).rowcount
         == 1
     )

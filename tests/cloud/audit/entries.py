@@ -123,6 +123,7 @@ ACTS = (
     AUDITOR.act(Action.LIST_BREAK_GLASS, GLASS, origin=Origin.HTTP),
     RESIDENT.act(Action.READ_NOTICES, PATIENT, origin=Origin.HTTP, basis="self"),
     RESIDENT.act(Action.READ_LOOKS, PATIENT, origin=Origin.HTTP, basis="self"),
+    SYSTEM.act(Action.REMOVE_OLD, target(TargetKind.REMOVAL, "3:12:ab"), origin=Origin.TIMER),
     AUDITOR.act(Action.SEARCH_AUDIT, Target(kind=TargetKind.AUDIT, id="search"), origin=Origin.HTTP),
 )
 TIMED = [TimedAct(act=act, at=START + timedelta(seconds=number)) for number, act in enumerate(ACTS)]

@@ -6,11 +6,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from cloud.act import AuditUnavailable
 from cloud.audit import queries
 from cloud.audit.lines import verify_lines
 from cloud.audit.model import ChainBroken
 from cloud.audit.service import (
     KEY_NAME,
+    DirectRecorder,
     NothingToExport,
     SigningKeyUnusable,
     append_acts,
@@ -157,3 +159,16 @@ def test_folder_that_cannot_be_used_is_named(tmp_path):
 
     with pytest.raises(SigningKeyUnusable, match="audit-signing"):
         load_signing_key(tmp_path / "keys", may_make=True)
+
+
+def test_command_writes_its_entry_at_once_or_is_told_that_it_cannot(database):
+    recorder = DirectRecorder(database, clock=lambda: START)
+    written = recorder.begin(TIMED[0].act)
+    assert stored(database) == []
+    written()
+    recorder.note(TIMED[1].act)
+    assert [entry.action for entry in stored(database)] == [str(one.act.action) for one in TIMED[:2]]
+
+    database.execute("DROP TABLE audit_entry CASCADE")
+    with pytest.raises(AuditUnavailable):
+        recorder.begin(TIMED[2].act)()

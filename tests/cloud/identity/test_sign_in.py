@@ -3,8 +3,12 @@ from datetime import timedelta
 import pytest
 
 from cloud.identity.model import PENDING_LOGIN_LASTS, STEP_UP_LASTS
+from cloud.identity.proofs.service import SEALED_SECRETS
 from cloud.people.model import IdentifierKeyLost
 from cloud.people.service import open_sealer
+from cloud.store.reseal import move_column
+from cloud.store.sealing import Sealer, SealingKey
+from cloud.store.suite import Suite
 from tests.cloud.identity.conftest import PASSWORD, build_clinic
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
@@ -50,6 +54,20 @@ def test_code_that_confirmed_the_enrolment_opens_no_login(clinic):
     _, secret, _ = clinic.with_totp("doctor")
 
     assert give(clinic.browser("doctor"), totp=clinic.code(secret)).status_code == 401
+
+
+def test_recovery_code_and_app_work_after_the_keys_have_changed(clinic):
+    _, secret, codes = clinic.with_totp("doctor")
+    first = SealingKey(number=1, suite=Suite.ED25519, secret=b"k" * 32)
+    ring = Sealer([first, SealingKey(number=2, suite=Suite.SM2, secret=b"l" * 32)])
+    move_column(clinic.database, ring, SEALED_SECRETS)
+    assert ring.use(ring.newest_fingerprint)
+    clinic.identity.proofs._sealer = ring
+    clinic.clock.now += timedelta(minutes=2)
+
+    assert give(clinic.browser("doctor"), recovery_code=codes[0]).status_code == 200
+    assert give(clinic.browser("doctor"), recovery_code=codes[0]).status_code == 401
+    assert give(clinic.browser("doctor"), totp=clinic.code(secret)).status_code == 200
 
 
 def test_each_recovery_code_works_once_however_it_is_typed(clinic):

@@ -20,6 +20,7 @@ from cloud.retention.model import (
     Policy,
     PolicyInvalid,
     RecordUnknown,
+    Years,
 )
 from cloud.retention.service import FORMAT
 from tests.cloud.retention.conftest import AUDITOR, DOCTOR, KEY, LONG_AGO, NOW, NUMBERS, STRANGER
@@ -209,9 +210,10 @@ def test_without_its_entry_nothing_is_deleted(rooms, ids, database, recorder):
 
 
 def test_policy_may_be_longer_than_the_law_never_shorter():
-    assert Policy(outpatient_years=20).outpatient_years == 20
-    with pytest.raises(PolicyInvalid, match="30 years at least"):
-        Policy(inpatient_years=29)
+    longer = Years(outpatient=20)
+    assert Policy(general=longer, sensitive=longer, highly_sensitive=longer).general.outpatient == 20
+    with pytest.raises(PolicyInvalid, match="29 is not between 30"):
+        Policy(general=Years(inpatient=29))
 
 
 def test_leap_day_ends_on_the_last_of_february():

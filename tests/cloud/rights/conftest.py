@@ -3,11 +3,16 @@
 import pytest
 
 from cloud.act import AuditUnavailable
+from cloud.consent_proofs import ConsentProofs
 from cloud.identity import queries as identity_queries
 from cloud.identity.model import Role, subject_of
+from cloud.identity.service import utc_now
 from cloud.rights.model import Grade, NewLink, Relation
 from cloud.rights.service import RightsService
+from cloud.signing.service import SigningService, may_sign_by_register
 from cloud.store.connection import build_pool
+from cloud.store.sealing import Sealer
+from cloud.store.suite import Suite
 from tests.fixtures.duty import hire
 
 DOCTOR = subject_of(person="doctor", role=Role.CLINICIAN, organisation="own")
@@ -18,6 +23,7 @@ FOREIGN_AUDITOR = subject_of(person="auditor-2", role=Role.AUDITOR, organisation
 PATIENT = subject_of(person="account-of-p-1", role=Role.RESIDENT, organisation="own")
 DAUGHTER = subject_of(person="daughter", role=Role.RESIDENT, organisation="own")
 EVERYBODY = (DOCTOR, NURSE, STRANGER, AUDITOR, FOREIGN_AUDITOR, PATIENT, DAUGHTER)
+SEALER = Sealer(b"k" * 32)
 REASON = "not responding, alone in the ambulance"
 
 
@@ -87,8 +93,21 @@ def rights(hospitals, database_url, notebook):
     def by_number(connection, subject, number):
         return {"330102199001010000": ["p-1", "p-far"]}.get(number.text, [])
 
+    signing = SigningService(
+        sealer=SEALER,
+        recorder=notebook,
+        clock=utc_now,
+        suite=Suite.ED25519,
+        may_sign=may_sign_by_register,
+    )
     with build_pool(database_url) as pool:
-        yield RightsService(pool, recorder=notebook, memory=notebook, find_by_number=by_number)
+        yield RightsService(
+            pool,
+            recorder=notebook,
+            memory=notebook,
+            find_by_number=by_number,
+            signer=ConsentProofs(signing),
+        )
 
 
 def link_account(rights, database, subject, *, patient="p-1"):

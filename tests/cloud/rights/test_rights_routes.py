@@ -129,11 +129,13 @@ def test_consent_over_http_is_given_in_todays_words_and_taken_back_at_once(docto
     }
     consent = patient.post("/api/me/consents", json=body).json()
     assert consent["text_sha256"] == texts[0]["sha256"]
+    assert (consent["signature"], len(consent["proofs"])) == ("signed", 1)
     path = f"/api/me/consents/{consent['id']}/withdraw"
     assert [patient.post(path).status_code for _ in range(2)] == [204, 409]
 
     (kept,) = doctor.get("/api/people/p-1/consents").json()
     assert kept["withdrawn_at"] >= kept["given_at"]
+    assert (kept["signature"], len(kept["proofs"])) == ("signed", 2)
     both = patient.post("/api/me/consents", json=body | {"to_person": "x"})
     assert (both.status_code, both.json()) == (422, {"error": "to: one person, or one organisation"})
 

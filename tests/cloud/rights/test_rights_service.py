@@ -21,9 +21,10 @@ from cloud.rights.model import (
     Relation,
     RightEnded,
     RightInvalid,
+    SignatureState,
     Verdict,
 )
-from cloud.rights.service import EncounterBook, RightsService, TypedNumber
+from cloud.rights.service import EncounterBook, TypedNumber
 from tests.cloud.rights.conftest import (
     AUDITOR,
     DAUGHTER,
@@ -59,13 +60,6 @@ def family(grade, patient="p-1", **changes):
     return NewLink(relation=Relation.FAMILY, patient_id=patient, grade=grade, **changes)
 
 
-class Signer:
-    """Signs with the number of bytes."""
-
-    def sign(self, subject, document):
-        return f"{subject.person}:{len(document)}"
-
-
 def test_encounter_lasts_twelve_hours_and_is_not_begun_twice(hospitals):
     for _ in range(2):
         EncounterBook().open(hospitals, NURSE, "p-1")
@@ -92,16 +86,13 @@ def test_consent_lets_the_other_hospital_see_until_it_is_withdrawn(rights, hospi
     assert ("withdraw_consent", "p-1", "self") in notebook.words()
 
 
-def test_consent_keeps_the_hash_of_its_words_and_a_signature(hospitals, rights, notebook):
+def test_consent_on_paper_keeps_the_hash_of_its_words_and_is_signed_by_its_witness(hospitals, rights):
     relate(hospitals, "encounter", person="nurse")
-    signing = RightsService(
-        rights._pool, recorder=notebook, memory=notebook, find_by_number=list, signer=Signer()
-    )
-    consent = signing.give_consent(NURSE, new_consent())
+    consent = rights.give_consent(NURSE, new_consent())
     (text,) = [one for one in rights.consent_texts() if one.language == "zh"]
 
     assert consent.text_sha256 == text.sha256
-    assert (consent.given_by, consent.signature.split(":")[0]) == ("", "nurse")
+    assert (consent.given_by, consent.state) == ("", SignatureState.SIGNED)
 
 
 @pytest.mark.parametrize(

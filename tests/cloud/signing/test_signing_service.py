@@ -9,8 +9,16 @@ import pytest
 from cloud.identity.errors import NotAllowed
 from cloud.identity.model import Role, subject_of
 from cloud.signing import queries
-from cloud.signing.model import Kind, SignatureInvalid, SigningRefused, WhyNot, read_signature_file
-from cloud.signing.service import check_signature, move_private_keys
+from cloud.signing.model import (
+    SEALED_PRIVATE_KEYS,
+    Kind,
+    SignatureInvalid,
+    SigningRefused,
+    WhyNot,
+    read_signature_file,
+)
+from cloud.signing.service import check_signature
+from cloud.store.reseal import move_column
 from cloud.store.sealing import Sealer, SealingKey
 from cloud.store.suite import Suite
 from tests.cloud.signing.conftest import DOCTOR, NOW, NURSE, RESIDENT, Paper, anybody, qualify, service
@@ -154,6 +162,6 @@ def test_private_keys_move_to_the_newest_key_of_the_ring(hospital, recorder):
     keys = [SealingKey(number=n, suite=Suite.ED25519, secret=s) for n, s in ((1, b"k" * 32), (2, b"l" * 32))]
     ring = Sealer(keys)
 
-    assert [move_private_keys(hospital, ring) for _ in range(2)] == [1, 0]
+    assert [move_column(hospital, ring, SEALED_PRIVATE_KEYS).sealed for _ in range(2)] == [1, 0]
     made._sealer = ring
     assert check_signature(made.sign(hospital, DOCTOR, Paper(version=2), stepped_up_at=NOW), Paper().content)

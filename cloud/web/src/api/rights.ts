@@ -25,6 +25,10 @@ export type Consent = {
   text: string;
   version: number;
   language: string;
+  /** Found out by the server at each look: only "signed" is proved. */
+  signature: "signed" | "unsigned" | "broken";
+  /** Files for `qianli signature verify`. */
+  proofs: string[];
   given_at: number;
   ends_at: number | null;
   withdrawn_at: number | null;

@@ -13,6 +13,7 @@ export const rights = {
   "consent.line": ["同意 {to} 查看,最多到:{upTo}({time})", "{to} may see, at most: {upTo} ({time})"],
   "consent.withdrawn": ["已于 {time} 撤回", "taken back {time}"],
   "consent.withdraw": ["撤回", "Take back"],
+  "consent.proof": ["签名证明 {number}", "proof {number}"],
   "consent.give": ["新的同意", "Give consent"],
   "consent.organisation": ["给哪个机构(编号)", "To which organisation (id)"],
   "consent.upTo": ["最多可看到", "At most"],
@@ -89,6 +90,9 @@ export const rights = {
   "audit.about": ["查询本身也会写入审计。", "A search is itself an entry of the audit."],
   "audit.target": ["对象", "Object"],
 
+  "signature.signed": ["✓ 已签名(已核验)", "✓ signed (verified)"],
+  "signature.unsigned": ["未签名", "not signed"],
+  "signature.broken": ["▲ 与签名不符,请勿采信", "▲ does not match its signature: do not rely on it"],
   "class.general": ["一般(体征)", "general (vital signs)"],
   "class.sensitive": ["敏感(证件、联系方式、报告)", "sensitive (numbers, contact, reports)"],
   "class.highly_sensitive": ["高度敏感", "highly sensitive"],
