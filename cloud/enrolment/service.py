@@ -2,6 +2,8 @@
 
 import hashlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -130,25 +132,20 @@ class EnrolmentService:
         """
         requested_key(request)
         now = self._clock()
-        with self._lock:
-            if self._failures.is_too_many(caller, now=now):
-                raise EnrolmentThrottled
-        with self._pool.connection() as connection, connection.transaction():
+        with self._counted(caller, now=now), self._pool.connection() as connection, connection.transaction():
             let_in = queries.use_code(connection, hash_code(code), now=now)
             if let_in is not None and queries.agent_is_elsewhere(
                 connection, let_in.agent, site_id=let_in.site_id
             ):
                 let_in = None  # another organisation was faster with this name
-            if let_in is not None:
-                queries.upsert_agent(connection, let_in)
-                replaced = queries.revoke_certificates(
-                    connection, let_in.agent, by="system", reason=SUPERSEDED, now=now
-                )
-                certificate = self._issue(connection, let_in, request, occasion=Occasion.ENROLMENT)
-                self._recorder.begin(_act_of_agent(let_in, Action.ENROL_AGENT))()
-        if let_in is None:
-            self._refuse(caller, now=now)
-            raise CodeRefused
+            if let_in is None:
+                raise CodeRefused
+            queries.upsert_agent(connection, let_in)
+            replaced = queries.revoke_certificates(
+                connection, let_in.agent, by="system", reason=SUPERSEDED, now=now
+            )
+            certificate = self._issue(connection, let_in, request, occasion=Occasion.ENROLMENT)
+            self._recorder.begin(_act_of_agent(let_in, Action.ENROL_AGENT))()
         if replaced:
             self.publish_list()
         _log.info("agent_enrolled", agent=let_in.agent)
@@ -261,14 +258,28 @@ class EnrolmentService:
         queries.insert_certificate(connection, issued)
         return certificate
 
-    def _refuse(self, caller: str, *, now: datetime) -> None:
+    @contextmanager
+    def _counted(self, caller: str, *, now: datetime) -> Iterator[None]:
+        """Count a failure before the try, for many at once must not all pass; what was none is taken back."""
         with self._lock:
+            if self._failures.is_too_many(caller, now=now):
+                raise EnrolmentThrottled
             self._failures.note(caller, now=now)
-        on = target(TargetKind.AGENT, "unknown")
-        self._recorder.note(
-            act_of_nobody(Action.ENROL_AGENT, on, outcome=Outcome.REFUSED, origin=Origin.HTTP)
-        )
-        _log.warning("enrolment_refused")
+        was_wrong = False
+        try:
+            yield
+        except CodeRefused:
+            was_wrong = True
+            on = target(TargetKind.AGENT, "unknown")
+            self._recorder.note(
+                act_of_nobody(Action.ENROL_AGENT, on, outcome=Outcome.REFUSED, origin=Origin.HTTP)
+            )
+            _log.warning("enrolment_refused")
+            raise
+        finally:
+            if not was_wrong:
+                with self._lock:
+                    self._failures.take_back(caller, now=now)
 
 
 def _act(subject: Subject, action: Action, agent: str) -> Act:
