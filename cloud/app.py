@@ -163,7 +163,9 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
     built.watching.ingest.start()
     timers = asyncio.create_task(built.watching.live.run(), name="live")
     timers.add_done_callback(_end_without_timers)
-    trust = asyncio.create_task(built.trust.run(), name="trust")
+    trust = [asyncio.create_task(built.trust.run(), name="trust")]
+    if built.eviction is not None:
+        trust.append(asyncio.create_task(built.eviction.run(), name="eviction"))
     built.watching.settling.ask(set(built.watching.bindings.once_sources))
     settling = asyncio.create_task(built.watching.settling.run(), name="bindings")
     settling.add_done_callback(_end_without_timers)
@@ -172,9 +174,10 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
     finally:
         built.watching.mailbox.close()
         timers.cancel()
-        trust.cancel()
         settling.cancel()
-        await asyncio.gather(timers, trust, settling, return_exceptions=True)
+        for task in trust:
+            task.cancel()
+        await asyncio.gather(timers, *trust, settling, return_exceptions=True)
         await asyncio.to_thread(built.watching.ingest.stop)
         await asyncio.to_thread(built.audit.stop)
         built.oidc.close()

@@ -1,6 +1,7 @@
 """Letting agents in, keeping them in, and putting them out."""
 
 import hashlib
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import structlog
 from cryptography import x509
 
 from cloud.act import Act, Action, Origin, Outcome, Recorder, TargetKind, act_of_nobody, target
+from cloud.broker.stand_in import context_of
 from cloud.enrolment import queries
 from cloud.enrolment.authority.certificates import (
     Authority,
@@ -18,6 +20,9 @@ from cloud.enrolment.authority.certificates import (
     fingerprint,
     identity_of,
     issue_agent,
+    issue_stand_in,
+    key_pem,
+    new_key,
     pem,
     requested_key,
 )
@@ -233,6 +238,17 @@ class EnrolmentService:
         if acts:
             self._recorder.begin(*acts)()
         return mark, people
+
+    def put_out_since(self, since: datetime) -> dict[str, datetime]:
+        """The agents that were revoked since then and were not let in again, and when that was."""
+        with self._pool.connection() as connection:
+            return queries.list_put_out(connection, since=since, now=self._clock())
+
+    def stand_in_context(self, agent: str) -> ssl.SSLContext:
+        """With what the cloud takes the place of a revoked agent at the broker; the key is kept nowhere."""
+        key = new_key()
+        certificate = issue_stand_in(self.authority, key.public_key(), agent=agent, now=self._clock())
+        return context_of(key_pem(key) + pem(certificate), authority=pem(self.authority.certificate))
 
     def publish_list(self) -> None:
         """Write the list of revoked certificates for the broker."""

@@ -1,12 +1,16 @@
 """The agents' door over real TLS, as the edge agent itself goes through it."""
 
+import os
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,7 +18,15 @@ from cryptography import x509
 
 from cloud.agent_door import DoorCertificate, build_door, door_server
 from cloud.broker.address import AUTHORITY_FILE
-from cloud.enrolment.authority.certificates import fingerprint
+from cloud.enrolment.authority.certificates import (
+    build_crl,
+    fingerprint,
+    issue_stand_in,
+    key_pem,
+    new_key,
+    pem,
+)
+from cloud.enrolment.authority.files import open_authority
 from cloud.enrolment.model import Admission
 from cloud.pace import Allowance, Pace
 from cloud.people.service import PeopleService, open_sealer
@@ -31,6 +43,7 @@ from tests.fixtures.certificates import agent_identity, tls_context
 from vitals.wire.invitation import Invitation, new_code
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
+FETCH = Path(__file__).parents[2] / "deploy" / "mosquitto" / "fetch-list.sh"
 CLOSED = [
     ("POST", "/agent/v1/renew"),
     ("GET", "/agent/v1/people-context"),
@@ -181,6 +194,40 @@ def test_without_a_good_certificate_everything_else_is_closed(cloud, files, meth
     assert cloud.ask(method, path, pair=never_registered, **body).status_code == 401
     cloud.service.revoke(ADMIN, "hut-1", reason="stolen")
     assert cloud.ask(method, path, pair=files.pair, **body).status_code == 401
+
+
+def test_stand_in_for_an_agent_opens_nothing_at_the_door(cloud, files, tmp_path):
+    door.enrol(files, cloud.invitation())
+    key = new_key()
+    certificate = issue_stand_in(
+        cloud.service.authority, key.public_key(), agent="hut-1", now=datetime.now(UTC)
+    )
+    pair = tmp_path / "stand-in.pem"
+    pair.write_bytes(key_pem(key) + pem(certificate))
+
+    assert cloud.ask("GET", "/agent/v1/people-context", pair=pair).status_code == 401
+
+
+def fetch_list(cloud, folder):
+    """As the timer beside a Mosquitto elsewhere does."""
+    environment = {**os.environ, "QIANLI_DOOR": f"127.0.0.1:{cloud.port}"}
+    return subprocess.run(["sh", FETCH, folder], env=environment, capture_output=True, check=False)
+
+
+def test_broker_elsewhere_fetches_the_list_and_takes_none_that_is_forged(cloud, tmp_path, monkeypatch):
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    shutil.copy(cloud.keys / AUTHORITY_FILE, folder)
+    assert fetch_list(cloud, folder).returncode == 0
+    fetched = (folder / "revoked.pem").read_bytes()
+    foreign = open_authority(tmp_path / "foreign", now=datetime.now(UTC))
+    forged = pem(build_crl(foreign, [], number=9, now=datetime.now(UTC)))
+    monkeypatch.setattr(cloud.service, "revocation_list", lambda: forged)
+
+    assert fetched == (cloud.keys / "revoked.pem").read_bytes()
+    assert fetch_list(cloud, folder).returncode != 0
+    assert (folder / "revoked.pem").read_bytes() == fetched
+    assert {path.name for path in folder.iterdir()} == {AUTHORITY_FILE, "revoked.pem"}
 
 
 def test_revoked_agent_is_out_on_an_open_connection_too(cloud, files):
