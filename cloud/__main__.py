@@ -11,8 +11,7 @@ from pathlib import Path
 import psycopg
 import structlog
 
-from cloud.broker.address import AUTHORITY_FILE
-from cloud.enrolment.authority.files import REVOKED, open_authority, server_pair
+from cloud.broker_files import follow_broker_files, make_broker_files, put_broker_files
 from cloud.errors import CloudError
 from cloud.identity.service import utc_now
 from cloud.invite import invite_agent
@@ -33,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "seed":
             return _seed(settings, arguments.ward, invite=arguments.invite, since=arguments.since)
         if arguments.command == "broker-certificate":
-            return _certify_broker(settings, arguments.hosts)
+            hosts = [host for given in arguments.hosts for host in given.split(",") if host]
+            return _certify_broker(settings, hosts, into=arguments.into, follow=arguments.follow)
         return _serve(settings)
     except (CloudError, psycopg.Error) as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     certify = commands.add_parser("broker-certificate", help="make the files for a broker elsewhere")
     certify.add_argument("hosts", nargs="+", help="names and addresses under which clients reach that broker")
+    certify.add_argument("--into", type=Path, metavar="FOLDER", help="write copies there, as broker.pem, …")
+    certify.add_argument("--follow", action="store_true", help="with --into: keep them fresh until ended")
     return parser
 
 
@@ -89,13 +91,16 @@ def _seed(settings: CloudSettings, ward_file: Path | None, *, invite: str | None
     return 0
 
 
-def _certify_broker(settings: CloudSettings, hosts: list[str]) -> int:
+def _certify_broker(settings: CloudSettings, hosts: list[str], *, into: Path | None, follow: bool) -> int:
     """Key and certificate in one file, which must reach the broker's machine by a safe way."""
-    now, keys = utc_now(), settings.home / "keys"
-    authority = open_authority(keys, now=now)
-    pair = server_pair(keys, authority, name="broker-elsewhere", hosts=hosts, now=now)
-    for path in (pair, keys / AUTHORITY_FILE, keys / REVOKED):
-        sys.stdout.write(f"{path}\n")
+    keys = settings.home / "keys"
+    if into is not None and follow:
+        follow_broker_files(keys, into, hosts=hosts, clock=utc_now)
+    files = make_broker_files(keys, hosts=hosts, clock=utc_now)
+    if into is not None:
+        put_broker_files(files, into)
+    for name, path in files.items():
+        sys.stdout.write(f"{path if into is None else into / name}\n")
     return 0
 
 

@@ -7,34 +7,35 @@ and does not verify (foreign authority, expired, a server's) ends the handshake 
 """
 
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-import psycopg
-import uvicorn
 from cryptography import x509
 from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
-from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import Receive, Scope, Send
 
 from cloud.act import AuditUnavailable
+from cloud.connection import HttpConnection
 from cloud.enrolment import routes as enrolment_routes
-from cloud.enrolment.authority.certificates import pem
+from cloud.enrolment.authority.certificates import Authority, pem
 from cloud.enrolment.model import CertificateRefused, EnrolledAgent
 from cloud.enrolment.service import EnrolmentService, subject_of_agent
+from cloud.guard import Guard, Hosts
 from cloud.identity.errors import NotAllowed
+from cloud.intake import KIB, Intake
+from cloud.listener import BesideServer, http_config
+from cloud.pace import Pace, source_of
 from cloud.people import routes as people_routes
 from cloud.people.service import PeopleService
+from cloud.refusal import add_plain_answers
+from cloud.tls import Certificate
 from vitals.wire.invitation import InvitationInvalid, parse_code
 
 PEER = "qianli.peer_certificate"
-LONGEST_BODY_BYTES = 64 * 1024
+LONGEST_BODY_BYTES = 64 * KIB
 _LONGEST_REQUEST = 4096
 
 
@@ -84,8 +85,8 @@ class RegisteredAnswer(BaseModel):
     outcome: str
 
 
-class PeerProtocol(H11Protocol):
-    """HTTP/1.1 that tells the application which certificate the connection showed."""
+class PeerConnection(HttpConnection):
+    """An HTTP connection that tells the application which certificate the connection showed."""
 
     def connection_made(self, transport: Any) -> None:
         """Remember the certificate; uvicorn itself has no place for it."""
@@ -102,31 +103,31 @@ def _with_peer(app: Any, der: bytes | None) -> Callable[[Scope, Receive, Send], 
     return call
 
 
-class _BodyLimit:
-    """Ends a request that says or sends more than an agent ever has to say."""
+class DoorCertificate(Certificate):
+    """What the door shows, for TLS 1.3 only; who shows one in return must show one of ours for clients."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    file = "agent-door"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count what comes."""
-        taken = 0
-
-        async def receive_some() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > LONGEST_BODY_BYTES:
-                return {"type": "http.disconnect"}
-            return message
-
-        await self._app(scope, receive_some, send)
+    def set_rules(self, context: ssl.SSLContext, authority: Authority) -> None:
+        """Whom the door speaks with."""
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_verify_locations(cadata=pem(authority.certificate).decode())
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.num_tickets = 0
 
 
-def build_door(enrolment: EnrolmentService, people: PeopleService) -> FastAPI:
-    """The application behind the door."""
+def build_door(
+    enrolment: EnrolmentService, people: PeopleService, *, hosts: Hosts, pace: Pace | None = None
+) -> FastAPI:
+    """The application behind the door, which answers to `hosts` only and keeps count as the pages do."""
     app = FastAPI(title="Qianli, door of the agents", openapi_url=None, docs_url=None, redoc_url=None)
-    app.add_middleware(_BodyLimit)
+    app.add_middleware(
+        Guard,
+        hosts=hosts,
+        plain_hosts=frozenset,
+        pace=pace,
+        intake=Intake(most_bytes=LONGEST_BODY_BYTES),
+    )
     _add_open_routes(app, enrolment)
     _add_closed_routes(app, enrolment, people)
     for refusal in enrolment_routes.REFUSALS:
@@ -137,8 +138,7 @@ def build_door(enrolment: EnrolmentService, people: PeopleService) -> FastAPI:
     app.add_exception_handler(NotAllowed, _answer(403))
     app.add_exception_handler(AuditUnavailable, _answer(503))
     app.add_exception_handler(RequestValidationError, _answer(422, "this request has the wrong shape"))
-    for outage in (psycopg.OperationalError, PoolTimeout):
-        app.add_exception_handler(outage, _answer(503, "the database is away; try again in a moment"))
+    add_plain_answers(app)
     return app
 
 
@@ -153,7 +153,7 @@ def _add_open_routes(app: FastAPI, enrolment: EnrolmentService) -> None:
 
     def enrol(question: EnrolQuestion, request: Request) -> IssuedAnswer:
         code = parse_code(question.code)
-        caller = request.client.host if request.client is not None else ""
+        caller = source_of(request.scope)
         agent, certificate = enrolment.enrol(code, question.request.encode(), caller=caller)
         return _issued(agent, certificate)
 
@@ -211,37 +211,8 @@ def _answer(status: int, text: str | None = None) -> Callable[[Request, Exceptio
     return answer
 
 
-def door_context(pair: Path, authority: x509.Certificate) -> ssl.SSLContext:
-    """TLS 1.3; who shows a certificate must show one of ours for clients."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(pair)
-    context.load_verify_locations(cadata=pem(authority).decode())
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.num_tickets = 0
-    return context
-
-
-class DoorServer(uvicorn.Server):
-    """Serves beside another server and leaves the signals to that one."""
-
-    def __init__(self, app: FastAPI, context: ssl.SSLContext) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=PeerProtocol,
-                ws="none",
-                lifespan="off",
-                ssl_context_factory=lambda _config, _default: context,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                limit_concurrency=200,
-                timeout_graceful_shutdown=1,
-            )
-        )
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Take none."""
-        yield
+def door_server(app: FastAPI, certificate: DoorCertificate) -> BesideServer:
+    """The server of the door; it keeps its certificate fresh while it runs."""
+    config = http_config(app, certificate=certificate, lifespan=False, connection=PeerConnection)
+    config.ws = "none"
+    return BesideServer(config)

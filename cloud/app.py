@@ -8,14 +8,11 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import psycopg
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from psycopg_pool import PoolTimeout
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 
 from cloud import pages
 from cloud.assembly import Assembly
@@ -48,7 +45,7 @@ from cloud.live import routes as live_routes
 from cloud.pace import Pace
 from cloud.people import routes as people_routes
 from cloud.places import routes as place_routes
-from cloud.refusal import add_refusals
+from cloud.refusal import add_plain_answers, add_refusals
 from cloud.retention import routes as retention_routes
 from cloud.rights import routes as rights_routes
 from cloud.schema import install_schema
@@ -97,9 +94,7 @@ def build_app(
     app.include_router(pages.build_routes(static))
     add_refusals(app, built.audit)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(HTTPException, _answer_plainly)
-    for outage in (psycopg.OperationalError, PoolTimeout):
-        app.add_exception_handler(outage, _answer_outage)
+    add_plain_answers(app)
     return app
 
 
@@ -168,7 +163,9 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
     built.watching.ingest.start()
     timers = asyncio.create_task(built.watching.live.run(), name="live")
     timers.add_done_callback(_end_without_timers)
-    trust = asyncio.create_task(built.trust.run(), name="trust")
+    trust = [asyncio.create_task(built.trust.run(), name="trust")]
+    if built.eviction is not None:
+        trust.append(asyncio.create_task(built.eviction.run(), name="eviction"))
     built.watching.settling.ask(set(built.watching.bindings.once_sources))
     settling = asyncio.create_task(built.watching.settling.run(), name="bindings")
     settling.add_done_callback(_end_without_timers)
@@ -179,10 +176,11 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
     finally:
         built.watching.mailbox.close()
         timers.cancel()
-        trust.cancel()
         settling.cancel()
         keeping.cancel()
-        await asyncio.gather(timers, trust, settling, keeping, return_exceptions=True)
+        for task in trust:
+            task.cancel()
+        await asyncio.gather(timers, *trust, settling, keeping, return_exceptions=True)
         await asyncio.to_thread(built.watching.ingest.stop)
         await asyncio.to_thread(built.audit.stop)
         built.oidc.close()
@@ -232,14 +230,3 @@ def _answer_invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 # registered for no other
     fields = [".".join(str(part) for part in each["loc"]) + ": " + each["msg"] for each in error.errors()]
     return JSONResponse({"error": "; ".join(fields)}, status_code=422)
-
-
-def _answer_plainly(_request: Request, error: Exception) -> Response:
-    """What the framework refuses looks like every other refusal."""
-    assert isinstance(error, HTTPException)  # noqa: S101 # registered for no other
-    return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)
-
-
-def _answer_outage(_request: Request, error: Exception) -> Response:
-    _log.warning("database_away", error=type(error).__name__)
-    return JSONResponse({"error": "the database is away; try again in a moment"}, status_code=503)

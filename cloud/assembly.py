@@ -9,12 +9,13 @@ from cloud.audit.stream import AuditStream
 from cloud.binding.queries import find_once_sources
 from cloud.binding.service import BindingService
 from cloud.binding.stream import BindingStream
-from cloud.broker.address import parse_mqtt_url
+from cloud.broker.address import BrokerAddress, parse_mqtt_url
+from cloud.broker.stand_in import StandIn
 from cloud.consent_proofs import ConsentProofs
 from cloud.enrolment.authority.certificates import Authority
 from cloud.enrolment.authority.files import cloud_pair, open_authority
 from cloud.enrolment.service import EnrolmentService, write_list
-from cloud.enrolment.stream import TrustStream
+from cloud.enrolment.stream import EvictionStream, TrustStream
 from cloud.events import Clock, Event
 from cloud.identity.accounts import Accounts
 from cloud.identity.model import SYSTEM, Subject
@@ -75,6 +76,7 @@ class Assembly:
     signing: SigningService
     enrolment: EnrolmentService
     trust: TrustStream
+    eviction: EvictionStream | None
     agent_address: tuple[str, int]
 
 
@@ -136,8 +138,22 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         signing=signing,
         enrolment=enrolment,
         trust=TrustStream(enrolment.publish_list, lambda: _renew_pair(keys, authority, clock)),
+        eviction=_assemble_eviction(enrolment, parse_mqtt_url(settings.mqtt_url, keys=keys), clock),
         agent_address=(settings.agent_names[0], settings.agent_port),
     )
+
+
+def _assemble_eviction(
+    enrolment: EnrolmentService, broker: BrokerAddress, clock: Clock
+) -> EvictionStream | None:
+    """None where the broker knows agents by no certificate."""
+
+    def make_place(agent: str) -> StandIn:
+        return StandIn(broker, agent, context=enrolment.stand_in_context(agent), clock=clock)
+
+    if broker.tls is None:
+        return None
+    return EvictionStream(enrolment.put_out_since, make_place, clock=clock)
 
 
 def _assemble_watching(

@@ -199,7 +199,7 @@ def _where(error: Exception) -> list[str]:
 
 
 def _is_api(scope: MutableMapping[str, object]) -> bool:
-    return str(scope["path"]).startswith("/api/")
+    return str(scope["path"]).startswith(("/api/", "/agent/"))
 
 
 def _is_lasting_name(host: str) -> bool:

@@ -73,7 +73,11 @@ async def _serve_beside(stands: asyncio.Event, beside: Beside) -> None:
 
 
 def http_config(
-    app: ASGIApp, *, certificate: Certificate | None = None, lifespan: bool = True
+    app: ASGIApp,
+    *,
+    certificate: Certificate | None = None,
+    lifespan: bool = True,
+    connection: type[HttpConnection] = HttpConnection,
 ) -> uvicorn.Config:
     """How each of our servers is set; with a certificate by TLS, which follows the machine."""
     return uvicorn.Config(
@@ -82,7 +86,7 @@ def http_config(
         log_level="warning",
         access_log=False,
         server_header=False,
-        http=HttpConnection,
+        http=connection,
         ws="websockets-sansio",
         ws_max_size=64 * 1024,
         ws_per_message_deflate=False,

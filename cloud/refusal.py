@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import psycopg
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from psycopg_pool import PoolTimeout
+from starlette.exceptions import HTTPException
 
 from cloud.act import (
     Action,
@@ -74,6 +77,23 @@ def add_refusals(app: FastAPI, recorder: Recorder) -> None:
             app.add_exception_handler(refused, answer_of(room.answer_refusal))
     app.add_exception_handler(PatientUnknown, answer_unknown)
     app.add_exception_handler(AuditUnavailable, _answer_no_audit)
+
+
+def add_plain_answers(app: FastAPI) -> None:
+    """What the framework refuses, and a database that is away, look like every other refusal."""
+    app.add_exception_handler(HTTPException, _answer_plainly)
+    for outage in (psycopg.OperationalError, PoolTimeout):
+        app.add_exception_handler(outage, _answer_outage)
+
+
+def _answer_plainly(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 # registered for no other
+    return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)
+
+
+def _answer_outage(_request: Request, error: Exception) -> Response:
+    _log.warning("database_away", error=type(error).__name__)
+    return JSONResponse({"error": "the database is away; try again in a moment"}, status_code=503)
 
 
 def _note(recorder: Recorder, request: Request) -> None:

@@ -6,10 +6,10 @@ import sys
 from contextlib import ExitStack, closing
 from ipaddress import ip_address
 
-from cloud.agent_door import DoorServer, build_door, door_context
+from cloud.agent_door import DoorCertificate, build_door, door_server
 from cloud.app import build_app
 from cloud.assembly import Assembly, assemble
-from cloud.enrolment.authority.files import server_pair
+from cloud.enrolment.authority.files import normal_hosts
 from cloud.guard import LOOPBACK_HOSTS
 from cloud.identity.service import utc_now
 from cloud.listener import Beside, BesideServer, FirstServer, bind, http_config, serve_together
@@ -70,12 +70,13 @@ def serve(settings: CloudSettings) -> int:
     return 0 if server.started else 1
 
 
-def open_door(settings: CloudSettings, built: Assembly) -> DoorServer:
+def open_door(settings: CloudSettings, built: Assembly) -> BesideServer:
     """The agents' door, with a server certificate for the names of the settings."""
-    keys = settings.home / "keys"
-    authority = built.enrolment.authority
-    pair = server_pair(keys, authority, name="agent-door", hosts=settings.agent_names, now=utc_now())
-    return DoorServer(build_door(built.enrolment, built.people), door_context(pair, authority.certificate))
+    names = tuple(normal_hosts(settings.agent_names))
+    certificate = DoorCertificate(
+        settings.home / "keys", built.enrolment.authority, names=lambda: names, clock=built.clock
+    )
+    return door_server(build_door(built.enrolment, built.people, hosts=certificate.hosts), certificate)
 
 
 def _door_host(settings: CloudSettings) -> str:

@@ -16,13 +16,14 @@ from cloud.events import Clock
 
 CHECK_EVERY_S = 60
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; 1.3 has only good ones
-_FILE = "https"
 
 _log = structlog.get_logger()
 
 
 class Certificate:
     """What the HTTPS server shows; new connections see a new one at once, without a restart."""
+
+    file = "https"
 
     def __init__(
         self, keys: Path, authority: Authority, *, names: Callable[[], tuple[str, ...]], clock: Clock
@@ -34,10 +35,14 @@ class Certificate:
         self._shown: bytes = b""
         self.names: tuple[str, ...] = ()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.set_ciphers(_CIPHERS)
         self.context.set_alpn_protocols(["http/1.1"])
+        self.set_rules(self.context, authority)
         self.renew()
+
+    def set_rules(self, context: ssl.SSLContext, _authority: Authority) -> None:
+        """Whom this server speaks with: any browser of today."""
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(_CIPHERS)
 
     @property
     def authority_der(self) -> bytes:
@@ -65,7 +70,7 @@ class Certificate:
             TrustUnusable: the file cannot be read or written.
         """
         names = self._names()
-        path = server_pair(self._keys, self._authority, name=_FILE, hosts=names, now=self._clock())
+        path = server_pair(self._keys, self._authority, name=self.file, hosts=names, now=self._clock())
         content = path.read_bytes()
         self.names = names
         if content != self._shown:

@@ -72,8 +72,49 @@ function waitingText(spool) {
   return `${spool.messages} · ${used} · 最早 oldest ${age} s`;
 }
 
+function showMembership(identity) {
+  const place = document.getElementById("membership");
+  const ends = identity.ends_at === null ? null : new Date(identity.ends_at);
+  const isOver = ends !== null && ends <= new Date();
+  const day = ends === null ? "" : ends.toLocaleDateString("sv-SE");
+  if (!identity.enrolled) place.textContent = "尚未加入:请向管理员要注册码 Not a member yet: ask an administrator for a code";
+  else if (isOver) place.textContent = `证书已于 ${day} 到期,需要新的注册码 The certificate ended on ${day}: a new code is needed`;
+  else place.textContent = `已加入,证书有效至 ${day} Member, the certificate holds until ${day}`;
+  place.className = identity.enrolled && !isOver ? "ok" : "bad";
+  const problem = document.getElementById("membership-problem");
+  problem.hidden = identity.problem === null;
+  problem.textContent = identity.problem === null ? "" : `问题 Problem: ${identity.problem}`;
+}
+
+async function enrol(event) {
+  event.preventDefault();
+  const form = event.target, said = document.getElementById("enrol-answer"), press = form.querySelector("button");
+  press.disabled = true;
+  said.className = "";
+  said.textContent = "正在加入… Joining…";
+  try {
+    const answer = await fetch("/api/enrol", {
+      method: "POST", headers: { "content-type": "application/json" },
+      body: JSON.stringify({ invitation: form.elements.invitation.value }),
+    });
+    const told = await answer.json();
+    said.className = answer.ok ? "ok" : "bad";
+    said.textContent = answer.ok ? "已加入 Joined" : `未能加入 Not joined: ${told.error}`;
+    if (answer.ok) {
+      form.reset(); // the code opens once: it is of no use to who looks over the shoulder, and none here
+      show(told);
+    }
+  } catch {
+    said.className = "bad";
+    said.textContent = "代理没有应答 The agent does not answer";
+  } finally {
+    press.disabled = false;
+  }
+}
+
 function show(state) {
   document.getElementById("name").textContent = state.agent;
+  showMembership(state.identity);
   const link = state.uplink.cut ? "上行已切断 uplink cut" : state.uplink.connected ? "上行正常 uplink up" : "上行中断 uplink down";
   fill("summary", [
     element("span", link, state.uplink.connected ? "ok" : "bad"),
@@ -108,5 +149,6 @@ async function refresh() {
   }
 }
 
+document.getElementById("enrol").addEventListener("submit", enrol);
 refresh();
 setInterval(refresh, 1000);

@@ -117,7 +117,10 @@ def _connection_to(address: BrokerAddress) -> socket.socket:
 
 
 def _connect_packet() -> bytes:
-    protocol = struct.pack(">H4sBBH", 4, b"MQTT", 5, 0x02, 5)  # clean start, keep-alive 5 s
+    # No clean start, and a session expiry of an hour: a broker that takes the name in our certificate for the
+    # client id would else forget the session that we have there.
+    protocol = struct.pack(">H4sBBH", 4, b"MQTT", 5, 0x00, 5)  # keep-alive 5 s
+    expiry = struct.pack(">BBI", 5, 0x11, 3600)
     client_id = b"qianli-version-question"
-    body = protocol + b"\x00" + struct.pack(">H", len(client_id)) + client_id
+    body = protocol + expiry + struct.pack(">H", len(client_id)) + client_id
     return bytes((0x10, len(body))) + body

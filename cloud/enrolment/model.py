@@ -176,6 +176,12 @@ class FailureCount:
         while len(self._by_caller) > _CALLERS_REMEMBERED:
             self._by_caller.popitem(last=False)
 
+    def take_back(self, caller: str, *, now: datetime) -> None:
+        """What was noted at that moment was no failure after all."""
+        for failures in (self._of_all, self._by_caller.get(caller, deque())):
+            if now in failures:
+                failures.remove(now)
+
 
 def _forget(failures: deque[datetime], now: datetime) -> None:
     while failures and now - failures[0] >= FAILURE_WINDOW:

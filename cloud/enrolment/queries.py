@@ -141,6 +141,18 @@ def list_revoked(connection: Database, *, now: datetime) -> list[Revoked]:
     return [Revoked(serial=int(row[0], 16), at=row[1]) for row in rows]
 
 
+def list_put_out(connection: Database, *, since: datetime, now: datetime) -> dict[str, datetime]:
+    """The agents that were revoked since then and have no certificate that holds, and when that was."""
+    rows = connection.execute(
+        "SELECT agent, max(revoked_at) FROM agent_certificate AS gone "
+        "WHERE revoked_at > %(since)s AND expires_at > %(now)s AND NOT EXISTS ("
+        " SELECT FROM agent_certificate AS good WHERE good.agent = gone.agent"
+        " AND good.revoked_at IS NULL AND good.expires_at > %(now)s) GROUP BY agent",
+        {"since": since, "now": now},
+    ).fetchall()
+    return {str(agent): revoked_at for agent, revoked_at in rows}
+
+
 def next_list_number(connection: Database) -> int:
     """A number greater than any before."""
     row = connection.execute("SELECT nextval('revocation_list_number')").fetchone()

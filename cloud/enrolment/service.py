@@ -1,7 +1,10 @@
 """Letting agents in, keeping them in, and putting them out."""
 
 import hashlib
+import ssl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import structlog
 from cryptography import x509
 
 from cloud.act import Act, Action, Origin, Outcome, Recorder, TargetKind, act_of_nobody, target
+from cloud.broker.stand_in import context_of
 from cloud.enrolment import queries
 from cloud.enrolment.authority.certificates import (
     Authority,
@@ -16,6 +20,9 @@ from cloud.enrolment.authority.certificates import (
     fingerprint,
     identity_of,
     issue_agent,
+    issue_stand_in,
+    key_pem,
+    new_key,
     pem,
     requested_key,
 )
@@ -130,25 +137,20 @@ class EnrolmentService:
         """
         requested_key(request)
         now = self._clock()
-        with self._lock:
-            if self._failures.is_too_many(caller, now=now):
-                raise EnrolmentThrottled
-        with self._pool.connection() as connection, connection.transaction():
+        with self._counted(caller, now=now), self._pool.connection() as connection, connection.transaction():
             let_in = queries.use_code(connection, hash_code(code), now=now)
             if let_in is not None and queries.agent_is_elsewhere(
                 connection, let_in.agent, site_id=let_in.site_id
             ):
                 let_in = None  # another organisation was faster with this name
-            if let_in is not None:
-                queries.upsert_agent(connection, let_in)
-                replaced = queries.revoke_certificates(
-                    connection, let_in.agent, by="system", reason=SUPERSEDED, now=now
-                )
-                certificate = self._issue(connection, let_in, request, occasion=Occasion.ENROLMENT)
-                self._recorder.begin(_act_of_agent(let_in, Action.ENROL_AGENT))()
-        if let_in is None:
-            self._refuse(caller, now=now)
-            raise CodeRefused
+            if let_in is None:
+                raise CodeRefused
+            queries.upsert_agent(connection, let_in)
+            replaced = queries.revoke_certificates(
+                connection, let_in.agent, by="system", reason=SUPERSEDED, now=now
+            )
+            certificate = self._issue(connection, let_in, request, occasion=Occasion.ENROLMENT)
+            self._recorder.begin(_act_of_agent(let_in, Action.ENROL_AGENT))()
         if replaced:
             self.publish_list()
         _log.info("agent_enrolled", agent=let_in.agent)
@@ -237,6 +239,17 @@ class EnrolmentService:
             self._recorder.begin(*acts)()
         return mark, people
 
+    def put_out_since(self, since: datetime) -> dict[str, datetime]:
+        """The agents that were revoked since then and were not let in again, and when that was."""
+        with self._pool.connection() as connection:
+            return queries.list_put_out(connection, since=since, now=self._clock())
+
+    def stand_in_context(self, agent: str) -> ssl.SSLContext:
+        """With what the cloud takes the place of a revoked agent at the broker; the key is kept nowhere."""
+        key = new_key()
+        certificate = issue_stand_in(self.authority, key.public_key(), agent=agent, now=self._clock())
+        return context_of(key_pem(key) + pem(certificate), authority=pem(self.authority.certificate))
+
     def publish_list(self) -> None:
         """Write the list of revoked certificates for the broker."""
         with self._pool.connection() as connection:
@@ -261,14 +274,28 @@ class EnrolmentService:
         queries.insert_certificate(connection, issued)
         return certificate
 
-    def _refuse(self, caller: str, *, now: datetime) -> None:
+    @contextmanager
+    def _counted(self, caller: str, *, now: datetime) -> Iterator[None]:
+        """Count a failure before the try, for many at once must not all pass; what was none is taken back."""
         with self._lock:
+            if self._failures.is_too_many(caller, now=now):
+                raise EnrolmentThrottled
             self._failures.note(caller, now=now)
-        on = target(TargetKind.AGENT, "unknown")
-        self._recorder.note(
-            act_of_nobody(Action.ENROL_AGENT, on, outcome=Outcome.REFUSED, origin=Origin.HTTP)
-        )
-        _log.warning("enrolment_refused")
+        was_wrong = False
+        try:
+            yield
+        except CodeRefused:
+            was_wrong = True
+            on = target(TargetKind.AGENT, "unknown")
+            self._recorder.note(
+                act_of_nobody(Action.ENROL_AGENT, on, outcome=Outcome.REFUSED, origin=Origin.HTTP)
+            )
+            _log.warning("enrolment_refused")
+            raise
+        finally:
+            if not was_wrong:
+                with self._lock:
+                    self._failures.take_back(caller, now=now)
 
 
 def _act(subject: Subject, action: Action, agent: str) -> Act:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from amqtt.adapters import BufferReader, ReaderAdapter, WriterAdapter
+from amqtt.adapters import BufferReader, ReaderAdapter, StreamWriterAdapter, WriterAdapter
 from amqtt.broker import Broker
 from amqtt.contexts import Action, ListenerConfig
 from amqtt.errors import MQTTError
@@ -179,12 +179,18 @@ class CertificateBroker(Broker):
         session.username = identity
         return handler, session
 
-    async def drop_revoked(self) -> None:
+    def drop_revoked(self) -> None:
         """End the connections whose certificate was revoked meanwhile."""
         revoked = self._revoked.current()
         for serial, writer in list(self._connected.values()):
             if serial in revoked:
-                await writer.close()
+                _abort(writer)
+
+
+def _abort(writer: WriterAdapter) -> None:
+    """At once: a goodbye would wait 30 s for who does not answer it, and read on meanwhile."""
+    assert isinstance(writer, StreamWriterAdapter)  # noqa: S101 # we open no other listener
+    writer._writer.transport.abort()  # noqa: SLF001 # amqtt has no way to end a connection without goodbye
 
 
 def _certificate_of(writer: WriterAdapter) -> x509.Certificate | None:
@@ -214,7 +220,7 @@ async def serve_broker(files: BrokerFiles, *, port: int, renew: Callable[[], Pat
     while not stop.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _LOOK_AT_LIST_EVERY_S)
-        await broker.drop_revoked()
+        broker.drop_revoked()
         if loop.time() >= renew_at:
             renew_at += _RENEW_EVERY_S
             broker.renew(await asyncio.to_thread(renew))

@@ -1,10 +1,19 @@
+import asyncio
 import json
 import time
 
 import pytest
 
+from cloud.app import _running
+from cloud.assembly import assemble
+from cloud.broker.address import parse_mqtt_url
+from cloud.enrolment.model import Admission
+from cloud.identity.model import Role, subject_of
+from cloud.identity.queries import upsert_organisation
 from cloud.ingest.service import Writer
+from cloud.settings import CloudSettings
 from cloud.store.connection import connect
+from edge_agent.identity import new_request
 from tests.fixtures.wire_messages import SOURCE, WireAgent, seconds, utc_now
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
@@ -165,3 +174,33 @@ def test_answers_carry_the_headers_of_a_careful_server(cloud_server):
 
 def test_source_ids_of_the_ward_are_bound(cloud_server):
     assert cloud_server.assembly.watching.hub.state.sources_of("p-1") == (SOURCE,)
+
+
+def put_out(built):
+    """Let an agent in and put it out again; returns when the service has its place at the broker."""
+    admin = subject_of(person="person-a", role=Role.ADMINISTRATOR, organisation=None)
+    code = built.enrolment.invite(admin, Admission(agent="hut-9")).code
+    built.enrolment.enrol(code, new_request().pem.encode(), caller="10.0.0.1")
+    built.enrolment.revoke(admin, "hut-9", reason="lost")
+    deadline = time.monotonic() + 10
+    while not built.eviction.held or not built.eviction._places["hut-9"].is_there:
+        assert time.monotonic() < deadline, "the place is not taken"
+        time.sleep(0.05)
+
+
+async def test_service_takes_the_place_of_a_revoked_agent_at_the_broker(database_url, database, mqtt_url):
+    upsert_organisation(database, "north", site_id="north-site", name_zh="", name_en="")
+    keys = parse_mqtt_url(mqtt_url).tls.authority.parent
+    settings = CloudSettings(database_url=database_url, mqtt_url=mqtt_url, home=keys.parent)
+    with connect(database_url) as connection:
+        built = assemble(settings, connection)
+    async with _running(built):
+        await asyncio.to_thread(put_out, built)
+
+    assert built.eviction.held == frozenset()
+
+
+def test_without_certificates_at_the_broker_no_place_is_taken(database_url, tmp_path):
+    settings = CloudSettings(database_url=database_url, mqtt_url="mqtt://127.0.0.1:1", home=tmp_path)
+    with connect(database_url) as connection:
+        assert assemble(settings, connection).eviction is None

@@ -34,6 +34,7 @@ def settings(database_url, mqtt_url, tmp_path):
         "QIANLI_DATABASE_URL": database_url,
         "QIANLI_MQTT_URL": mqtt_url,
         "QIANLI_HTTP_PORT": "0",
+        "QIANLI_AGENT_PORT": "0",
         "QIANLI_HOME": str(tmp_path / "home"),
     }
 

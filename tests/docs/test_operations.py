@@ -1,13 +1,18 @@
 """The operations page names every setting that exists, and no other."""
 
+import json
 import re
 from pathlib import Path
 
+import yaml
+
+from cloud.broker.address import parse_mqtt_url
 from cloud.settings import CloudSettings
 from edge_agent.settings import AgentSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SETTING = re.compile(r"QIANLI_[A-Z][A-Z_]+[A-Z]")
 PLACES = ("vitals", "devices", "dicom", "edge_agent", "cloud", "qianli")
 
@@ -36,13 +41,35 @@ def test_every_described_setting_exists() -> None:
     assert settings_in_tables() - settings_in_code() - tests_only == set()
 
 
-def test_the_mosquitto_settings_are_those_of_the_compose_file() -> None:
-    def settings(text: str) -> set[str]:
-        words = ("listener", "allow_anonymous", "persist", "autosave", "max_", "log_type")
-        return {line.strip() for line in text.splitlines() if line.strip().startswith(words)}
+def test_services_of_the_compose_file_come_to_the_broker_by_certificate() -> None:
+    services = COMPOSE["services"]
+    urls = [services[name]["environment"]["QIANLI_MQTT_URL"] for name in ("cloud", "edge")]
 
-    compose = settings((ROOT / "docker-compose.yml").read_text())
-    assert settings(PAGE) == {line for line in compose if not line.startswith("persistence_location")}
+    assert urls == ["mqtts://127.0.0.1:8883?version=5"] * 2
+    for url in urls:
+        assert parse_mqtt_url(url, keys=ROOT).tls is not None
+    assert "password" not in json.dumps(services["broker"]).lower()
+
+
+def test_compose_file_names_only_folders_and_volumes_that_exist() -> None:
+    mounts = [mount for one in COMPOSE["services"].values() for mount in one.get("volumes", ())]
+    sources = {mount.split(":")[0] for mount in mounts}
+    folders = {source for source in sources if source.startswith(".")}
+
+    assert folders == {"./deploy/mosquitto"}
+    assert (ROOT / "deploy" / "mosquitto" / "follow.sh").exists()
+    assert sources - folders - {"/run/dbus"} == set(COMPOSE["volumes"])
+    waits = {name for one in COMPOSE["services"].values() for name in one.get("depends_on", ())}
+    assert waits <= set(COMPOSE["services"])
+
+
+def test_only_the_services_that_need_them_see_the_keys() -> None:
+    seeing = {
+        name
+        for name, service in COMPOSE["services"].items()
+        if any(mount.startswith("cloud:") for mount in service.get("volumes", ()))
+    }
+    assert seeing == {"cloud", "trust"}
 
 
 def test_the_image_copies_only_what_exists() -> None:

@@ -13,8 +13,16 @@ import paho.mqtt.client as mqtt
 import pytest
 from cryptography import x509
 
-from cloud.broker.address import AUTHORITY_FILE
-from cloud.enrolment.authority.certificates import Revoked, build_crl, pem
+from cloud.broker.address import AUTHORITY_FILE, parse_mqtt_url
+from cloud.broker.stand_in import StandIn, context_of
+from cloud.enrolment.authority.certificates import (
+    Revoked,
+    build_crl,
+    issue_stand_in,
+    key_pem,
+    new_key,
+    pem,
+)
 from cloud.enrolment.authority.files import REVOKED, cloud_pair, open_authority, write_public
 from qianli.embedded.broker import broker_answers
 from qianli.home import Home
@@ -202,20 +210,57 @@ def test_strangers_are_refused(broker: Running, tmp_path: Path, stranger: str) -
             client.cut()
 
 
+def revoke(broker: Running, *agents: str) -> None:
+    now = datetime.now(UTC)
+    certificates = [x509.load_pem_x509_certificates(broker.pair(one).read_bytes())[0] for one in agents]
+    revoked = [Revoked(serial=one.serial_number, at=now) for one in certificates]
+    crl = build_crl(open_authority(broker.home.keys, now=now), revoked, number=2, now=now)
+    write_public(broker.home.keys / REVOKED, pem(crl))
+
+
 def test_revoked_agent_is_cut_off_and_kept_out(broker: Running, join) -> None:
     revoked, other = join("hut-1"), join("hut-2")
-    authority = open_authority(broker.home.keys, now=datetime.now(UTC))
-    serial = x509.load_pem_x509_certificates(broker.pair("hut-1").read_bytes())[0].serial_number
-    crl = build_crl(
-        authority, [Revoked(serial=serial, at=datetime.now(UTC))], number=2, now=datetime.now(UTC)
-    )
-    write_public(broker.home.keys / REVOKED, pem(crl))
+    revoke(broker, "hut-1")
     deadline = time.monotonic() + 5
     while revoked.is_alive():
         assert time.monotonic() < deadline, "the revoked agent stays"
 
     assert join("hut-1").greetings == []
     assert other.is_alive()
+
+
+def test_revoked_agent_that_answers_no_goodbye_is_cut_as_fast(broker: Running, join) -> None:
+    silent, polite = join("hut-1").client.socket(), join("hut-2")
+    assert silent is not None
+    revoke(broker, "hut-1")
+    time.sleep(1.5)  # the broker has begun to end it; nobody reads here, so a goodbye would not be answered
+    revoke(broker, "hut-1", "hut-2")
+    deadline = time.monotonic() + 5
+    while polite.is_alive():
+        assert time.monotonic() < deadline, "one that is silent holds up the others"
+    with pytest.raises(OSError):  # noqa: PT012, PT011 # a reset, at the latest by the second writing
+        for _ in range(100):
+            silent.sendall(b"\xc0\x00")
+            time.sleep(0.02)
+
+
+def test_stand_in_for_a_revoked_agent_disturbs_nobody_here(broker: Running, join) -> None:
+    agent, other, now = join("hut-1"), join("hut-2"), datetime.now(UTC)
+    authority, key = open_authority(broker.home.keys, now=now), new_key()
+    certificate = issue_stand_in(authority, key.public_key(), agent="hut-1", now=now)
+    context = context_of(key_pem(key) + pem(certificate), authority=pem(authority.certificate))
+    address = parse_mqtt_url(embedded_mqtt_url(port=broker.port), keys=broker.home.keys)
+    place = StandIn(address, "hut-1", context=context, clock=lambda: datetime.now(UTC))
+    place.start()
+    revoke(broker, "hut-1")  # amqtt leaves the older connection open; here it is the list that cuts it
+    try:
+        deadline = time.monotonic() + 5
+        while agent.is_alive() or not place.is_there:
+            assert time.monotonic() < deadline, "the agent keeps its place"
+        assert other.is_alive()
+        assert join("hut-1").greetings == []
+    finally:
+        place.stop()
 
 
 def test_list_of_a_foreign_authority_revokes_nobody(broker: Running, tmp_path: Path, join) -> None:

@@ -1,108 +1,25 @@
 """The configuration in `deploy/mosquitto` against the real broker: who may come, and with which topics."""
 
-import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
-import paho.mqtt.client as mqtt
 import pytest
-from cryptography import x509
 
-from cloud.broker.address import AUTHORITY_FILE
-from cloud.enrolment.authority.certificates import Revoked, build_crl, pem
-from cloud.enrolment.authority.files import REVOKED, cloud_pair, open_authority, server_pair, write_public
+from cloud.broker.address import AUTHORITY_FILE, parse_mqtt_url, speaks_mqtt5
+from cloud.broker.stand_in import StandIn, context_of
+from cloud.enrolment.authority.certificates import issue_stand_in, key_pem, new_key, pem
+from cloud.enrolment.authority.files import cloud_pair
 from tests.fixtures.certificates import agent_identity, tls_context
+from tests.fixtures.mosquitto import Mosquitto
 from tests.fixtures.running_demo import free_port
 from vitals.wire.topics import AgentTopic
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 
-DEPLOY = Path(__file__).parents[2] / "deploy" / "mosquitto"
-PROGRAM = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 NOT_AUTHORISED = 135
-
-
-@dataclass(kw_only=True)
-class Mosquitto:
-    """The real broker with the configuration of the repository; only folders and port are replaced."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen | None = None
-    clients: list = field(default_factory=list)
-
-    @property
-    def keys(self):
-        return self.folder / "keys"
-
-    @property
-    def authority(self):
-        return open_authority(self.keys, now=datetime.now(UTC))
-
-    def start(self):
-        self.publish_list([])
-        text = (DEPLOY / "mosquitto.conf").read_text()
-        server_pair(self.keys, self.authority, name="broker", hosts=["127.0.0.1"], now=datetime.now(UTC))
-        shutil.copy(DEPLOY / "acl", self.keys / "acl")
-        text = text.replace("/etc/mosquitto/qianli", str(self.keys)).replace(
-            "/var/lib/mosquitto", str(self.folder)
-        )
-        text = text.replace("listener 8883", f"listener {self.port} 127.0.0.1") + "user root\n"
-        (self.folder / "mosquitto.conf").write_text(text)
-        assert PROGRAM, "Mosquitto is not installed: apt-get install mosquitto"
-        command = [PROGRAM, "-c", self.folder / "mosquitto.conf"]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
-        while not self.hello("hut-1"):
-            assert time.monotonic() < deadline, "Mosquitto did not start"
-            time.sleep(0.05)
-
-    def hello(self, agent):
-        try:
-            client = self.connect(agent)
-        except OSError:
-            return False
-        client.disconnect()
-        return True
-
-    def publish_list(self, serials):
-        revoked = [Revoked(serial=serial, at=datetime.now(UTC)) for serial in serials]
-        crl = build_crl(self.authority, revoked, number=time.time_ns(), now=datetime.now(UTC))
-        write_public(self.keys / REVOKED, pem(crl))
-
-    def connect(self, agent, context=None):
-        """A connected MQTT 5 client; agent None is the cloud. Raises OSError when refused."""
-        if agent is None:
-            pair = cloud_pair(self.keys, self.authority, now=datetime.now(UTC))
-        else:
-            pair = agent_identity(self.keys, agent).pair
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"c-{agent}", protocol=mqtt.MQTTv5)
-        client.tls_set_context(context or tls_context(self.keys / AUTHORITY_FILE, pair))
-        greeted = []
-        client.on_connect = lambda _c, _u, _f, reason, _p: greeted.append(reason)
-        self.clients.append(client)
-        client.connect("127.0.0.1", self.port)
-        deadline = time.monotonic() + 5
-        while not greeted and time.monotonic() < deadline:
-            if client.loop(0.1) != mqtt.MQTT_ERR_SUCCESS:
-                raise ConnectionRefusedError
-        if not greeted or greeted[0].is_failure:
-            raise ConnectionRefusedError
-        return client
-
-    def hang_up(self):
-        for client in self.clients:
-            client.disconnect()
-            sock = client.socket()
-            if sock is not None:
-                sock.close()
-        self.clients.clear()
 
 
 @pytest.fixture
@@ -202,11 +119,98 @@ def test_servers_certificate_opens_nothing_as_a_client(mosquitto):
 
 def test_revoked_certificate_is_refused_after_a_reload_and_the_others_are_not(mosquitto):
     mosquitto.connect("hut-9").disconnect()
-    content = agent_identity(mosquitto.keys, "hut-9").pair.read_bytes()
-    mosquitto.publish_list([x509.load_pem_x509_certificates(content)[0].serial_number])
+    mosquitto.revoke("hut-9")
     mosquitto.process.send_signal(signal.SIGHUP)
     deadline = time.monotonic() + 5
     while mosquitto.hello("hut-9"):
         assert time.monotonic() < deadline, "the revoked agent still gets in"
 
     mosquitto.connect("hut-1").disconnect()
+
+
+def is_alive(client):
+    """Whether the connection stands; what the broker said meanwhile is read."""
+    return all(client.loop(0.02) == 0 for _ in range(5))
+
+
+def await_cut(client, *, within_s=5):
+    deadline = time.monotonic() + within_s
+    while is_alive(client):
+        assert time.monotonic() < deadline, "the agent is still connected"
+
+
+def test_agent_cannot_take_the_place_of_another_by_its_client_id(mosquitto):
+    owner = mosquitto.connect("hut-1", client_id="agent-hut-1")
+    for stolen in ("agent-hut-1", "hut-1", "qianli.cloud"):
+        mosquitto.connect("hut-2", client_id=stolen)
+
+    assert is_alive(owner)
+
+
+def test_second_connection_of_a_certificate_ends_the_first_whatever_it_calls_itself(mosquitto):
+    first = mosquitto.connect("hut-1", client_id="agent-hut-1")
+    mosquitto.connect("hut-1", client_id="something else")
+
+    await_cut(first)
+
+
+def test_version_question_leaves_the_session_of_the_cloud_alone(mosquitto):
+    cloud_pair(mosquitto.keys, mosquitto.authority, now=datetime.now(UTC))
+    address = parse_mqtt_url(f"mqtts://127.0.0.1:{mosquitto.port}", keys=mosquitto.keys)
+    topic = str(AgentTopic(agent="hut-1", name="event"))
+    kept = mosquitto.connect(None, session_s=600)
+    assert answer_to_subscribe(kept, topic) in (0, 1)
+    kept.disconnect()
+
+    assert speaks_mqtt5(address)
+    assert answer_to_publish(mosquitto.connect("hut-1"), topic) == 0
+    heard = []
+    mosquitto.connect(None, session_s=600, heard=heard)
+    assert heard == [topic]
+
+
+def stand_in(mosquitto, agent):
+    key, now = new_key(), datetime.now(UTC)
+    certificate = issue_stand_in(mosquitto.authority, key.public_key(), agent=agent, now=now)
+    context = context_of(key_pem(key) + pem(certificate), authority=pem(mosquitto.authority.certificate))
+    address = parse_mqtt_url(f"mqtts://127.0.0.1:{mosquitto.port}", keys=mosquitto.keys)
+    return StandIn(address, agent, context=context, clock=lambda: datetime.now(UTC))
+
+
+def test_open_connection_of_a_revoked_agent_outlives_the_list_and_not_the_stand_in(mosquitto):
+    revoked, other = mosquitto.connect("hut-8", client_id="hidden"), mosquitto.connect("hut-1")
+    mosquitto.revoke("hut-8", "hut-6")
+    mosquitto.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 5
+    while mosquitto.hello("hut-6"):
+        assert time.monotonic() < deadline, "the list is not read"
+    assert is_alive(revoked)
+    place = stand_in(mosquitto, "hut-8")
+    place.start()
+    try:
+        await_cut(revoked)
+        assert is_alive(other)
+        assert not mosquitto.hello("hut-8")
+        assert place.is_there
+    finally:
+        place.stop()
+
+
+def test_stand_in_takes_the_place_back_when_it_is_contested(mosquitto):
+    place = stand_in(mosquitto, "hut-7")
+    place.start()
+    try:
+        await_place(place)
+        again = mosquitto.connect("hut-7")
+        await_cut(again, within_s=10)
+        await_place(place)
+        assert place.contested_at is not None
+    finally:
+        place.stop()
+
+
+def await_place(place):
+    deadline = time.monotonic() + 10
+    while not place.is_there:
+        assert time.monotonic() < deadline, "the stand-in does not come"
+        time.sleep(0.02)

@@ -25,6 +25,7 @@ ROOT_LASTS = timedelta(days=365 * 20)
 SERVER_LASTS = timedelta(days=397)
 """What browsers accept."""
 CLIENT_LASTS = timedelta(days=90)
+STAND_IN_LASTS = timedelta(days=1)
 CRL_LASTS = timedelta(days=30)
 CLOCK_SLACK = timedelta(hours=1)
 """Certificates hold from an hour ago: a hut's clock may be slow."""
@@ -103,16 +104,21 @@ def issue_agent(authority: Authority, request: bytes, *, agent: str, now: dateti
     Raises:
         RequestInvalid: it is no request, is not signed by its own key, or the key is not on P-256.
     """
-    names = [x509.UniformResourceIdentifier(AGENT_URI + agent)]
-    return _issue_client(authority, requested_key(request), identity=agent, names=names, now=now)
+    return _issue_client(authority, requested_key(request), identity=agent, now=now, lasts=CLIENT_LASTS)
+
+
+def issue_stand_in(
+    authority: Authority, public_key: ec.EllipticCurvePublicKey, *, agent: str, now: datetime
+) -> x509.Certificate:
+    """A short one with which the cloud itself takes an agent's place at the broker; no register knows it."""
+    return _issue_client(authority, public_key, identity=agent, now=now, lasts=STAND_IN_LASTS)
 
 
 def issue_cloud(
     authority: Authority, public_key: ec.EllipticCurvePublicKey, *, now: datetime
 ) -> x509.Certificate:
     """The certificate with which the service itself comes to the broker."""
-    names = [x509.UniformResourceIdentifier("urn:qianli:cloud")]
-    return _issue_client(authority, public_key, identity=CLOUD_IDENTITY, names=names, now=now)
+    return _issue_client(authority, public_key, identity=CLOUD_IDENTITY, now=now, lasts=CLIENT_LASTS)
 
 
 def requested_key(request: bytes) -> ec.EllipticCurvePublicKey:
@@ -181,15 +187,16 @@ def _issue_client(
     public_key: ec.EllipticCurvePublicKey,
     *,
     identity: str,
-    names: Sequence[x509.GeneralName],
     now: datetime,
+    lasts: timedelta,
 ) -> x509.Certificate:
+    uri = "urn:qianli:cloud" if identity == CLOUD_IDENTITY else AGENT_URI + identity
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity)])
     return _issue(
         authority,
-        _begin(subject, authority.certificate.subject, public_key, now=now, lasts=CLIENT_LASTS),
+        _begin(subject, authority.certificate.subject, public_key, now=now, lasts=lasts),
         public_key,
-        names=names,
+        names=[x509.UniformResourceIdentifier(uri)],
         usage=ExtendedKeyUsageOID.CLIENT_AUTH,
     )
 

@@ -56,7 +56,7 @@ def test_version_is_known_by_the_shape_of_the_answer(answer, modern):
         address = parse_mqtt_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
         assert speaks_mqtt5(address) is modern
         thread.join()
-    assert asked[0][:9] == bytes.fromhex("102400044d51545405")
+    assert asked[0][:9] == bytes.fromhex("102900044d51545405")
 
 
 @pytest.mark.enable_socket
