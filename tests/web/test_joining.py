@@ -34,7 +34,7 @@ def post(page, path, body, *, status=201):
 def prove(page, password):
     page.get_by_test_id("proof").fill(password)
     page.get_by_test_id("proof-submit").click()
-    expect(page.get_by_test_id("proof")).to_have_count(0)
+    expect(page.get_by_test_id("proof")).to_be_hidden()
 
 
 def invite(doctor, patient):
