@@ -63,6 +63,8 @@ class Action(StrEnum):
     REVOKE_SESSION = "revoke_session"
     UNLOCK_ACCOUNT = "unlock_account"
     ENABLE_ACCOUNT = "enable_account"
+    CHANGE_PASSWORD = "change_password"  # noqa: S105 # an action's name
+    RESET_PASSWORD = "reset_password"  # noqa: S105 # an action's name
     CREATE_CLIENT = "create_client"
     REVOKE_CLIENT = "revoke_client"
     ISSUE_TOKEN = "issue_token"  # noqa: S105 # an action's name

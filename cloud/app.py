@@ -36,8 +36,10 @@ from cloud.identity.access import (
 )
 from cloud.identity.clients import routes as client_routes
 from cloud.identity.cookies import session_token
+from cloud.identity.joining import routes as joining_routes
 from cloud.identity.model import Subject
 from cloud.identity.oidc import routes as oidc_routes
+from cloud.identity.passwords import routes as password_routes
 from cloud.identity.proofs import routes as proof_routes
 from cloud.identity.queries import find_sights
 from cloud.identity.sight import Sight
@@ -104,6 +106,8 @@ def _sign_in_routes(built: Assembly) -> list[APIRouter]:
         identity_routes.build_routes(identity, end_of_issuer=built.oidc.end_of),
         proof_routes.build_routes(identity),
         account_routes.build_routes(identity, built.accounts),
+        password_routes.build_routes(identity, built.passwords),
+        joining_routes.build_routes(identity, built.joining),
         client_routes.build_routes(identity),
         oidc_routes.build_routes(identity, built.oidc),
     ]

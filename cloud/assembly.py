@@ -18,9 +18,11 @@ from cloud.enrolment.service import EnrolmentService, write_list
 from cloud.enrolment.stream import EvictionStream, TrustStream
 from cloud.events import Clock, Event
 from cloud.identity.accounts import Accounts
+from cloud.identity.joining.service import Joining
 from cloud.identity.model import SYSTEM, Subject
 from cloud.identity.oidc.model import read_providers
 from cloud.identity.oidc.service import OidcSignIn
+from cloud.identity.passwords.service import Passwords
 from cloud.identity.service import IdentityService, SignInRules, utc_now
 from cloud.ingest.stream import IngestStream
 from cloud.live.service import Hub
@@ -31,7 +33,7 @@ from cloud.people.service import PeopleService, open_sealer
 from cloud.places.service import PlaceService
 from cloud.retention.service import Ports, RetentionService, signed_with
 from cloud.retention.stream import RetentionStream, read_policy
-from cloud.rights.service import EncounterBook, RightsService, TypedNumber
+from cloud.rights.service import EncounterBook, InvitationBook, RightsService, TypedNumber
 from cloud.settings import CloudSettings
 from cloud.signing.service import SigningService, may_sign_by_register
 from cloud.silence.service import SilenceService
@@ -40,6 +42,14 @@ from cloud.store.connection import Database, Pool, build_pool
 from cloud.trend.service import TrendService
 from cloud.warning.model import score_patient
 from vitals.identifiers.identifier import IdentifierKind
+
+# What people carry and keep to themselves; a hospital's number is printed on a bracelet.
+_CARRIED = {
+    IdentifierKind.RESIDENT_ID,
+    IdentifierKind.PASSPORT,
+    IdentifierKind.HEALTH_CARD,
+    IdentifierKind.INSURANCE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,8 @@ class Assembly:
     audit_reader: AuditReader
     identity: IdentityService
     accounts: Accounts
+    passwords: Passwords
+    joining: Joining
     oidc: OidcSignIn
     watching: Watching
     trends: TrendService
@@ -112,6 +124,8 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         audit_reader=reader,
         identity=identity,
         accounts=Accounts(pool, recorder=audit, clock=clock, lock_out=identity.lock_out),
+        passwords=Passwords(identity, recorder=audit, clock=clock),
+        joining=Joining(identity, invitations=InvitationBook(), numbers_of=_opener(people), recorder=audit),
         oidc=OidcSignIn(identity, providers=providers, sealer=sealer, recorder=audit, clock=clock),
         watching=watching,
         trends=TrendService(pool, recorder=audit, clock=clock),
@@ -194,6 +208,16 @@ def _finder(people: PeopleService) -> Callable[[Database, Subject, TypedNumber],
         return people.find_everywhere(held, subject, typed)
 
     return find_by_number
+
+
+def _opener(people: PeopleService) -> Callable[[Database, Sequence[str]], Sequence[str]]:
+    """The numbers by which somebody who joins shows to know the patient."""
+
+    def numbers_of(held: Database, patient_ids: Sequence[str]) -> Sequence[str]:
+        listed = people.list_numbers(held, SYSTEM, patient_ids, is_open=True)
+        return [number for kind, _, number in listed if kind in _CARRIED]
+
+    return numbers_of
 
 
 def _renew_pair(keys: Path, authority: Authority, clock: Clock) -> None:

@@ -16,12 +16,18 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 MOST_BUCKETS = 10_000
-_COSTS: Mapping[str, float] = {
-    "/api/login": 20.0,
-    "/api/login/second-factor": 20.0,
-    "/api/step-up": 20.0,
-    "/agent/v1/enrol": 20.0,
-}
+_COSTS: Mapping[str, float] = dict.fromkeys(
+    (
+        "/api/login",
+        "/api/login/second-factor",
+        "/api/step-up",
+        "/api/join",
+        "/api/password",
+        "/api/password/reset",
+        "/agent/v1/enrol",
+    ),
+    20.0,
+)
 """Routes that cost us more than others: a password or a code is slow to check on purpose."""
 
 

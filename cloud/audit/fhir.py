@@ -78,6 +78,8 @@ _KINDS = {
     Action.REVOKE_SESSION: _Kind(type=_LOGIN, subtype=("110123", "Logout"), letter="E"),
     Action.UNLOCK_ACCOUNT: _Kind(type=_RIGHTS, letter="U"),
     Action.ENABLE_ACCOUNT: _Kind(type=_RIGHTS, letter="U"),
+    Action.CHANGE_PASSWORD: _Kind(type=_RIGHTS, letter="U"),
+    Action.RESET_PASSWORD: _Kind(type=_RIGHTS, letter="U"),
     Action.CREATE_CLIENT: _Kind(type=_RIGHTS, letter="C"),
     Action.REVOKE_CLIENT: _Kind(type=_RIGHTS, letter="D"),
     Action.ISSUE_TOKEN: _Kind(type=_LOGIN, subtype=("110122", "Login"), letter="E"),

@@ -85,6 +85,7 @@ READS_ACCOUNTS = Access(scopes=frozenset({Scope.MANAGE_ACCOUNTS}), people=People
 CHANGES_ONE_ACCOUNT = Access(
     scopes=frozenset({Scope.MANAGE_ACCOUNTS}), people=People.HIDDEN, needs_step_up=True
 )
+CHANGES_OWN_PASSWORD = Access(needs_step_up=True)
 ADDS_CLIENTS = Access(scopes=frozenset({Scope.MANAGE_ACCOUNTS}), needs_step_up=True)
 READS_ONE_PATIENT = Access(scopes=frozenset({Scope.READ_PATIENTS}), people=People.SEEN)
 VIEWS_ONE_PATIENT = Access(

@@ -57,6 +57,25 @@ class StepUpNeeded(IdentityError):
         return "prove again who you are first"
 
 
+class CodeRefused(IdentityError):
+    """A code that was handed over does not open this: why not is not said."""
+
+    def __str__(self) -> str:
+        return "code or details are wrong"
+
+
+class ChoiceRefused(IdentityError):
+    """What somebody wants as a name or a password cannot be."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}"
+
+
 class EnrolmentNeeded(IdentityError):
     """The account must have a second factor before it may do anything else."""
 

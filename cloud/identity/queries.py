@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 
+from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from cloud.identity.model import (
@@ -390,6 +391,16 @@ def upsert_organisation(
 def account_exists(connection: Database, name: str) -> bool:
     """Whether a login name is taken."""
     return connection.execute("SELECT 1 FROM account WHERE name = %s", (name,)).fetchone() is not None
+
+
+def add_account(connection: Database, account: Account) -> bool:
+    """A person and the account; False where somebody has the name, perhaps since a moment."""
+    try:
+        with connection.transaction():
+            insert_account(connection, account)
+    except UniqueViolation:
+        return False
+    return True
 
 
 def insert_account(connection: Database, account: Account) -> None:

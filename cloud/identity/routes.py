@@ -11,7 +11,9 @@ from pydantic import BaseModel, Field
 from cloud.identity import cookies
 from cloud.identity.access import LOGGED_IN, PUBLIC, Access, access_of
 from cloud.identity.errors import (
+    ChoiceRefused,
     ClientRefused,
+    CodeRefused,
     Conflict,
     EnrolmentNeeded,
     LoginRefused,
@@ -30,14 +32,14 @@ from cloud.identity.proofs.model import ProofKind
 from cloud.identity.service import IdentityService, LoggedIn, SecondFactorAwaited
 
 COOKIE = cookies.SESSION
-_WITHOUT_NUL = r"\A[^\x00]*\z"  # the database has no text with NUL
-PathId = Annotated[str, Path(max_length=200, pattern=_WITHOUT_NUL)]
+WITHOUT_NUL = r"\A[^\x00]*\z"  # the database has no text with NUL
+PathId = Annotated[str, Path(max_length=200, pattern=WITHOUT_NUL)]
 
 
 class Credentials(BaseModel):
     """Body of a login."""
 
-    name: str = Field(max_length=200, pattern=_WITHOUT_NUL)
+    name: str = Field(max_length=200, pattern=WITHOUT_NUL)
     password: str = Field(max_length=1000)
 
 
@@ -212,6 +214,7 @@ _STATUSES: dict[type[Exception], int] = {
     OidcRefused: 403,
     NotThere: 404,
     Conflict: 409,
+    ChoiceRefused: 422,
     LoginThrottled: 429,
     OidcUnreachable: 502,
     ScopeRefused: 400,
@@ -231,4 +234,4 @@ def answer_refusal(_request: Request, error: Exception) -> Response:
     return JSONResponse(body, status_code=_STATUSES.get(type(error), 401), headers=headers)
 
 
-REFUSALS = (*_STATUSES, LoginRefused, ProofRefused, NotLoggedIn, ClientRefused)
+REFUSALS = (*_STATUSES, LoginRefused, ProofRefused, CodeRefused, NotLoggedIn, ClientRefused)

@@ -123,11 +123,11 @@ class IdentityService:
         with self.pool.connection() as connection:
             account = queries.find_account(connection, wanted)
             try:
-                self._charge(connection, wanted, visitor=visitor)
+                self.charge(connection, wanted, visitor=visitor)
             except LoginThrottled:
                 self._note_failure(account, Outcome.THROTTLED)
                 raise
-        if not self._verify(account, password) or account is None:
+        if not self.verify(account, password) or account is None:
             self._note_failure(account, Outcome.REFUSED)
             _log.info("login_refused")
             raise LoginRefused
@@ -150,7 +150,7 @@ class IdentityService:
         account = self.awaited(token)
         with self.pool.connection() as connection:
             try:
-                self._charge(connection, account.name, visitor=visitor)
+                self.charge(connection, account.name, visitor=visitor)
             except LoginThrottled:
                 self._note_failure(account, Outcome.THROTTLED)
                 raise
@@ -184,7 +184,7 @@ class IdentityService:
         Raises:
             AuditUnavailable: nobody could take note, so nobody gets in.
         """
-        self._forgive(connection, account.name, visitor=visitor)
+        self.forgive(connection, account.name, visitor=visitor)
         self._recorder.begin(account.subject.act(Action.LOG_IN, _target(account), origin=Origin.HTTP))()
         token = self.sessions.begin(connection, account, device=visitor.device, issuer=issuer)
         _log.info("login", person=account.person_id)
@@ -203,7 +203,7 @@ class IdentityService:
         account, on = session.account, _target(session.account)
         with self.pool.connection() as connection:
             try:
-                self._charge(connection, account.name, visitor=visitor)
+                self.charge(connection, account.name, visitor=visitor)
             except LoginThrottled:
                 self._note_step_up(account, Outcome.THROTTLED)
                 raise
@@ -212,7 +212,7 @@ class IdentityService:
             raise ProofRefused
         until = self._clock() + STEP_UP_LASTS
         with self.pool.connection() as connection, connection.transaction():
-            self._forgive(connection, account.name, visitor=visitor)
+            self.forgive(connection, account.name, visitor=visitor)
             fresh = self.sessions.renew_token(connection, session, stepped_up_until=until)
             self._recorder.begin(account.subject.act(Action.STEP_UP, on, origin=Origin.HTTP))()
         return SteppedUp(token=fresh, until=until)
@@ -280,6 +280,42 @@ class IdentityService:
         just_came = session.issuer is not None and now - session.created_at < STEP_UP_LASTS
         return just_came or session.needs_enrolment(self.policy)
 
+    def verify(self, account: Account | None, password: str) -> bool:
+        """Whether it is the password; nobody has none, and costs the same time."""
+        stored = self._nobody if account is None else account.password_hash
+        with self._slots:
+            try:
+                return self._hasher.verify(stored, password[:_PASSWORD_LIMIT])
+            except (VerificationError, InvalidHashError):
+                return False
+
+    def hash_password(self, password: str) -> str:
+        """What is kept of a password."""
+        with self._slots:
+            return self._hasher.hash(password[:_PASSWORD_LIMIT])
+
+    def charge(self, connection: Database, name: str, *, visitor: Visitor) -> None:
+        """Count an attempt for this name until it is forgiven.
+
+        Raises:
+            LoginThrottled: too many failures for this name or from this source.
+        """
+        self.charge_source(connection, visitor)
+        self.lock_out.charge(connection, Locked.ACCOUNT, name=name, now=self._clock())
+
+    def charge_source(self, connection: Database, visitor: Visitor) -> None:
+        """Count an attempt that names nobody.
+
+        Raises:
+            LoginThrottled: too many failures from this source.
+        """
+        self.lock_out.charge(connection, Locked.SOURCE, name=visitor.source, now=self._clock())
+
+    def forgive(self, connection: Database, name: str, *, visitor: Visitor) -> None:
+        """It was none: forget the failures of this name, and this one of the source."""
+        self.lock_out.forgive(connection, Locked.ACCOUNT, name=name)
+        self.lock_out.refund(connection, Locked.SOURCE, name=visitor.source)
+
     def _await_second_factor(
         self, connection: Database, account: Account, *, kinds: tuple[ProofKind, ...]
     ) -> SecondFactorAwaited:
@@ -291,18 +327,9 @@ class IdentityService:
 
     def _proof_holds(self, session: Session, proof: Proof, *, token: str, visitor: Visitor) -> bool:
         if proof.kind is ProofKind.PASSWORD:
-            return not session.has_second_factor and self._verify(session.account, proof.text)
+            return not session.has_second_factor and self.verify(session.account, proof.text)
         with self.pool.connection() as connection:
             return self.proofs.holds(connection, session.account, proof=proof, token=token, visitor=visitor)
-
-    def _charge(self, connection: Database, name: str, *, visitor: Visitor) -> None:
-        now = self._clock()
-        self.lock_out.charge(connection, Locked.SOURCE, name=visitor.source, now=now)
-        self.lock_out.charge(connection, Locked.ACCOUNT, name=name, now=now)
-
-    def _forgive(self, connection: Database, name: str, *, visitor: Visitor) -> None:
-        self.lock_out.forgive(connection, Locked.ACCOUNT, name=name)
-        self.lock_out.refund(connection, Locked.SOURCE, name=visitor.source)
 
     def _note_failure(self, account: Account | None, outcome: Outcome) -> None:
         """What was typed as a name may be a password: only the account that it names is written down."""
@@ -313,20 +340,11 @@ class IdentityService:
         on = _target(account)
         self._recorder.note(account.subject.act(Action.STEP_UP, on, origin=Origin.HTTP, outcome=outcome))
 
-    def _verify(self, account: Account | None, password: str) -> bool:
-        stored = self._nobody if account is None else account.password_hash
-        with self._slots:
-            try:
-                return self._hasher.verify(stored, password[:_PASSWORD_LIMIT])
-            except (VerificationError, InvalidHashError):
-                return False
-
     def _rehash(self, connection: Database, account: Account, *, password: str) -> None:
         """Stronger parameters reach an account when its password is seen."""
         if not self._hasher.check_needs_rehash(account.password_hash):
             return
-        with self._slots:
-            fresh = self._hasher.hash(password[:_PASSWORD_LIMIT])
+        fresh = self.hash_password(password)
         queries.replace_password_hash(connection, account.name, password_hash=fresh)
         _log.info("password_rehashed", person=account.person_id)
 

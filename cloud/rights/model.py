@@ -46,6 +46,13 @@ class RightEnded(CloudError):
         return "that was done already"
 
 
+class AccountThere(CloudError):
+    """The patient has an account; a second one does not come silently."""
+
+    def __str__(self) -> str:
+        return "the patient has an account; end its link first"
+
+
 class Capacity(StrEnum):
     """As who somebody consents."""
 

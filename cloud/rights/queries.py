@@ -6,6 +6,8 @@ from typing import Any
 
 from psycopg.rows import kwargs_row
 
+from cloud.identity.codes import MOST_WRONG_TRIES
+from cloud.identity.joining.model import Invited
 from cloud.identity.model import Purpose, Scope, Subject
 from cloud.identity.queries import asked_by
 from cloud.identity.sight import DataClass
@@ -217,6 +219,85 @@ def take_up_link(connection: Database, subject: Subject, code_hash: bytes) -> st
         {"person": subject.person, "code": code_hash, "may_take": Scope.READ_OWN in subject.scopes},
     ).fetchone()
     return None if row is None else str(row[0])
+
+
+def hold_waiting_link(connection: Database, subject: Subject, code_hash: bytes) -> Invited | None:
+    """What waits for this code, locked. The system asks for whoever is nobody yet."""
+    row = connection.execute(
+        """
+        SELECT l.link_id, l.patient_id, p.organisation_id
+          FROM family_link l JOIN patient p USING (patient_id)
+         WHERE l.code_hash = %(code)s AND l.person_id IS NULL AND l.code_ends_at > now()
+           AND l.revoked_at IS NULL AND l.during @> now() AND %(may_read)s
+           FOR UPDATE OF l
+        """,
+        {**_who(subject), "code": code_hash},
+    ).fetchone()
+    if row is None:
+        return None
+    link_id, patient_id, organisation_id = row
+    same: list[tuple[str, date | None]] = connection.execute(
+        "SELECT patient_id, birth_date FROM same_people(ARRAY[%s]) k JOIN patient p USING (patient_id)",
+        (patient_id,),
+    ).fetchall()
+    return Invited(
+        link_id=link_id,
+        patient_id=patient_id,
+        organisation_id=organisation_id,
+        births=tuple(born for _, born in same if born is not None),
+        patient_ids=tuple(one for one, _ in same),
+    )
+
+
+def count_wrong_try(connection: Database, link_id: str) -> None:
+    """One try less; after the last one the code is worth nothing.
+
+    The answer must not take longer for a code that is right: the count does not wait for the disk.
+    """
+    connection.execute("SET LOCAL synchronous_commit = off")
+    connection.execute(
+        """
+        UPDATE family_link
+           SET wrong_tries = wrong_tries + 1,
+               revoked_at = CASE WHEN wrong_tries + 1 >= %(most)s THEN now() END,
+               revoked_by = CASE WHEN wrong_tries + 1 >= %(most)s THEN 'wrong-tries' END
+         WHERE link_id = %(link)s AND revoked_at IS NULL
+        """,
+        {"link": link_id, "most": MOST_WRONG_TRIES},
+    )
+
+
+def hold_patients(connection: Database, patient_ids: Sequence[str]) -> None:
+    """Whoever else invites for these patients waits until this transaction ends."""
+    connection.execute(
+        "SELECT FROM patient WHERE patient_id = ANY(%s) ORDER BY patient_id FOR NO KEY UPDATE",
+        (list(patient_ids),),
+    )
+
+
+def has_own_account(connection: Database, subject: Subject, patient_ids: Sequence[str]) -> bool:
+    """Whether one of these records, as far as the subject sees them, has an account of its own."""
+    row = connection.execute(
+        """
+        SELECT FROM family_link l
+         WHERE l.patient_id = ANY(%(patients)s) AND l.relation = 'self' AND l.person_id IS NOT NULL
+           AND l.revoked_at IS NULL AND l.during @> now()
+           AND may_see(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, l.patient_id, now())
+         LIMIT 1
+        """,
+        {**_who(subject), "patients": list(patient_ids)},
+    ).fetchone()
+    return row is not None
+
+
+def revoke_idle_own_links(connection: Database, patient_ids: Sequence[str], *, by: str) -> None:
+    """End what still waits for the patient's own account, and what is over."""
+    connection.execute(
+        "UPDATE family_link SET revoked_at = now(), revoked_by = %s "
+        "WHERE patient_id = ANY(%s) AND relation = 'self' AND revoked_at IS NULL "
+        "AND (person_id IS NULL OR NOT during @> now())",
+        (by, list(patient_ids)),
+    )
 
 
 def find_links(connection: Database, subject: Subject, patient_ids: Sequence[str]) -> list[Link]:

@@ -25,6 +25,7 @@ from cloud.identity.model import Purpose, Subject
 from cloud.identity.routes import ErrorText, SubjectOf
 from cloud.identity.sight import DataClass
 from cloud.rights.model import (
+    AccountThere,
     BrokenGlass,
     Capacity,
     Category,
@@ -471,11 +472,11 @@ def _add_looks(router: APIRouter, rights: RightsService, reader_of: ReaderOf) ->
 
 def answer_refusal(_request: Request, error: Exception) -> Response:
     """How the errors of this room look over HTTP."""
-    statuses = {PersonNotThere: 404, RightEnded: 409, RightInvalid: 422}
+    statuses = {PersonNotThere: 404, RightEnded: 409, AccountThere: 409, RightInvalid: 422}
     return JSONResponse({"error": str(error)}, status_code=statuses[type(error)])
 
 
-REFUSALS = (PersonNotThere, RightEnded, RightInvalid)
+REFUSALS = (PersonNotThere, RightEnded, AccountThere, RightInvalid)
 _NO_NAMES = Names(people={}, organisations={})
 
 

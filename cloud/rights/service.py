@@ -1,19 +1,19 @@
 """Consent, family, emergencies, and who looked."""
 
-import secrets
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import structlog
 
 from cloud.act import Act, Action, Memory, Origin, RecordedAct, Recorder, TargetKind, target
+from cloud.identity.codes import hash_code, new_code
 from cloud.identity.errors import NotAllowed
-from cloud.identity.model import Role, Scope, Subject
+from cloud.identity.joining.model import Invited
+from cloud.identity.model import SYSTEM, Role, Scope, Subject
 from cloud.identity.queries import find_sight, find_sights
 from cloud.identity.sight import Sight
 from cloud.rights import queries
@@ -21,6 +21,7 @@ from cloud.rights.model import (
     CODE_LASTS,
     ENCOUNTER_LASTS,
     GLASS_IS_BROKEN_FOR,
+    AccountThere,
     BrokenGlass,
     Capacity,
     Category,
@@ -54,8 +55,6 @@ from cloud.store.connection import Database, Pool
 _log = structlog.get_logger()
 _TEXTS = Path(__file__).parent / "consent_texts"
 _MEETS_PEOPLE = frozenset({Role.CLINICIAN, Role.NURSE, Role.CLIENT})
-_CODE_SIGNS = "ABCDEFGHJKMNPQRSTVWXYZ23456789"  # none that looks like another
-_CODE_LENGTH = 12
 Thing = TypeVar("Thing")
 
 FindByNumber = Callable[[Database, Subject, "TypedNumber"], Sequence[str]]
@@ -125,6 +124,23 @@ class EncounterBook:
         """A right to see this person for twelve hours, within the caller's transaction."""
         if subject.role in _MEETS_PEOPLE and Scope.READ_PATIENTS in subject.scopes:
             queries.insert_encounter(connection, subject, patient_id, lasts=ENCOUNTER_LASTS)
+
+
+class InvitationBook:
+    """Links that somebody without an account takes up (for `cloud.identity.joining`)."""
+
+    def hold(self, connection: Database, code: str) -> Invited | None:
+        """What waits for this code, kept from everybody else until the transaction ends."""
+        return queries.hold_waiting_link(connection, SYSTEM, hash_code(code))
+
+    def count_wrong_try(self, connection: Database, invited: Invited) -> None:
+        """Somebody had the code and did not know the patient; too many end it."""
+        queries.count_wrong_try(connection, invited.link_id)
+
+    def take_up(self, connection: Database, subject: Subject, code: str) -> None:
+        """The link is the subject's."""
+        if queries.take_up_link(connection, subject, hash_code(code)) is None:
+            raise PersonNotThere
 
 
 class RightsService:
@@ -240,6 +256,7 @@ class RightsService:
         Raises:
             PersonNotThere: no such patient, or none for this subject.
             NotAllowed: not this relation by this subject.
+            AccountThere: the patient has an account.
             RightInvalid: no proof, of age, or an end that has passed.
         """
         is_own = subject.role is Role.RESIDENT
@@ -250,12 +267,14 @@ class RightsService:
             now = queries.find_now(connection)
             check_ends_later(new.ends_at, now=now)
             checked = self._checked(connection, subject, new, now=now)
-            link_id, code = f"link-{uuid.uuid4().hex}", _new_code()
+            if new.relation is Relation.SELF:
+                self._make_room(connection, subject, new.patient_id)
+            link_id, code = f"link-{uuid.uuid4().hex}", new_code()
             queries.insert_link(
                 connection,
                 link_id,
                 checked,
-                code_hash=_hash_code(code),
+                code_hash=hash_code(code),
                 by=subject.person,
             )
             self._record(subject, Action.INVITE_FAMILY, new.patient_id, sight=sight)
@@ -268,7 +287,7 @@ class RightsService:
             PersonNotThere: no link waits with this code.
         """
         with self._pool.connection() as connection, connection.transaction():
-            link_id = queries.take_up_link(connection, subject, _hash_code(code))
+            link_id = queries.take_up_link(connection, subject, hash_code(code))
             link = None if link_id is None else queries.find_link(connection, subject, link_id)
             if link is None:
                 raise PersonNotThere
@@ -465,6 +484,14 @@ class RightsService:
             ends_at=end_of_guardianship(born, asked=new.ends_at, now=now),
         )
 
+    def _make_room(self, connection: Database, subject: Subject, patient_id: str) -> None:
+        """One account for a patient, and one code that waits for it: an older one is worth nothing now."""
+        ids = queries.find_same_ids(connection, subject, patient_id)
+        queries.hold_patients(connection, ids)
+        if queries.has_own_account(connection, subject, ids):
+            raise AccountThere
+        queries.revoke_idle_own_links(connection, ids, by=subject.person)
+
     def _break(
         self, connection: Database, subject: Subject, patient_id: str, *, category: Category, reason: str
     ) -> BrokenGlass:
@@ -575,12 +602,3 @@ def _require_sight(connection: Database, subject: Subject, patient_id: str) -> S
 def _require_glass(subject: Subject) -> None:
     if Scope.BREAK_GLASS not in subject.scopes or subject.organisation is None:
         raise NotAllowed
-
-
-def _new_code() -> str:
-    """Fifty-nine random bits that can be read aloud."""
-    return "".join(secrets.choice(_CODE_SIGNS) for _ in range(_CODE_LENGTH))
-
-
-def _hash_code(code: str) -> bytes:
-    return sha256(code.strip().upper().replace("-", "").encode()).digest()

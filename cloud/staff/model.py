@@ -1,6 +1,5 @@
 """Who works as what, which licence that needs, who may sign, and duties that repeat every week."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -9,11 +8,12 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from cloud.errors import CloudError
+from cloud.identity.errors import ChoiceRefused
 from cloud.identity.model import Role
+from cloud.identity.passwords import model as passwords
 from cloud.store.sealing import SealedColumn
 
 LONGEST_PATTERN_DAYS = 366
-_LOGIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,39}")
 
 
 class StaffUnknown(CloudError):
@@ -321,10 +321,10 @@ def check_login_name(name: str) -> str:
     Raises:
         StaffInvalid: it cannot be one.
     """
-    stored = name.strip().lower()
-    if not _LOGIN_NAME.fullmatch(stored):
-        raise StaffInvalid("name", "3 to 40 letters, digits, dots, hyphens, beginning with a letter or digit")
-    return stored
+    try:
+        return passwords.check_login_name(name)
+    except ChoiceRefused as error:
+        raise StaffInvalid(error.field, error.reason) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from cloud.identity.access import (
+    CHANGES_ONE_ACCOUNT,
     MANAGES_ONE_ACCOUNT,
     MANAGES_ONE_PLACE,
     READS_ONE_PATIENT,
@@ -360,11 +361,17 @@ def _add_accounts(router: APIRouter, staff: StaffService, may_manage: SubjectOf)
     one = [Depends(MANAGES_ONE_ACCOUNT)]
     router.get("/organisations/{organisation_id}/accounts", responses=_REFUSALS, dependencies=one)(list_them)
     router.post(
-        "/practitioners/{practitioner_id}/accounts", status_code=201, responses=_REFUSALS, dependencies=one
+        "/practitioners/{practitioner_id}/accounts",
+        status_code=201,
+        responses=_REFUSALS,
+        dependencies=[Depends(CHANGES_ONE_ACCOUNT)],
     )(create)
-    router.post("/accounts/{account_name}/disable", status_code=204, responses=_REFUSALS, dependencies=one)(
-        disable
-    )
+    router.post(
+        "/accounts/{account_name}/disable",
+        status_code=204,
+        responses=_REFUSALS,
+        dependencies=[Depends(CHANGES_ONE_ACCOUNT)],
+    )(disable)
 
 
 def _add_teams(router: APIRouter, staff: StaffService, *, may_read: SubjectOf, may_manage: SubjectOf) -> None:

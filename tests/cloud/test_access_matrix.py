@@ -98,6 +98,15 @@ BODIES = {
     },
     "/api/break-glass/{break_glass_id}/review": {"verdict": "justified", "note": REASON},
     "/api/me/family/accept": {"code": CODE},
+    "/api/join": {
+        "code": CODE,
+        "known": "1956-03-04",
+        "name": "li.ming",
+        "display": "李明",
+        "password": "seven green boats",
+    },
+    "/api/password": {"old": PASSWORD, "new": "short"},
+    "/api/password/reset": {"name": "nobody", "code": CODE, "new": "seven green boats"},
     "/api/step-up": {"password": PASSWORD},
     "/api/second-factor/totp/confirm": {"code": "000000"},
     "/api/second-factor/passkeys": {"title": "phone", "passkey": {}},
@@ -111,6 +120,9 @@ BODIES = {
 # Routes that want more than the right to ask: what they say to the body above.
 WANTS_MORE = {
     ("POST", "/api/login/second-factor"): 401,
+    ("POST", "/api/join"): 401,
+    ("POST", "/api/password"): 422,
+    ("POST", "/api/password/reset"): 401,
     ("POST", "/api/login/passkey-options"): 401,
     ("POST", "/api/step-up/passkey-options"): 409,
     ("POST", "/api/second-factor/totp/confirm"): 401,
@@ -288,7 +300,12 @@ def relate(database, asker):
         database.execute("ALTER TABLE break_glass ENABLE TRIGGER USER")
     if not asker.is_related:
         return
-    relation = {"patients": EVERYBODY, "person": f"person-{asker.name}"}
+    relation = {
+        "patients": EVERYBODY,
+        "person": f"person-{asker.name}",
+        # A patient has one account: where staff are to invite for one, there is none yet.
+        "relation": "self" if asker.role is Role.RESIDENT else "guardian",
+    }
     database.execute(
         "INSERT INTO care_relation (kind, patient_id, person_id, during, origin) "
         "SELECT 'encounter', one, %(person)s, tstzrange('2020-01-01', NULL), 'matrix' "
@@ -296,7 +313,7 @@ def relate(database, asker):
         relation,
     )
     database.execute(
-        "INSERT INTO family_link SELECT 'link-' || one, 'self', one, %(person)s, 'everything', '', "
+        "INSERT INTO family_link SELECT 'link-' || one, %(relation)s, one, %(person)s, 'everything', 'x', "
         "sha256(one::bytea), now(), tstzrange('2020-01-01', NULL), 'x' FROM unnest(%(patients)s::text[]) one",
         relation,
     )

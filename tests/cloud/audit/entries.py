@@ -125,6 +125,8 @@ ACTS = (
     RESIDENT.act(Action.READ_LOOKS, PATIENT, origin=Origin.HTTP, basis="self"),
     SYSTEM.act(Action.REMOVE_OLD, target(TargetKind.REMOVAL, "3:12:ab"), origin=Origin.TIMER),
     AUDITOR.act(Action.SEARCH_AUDIT, Target(kind=TargetKind.AUDIT, id="search"), origin=Origin.HTTP),
+    DOCTOR.act(Action.CHANGE_PASSWORD, ACCOUNT, origin=Origin.HTTP),
+    ADMINISTRATOR.act(Action.RESET_PASSWORD, ACCOUNT, origin=Origin.HTTP),
 )
 TIMED = [TimedAct(act=act, at=START + timedelta(seconds=number)) for number, act in enumerate(ACTS)]
 ENTRIES = chain_acts(Head(), TIMED)

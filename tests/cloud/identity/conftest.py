@@ -16,10 +16,15 @@ from cloud.identity import account_routes, queries, routes
 from cloud.identity.access import Access, People
 from cloud.identity.accounts import Accounts
 from cloud.identity.clients import routes as client_routes
+from cloud.identity.joining import routes as joining_routes
+from cloud.identity.joining.service import Joining
 from cloud.identity.model import Account, Role, Scope, SecondFactorPolicy
+from cloud.identity.passwords import routes as password_routes
+from cloud.identity.passwords.service import Passwords
 from cloud.identity.proofs import routes as proof_routes
 from cloud.identity.proofs import totp
 from cloud.identity.service import IdentityService, SignInRules
+from cloud.rights.service import InvitationBook
 from cloud.store.connection import build_pool
 from cloud.store.sealing import Sealer
 from tests.cloud.people.conftest import Clock, Notebook
@@ -62,6 +67,7 @@ class Clinic:
     recorder: Notebook
     end_of_issuer: Callable[..., str | None] | None = None
     browsers: list[httpx.Client] = field(default_factory=list)
+    numbers: dict[str, str] = field(default_factory=dict)
 
     def add(self, name, role=Role.CLINICIAN, organisation="own"):
         account = Account(
@@ -123,6 +129,15 @@ def build_clinic(database, pool, clock, policy=SecondFactorPolicy.OFFERED):
     app.include_router(proof_routes.build_routes(identity))
     app.include_router(account_routes.build_routes(identity, accounts))
     app.include_router(client_routes.build_routes(identity))
+    passwords = Passwords(identity, recorder=recorder, clock=clock)
+    app.include_router(password_routes.build_routes(identity, passwords))
+    joining = Joining(
+        identity,
+        invitations=InvitationBook(),
+        numbers_of=lambda _, patients: [text for one, text in clinic.numbers.items() if one in patients],
+        recorder=recorder,
+    )
+    app.include_router(joining_routes.build_routes(identity, joining))
     for path, access in (("/api/sign", SIGNS), ("/api/read", READS)):
         reader = routes.subject_reader(identity, access)
         app.add_api_route(path, lambda: {}, methods=["POST"], dependencies=[Depends(access), Depends(reader)])

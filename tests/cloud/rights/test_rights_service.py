@@ -1,5 +1,7 @@
 """Consent, family and emergencies on a real database, with a notebook for an audit."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -10,6 +12,7 @@ from cloud.identity.model import Purpose
 from cloud.identity.queries import find_sight
 from cloud.identity.sight import Basis, DataClass, Sight
 from cloud.rights.model import (
+    AccountThere,
     Capacity,
     Category,
     Grade,
@@ -188,6 +191,53 @@ def test_staff_link_accounts_and_only_the_patient_links_the_family(rights, hospi
         rights.invite(PATIENT, own)
     with pytest.raises(PersonNotThere):
         rights.invite(DOCTOR, own)
+
+
+OWN = NewLink(relation=Relation.SELF, patient_id="p-1", grade=Grade.EVERYTHING)
+
+
+def test_second_account_of_a_patient_needs_the_end_of_the_first(rights, hospitals):
+    first = link_account(rights, hospitals, PATIENT)
+    with pytest.raises(AccountThere):
+        rights.invite(NURSE, OWN)
+
+    rights.revoke(NURSE, first.link_id)
+    assert rights.accept(DAUGHTER, rights.invite(NURSE, OWN).code).relation is Relation.SELF
+
+
+def test_account_of_a_merged_record_is_the_patients_too(rights, hospitals):
+    link_account(rights, hospitals, PATIENT)
+    admit(hospitals, "p-2")
+    relate(hospitals, "encounter", person="nurse", patient="p-2")
+    hospitals.execute(
+        "INSERT INTO patient_merge (organisation_id, merged_id, survivor_id, merged_at, merged_by, reason) "
+        "VALUES ('own', 'p-1', 'p-2', now(), 'x', 'x')"
+    )
+    with pytest.raises(AccountThere):
+        rights.invite(NURSE, replace(OWN, patient_id="p-2"))
+
+
+def test_newer_code_for_the_patients_account_ends_the_older(rights, hospitals):
+    relate(hospitals, "encounter", person="nurse")
+    older, newer = rights.invite(NURSE, OWN), rights.invite(NURSE, OWN)
+
+    with pytest.raises(PersonNotThere):
+        rights.accept(PATIENT, older.code)
+    assert rights.accept(PATIENT, newer.code).link_id == newer.link_id
+
+
+def test_link_that_is_over_makes_room_for_another(rights, hospitals):
+    link_account(rights, hospitals, PATIENT)
+    hospitals.execute("UPDATE family_link SET during = tstzrange('2020-01-01', '2021-01-01')")
+    assert rights.invite(NURSE, OWN).code
+
+
+def test_invitations_at_once_leave_one_that_waits(rights, hospitals):
+    relate(hospitals, "encounter", person="nurse")
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: rights.invite(NURSE, OWN), range(8)))
+    waiting = hospitals.execute("SELECT count(*) FROM family_link WHERE revoked_at IS NULL").fetchone()
+    assert waiting == (1,)
 
 
 def guardian(patient, proof="birth certificate no. 7"):

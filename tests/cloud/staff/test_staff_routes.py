@@ -13,7 +13,11 @@ LICENCE = {"kind": "nurse", "number": "NURSE-0123456789", "issuer": "x", "valid_
 
 @pytest.fixture
 def admin(cloud_server):
-    return cloud_server.client("admin")
+    """An administrator who has just shown the password again."""
+    client = cloud_server.client("admin")
+    proof = {"password": cloud_server.passwords["admin"]}
+    assert client.post("/api/step-up", json=proof).status_code == 200
+    return client
 
 
 def post(client, path, body=None, *, status=201):
@@ -40,6 +44,14 @@ def test_new_account_logs_in_until_it_is_disabled(cloud_server, admin):
     listed = admin.get(f"/api/organisations/{ORGANISATION}/accounts")
     assert made["password"] not in listed.text
     assert {one["name"] for one in listed.json() if one["disabled_at"]} == {"wang"}
+
+
+def test_account_is_made_and_disabled_only_with_a_fresh_proof(cloud_server):
+    admin = cloud_server.client("admin")
+    wanted = {"name": "wang", "role": "nurse"}
+    assert post(admin, f"practitioners/{hire(admin)}/accounts", wanted, status=403)["needs"] == "step_up"
+    assert post(admin, "accounts/doctor/disable", status=403)["needs"] == "step_up"
+    assert cloud_server.client("doctor").get("/api/me").status_code == 200
 
 
 def test_nobody_disables_the_own_account(admin):

@@ -47,8 +47,8 @@ export type Client = {
   revoked_at: number | null;
 };
 
-const change = (person: string, what: string): Promise<Answer<null>> =>
-  ask("POST", `api/accounts/${encodeURIComponent(person)}/${what}`);
+const change = <T = null>(name: string, what: string): Promise<Answer<T>> =>
+  ask<T>("POST", `api/accounts/${encodeURIComponent(name)}/${what}`);
 
 export const readAccounts = (organisation: string): Promise<Answer<Account[]>> =>
   read(`api/organisations/${encodeURIComponent(organisation)}/accounts`);
@@ -59,11 +59,13 @@ export const addAccount = (
   role: AccountRole,
 ): Promise<Answer<{ account: Account; password: string }>> =>
   ask("POST", `api/practitioners/${encodeURIComponent(practitioner)}/accounts`, { name, role });
-export const unlockAccount = (person: string): Promise<Answer<null>> => change(person, "unlock");
-export const disableAccount = (person: string): Promise<Answer<null>> => change(person, "disable");
-export const enableAccount = (person: string): Promise<Answer<null>> => change(person, "enable");
-export const resetSecondFactor = (person: string): Promise<Answer<null>> =>
-  change(person, "reset-second-factor");
+export const unlockAccount = (name: string): Promise<Answer<null>> => change(name, "unlock");
+export const disableAccount = (name: string): Promise<Answer<null>> => change(name, "disable");
+export const enableAccount = (name: string): Promise<Answer<null>> => change(name, "enable");
+export const resetSecondFactor = (name: string): Promise<Answer<null>> => change(name, "reset-second-factor");
+/** Ends the password and every session; the code lets its owner choose a new one. */
+export const resetPassword = (name: string): Promise<Answer<{ code: string; code_ends_at: number }>> =>
+  change(name, "reset-password");
 
 export const readClients = (): Promise<Answer<Client[]>> => read("api/clients");
 export const addClient = (

@@ -12,6 +12,8 @@ type ErrorBody = { error?: string; needs?: string };
 /** Status of a request that no server answered. */
 export const UNREACHABLE = 0;
 
+const NOT_LOGGED_IN = "log in first";
+
 /** Asks; where the server wants a fresh proof of who we are, the person gives it and the question is repeated. */
 export async function ask<T>(method: Method, path: string, body?: unknown): Promise<Answer<T>> {
   const first = await send<T>(method, path, body);
@@ -38,8 +40,9 @@ async function send<T>(
     return { ok: false, status: UNREACHABLE, error: "" };
   }
   if (answer.ok) return { ok: true, value: (answer.status === 204 ? null : await answer.json()) as T };
-  if (answer.status === 401 && session.me) session.me = null;
   const said = (await answer.json().catch(() => ({}))) as ErrorBody;
+  // A wrong code or password is a 401 too, and ends nothing.
+  if (answer.status === 401 && said.error === NOT_LOGGED_IN) session.me = null;
   return {
     ok: false,
     status: answer.status,

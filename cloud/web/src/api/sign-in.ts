@@ -37,6 +37,16 @@ export const giveSecondFactor = (proof: Proof): Promise<Answer<Me | NextStep>> =
 export const giveStepUp = (proof: Proof): Promise<Answer<{ until_at: number }>> =>
   ask("POST", "api/step-up", proof);
 
+export type Applicant = Record<"code" | "known" | "display" | "name" | "password", string>;
+
+export const join = (applicant: Applicant): Promise<Answer<Me | NextStep>> =>
+  ask("POST", "api/join", applicant);
+/** The new password; every other session of the account ends. */
+export const changePassword = (old: string, fresh: string): Promise<Answer<null>> =>
+  ask("POST", "api/password", { old, new: fresh });
+export const choosePassword = (name: string, code: string, fresh: string): Promise<Answer<null>> =>
+  ask("POST", "api/password/reset", { name, code, new: fresh });
+
 export const readProofs = (): Promise<Answer<Proofs>> => read("api/second-factor");
 export const beginTotp = (): Promise<Answer<{ secret: string; uri: string }>> =>
   ask("POST", "api/second-factor/totp");

@@ -2,6 +2,8 @@
 
 const PAGES = [
   "login",
+  "join",
+  "password",
   "wall",
   "bed",
   "people",
@@ -29,6 +31,12 @@ export function routeOf(hash: string): Route | null {
 }
 
 export const hrefOf = (page: Page, id = ""): string => `#/${page}${id && `/${encodeURIComponent(id)}`}`;
+
+/** Pages for somebody who is not logged in. */
+export const isAtTheDoor = (page: Page): boolean => ["login", "join", "password"].includes(page);
+
+/** The whole address of a page, to be scanned by another machine. */
+export const addressOf = (page: Page, id = ""): string => location.href.split("#")[0] + hrefOf(page, id);
 
 class CurrentRoute {
   current = $state.raw<Route | null>(routeOf(location.hash));

@@ -10,8 +10,8 @@ export const account = {
   "proof.passkeyFailed": ["没有完成,请再试一次。", "It was not finished; try again."],
   "proof.stepUp": ["请再次确认是您本人", "Confirm that it is you"],
   "proof.stepUpWhy": [
-    "签名和紧急查阅前需要再次确认,5 分钟内有效。",
-    "Needed before signing and emergencies; holds for 5 minutes.",
+    "签名、紧急查阅和更改账号前需要再次确认,5 分钟内有效。",
+    "Needed before signing, emergencies and changes of accounts; holds for 5 minutes.",
   ],
   "proof.secondFactor": ["第二步验证", "Second step"],
   "proof.enrol": [
@@ -23,6 +23,62 @@ export const account = {
     "医院账号登录没有成功,请再试一次。",
     "Signing in with the hospital's account failed; try again.",
   ],
+
+  "login.join": ["我有邀请码,开通账号", "I was given a code for an account"],
+  "login.lost": ["用重置码设置新密码", "I was given a code for a new password"],
+
+  "join.about": [
+    "请填写医务人员或家人当面交给您的邀请码。",
+    "For whoever was handed a code by the staff or by family.",
+  ],
+  "join.codeNote": ["扫码打开时已填好", "Filled in where you scanned it"],
+  "join.known": ["患者的出生日期,或证件号码后 4 位", "The patient's birth date, or how the ID number ends"],
+  "join.knownNote": ["例如 1956-03-04,或 021X", "Such as 1956-03-04, or 021X"],
+  "join.display": ["您的姓名", "Your name"],
+  "join.displayNote": ["患者和医务人员看到的名字", "As the patient and the staff will read it"],
+  "join.submit": ["开通账号", "Make the account"],
+  "join.sending": ["正在开通…", "Making the account…"],
+  "join.wrong": [
+    "邀请码或所填信息不对。多次填错后邀请码失效,请向给您邀请码的人再要一个。",
+    "The code or the details are wrong. After some wrong attempts a code is worth nothing; ask for another one.",
+  ],
+  "join.taken": ["这个用户名已有人使用,请换一个。", "This user name is taken; choose another one."],
+  "join.invalid": [
+    "填写有误,请检查用户名和姓名。",
+    "Something is not right: check the user name and your name.",
+  ],
+  "join.hasAccount": [
+    "已有账号?请登录,在“我的健康”页使用邀请码",
+    "You have an account? Log in and use the code on your page",
+  ],
+
+  "password.title": ["修改密码", "Change the password"],
+  "password.old": ["现在的密码", "The password of now"],
+  "password.new": ["新密码", "New password"],
+  "password.rules": [
+    "至少 10 个字符,不含用户名,不用常见密码。几个不相干的词最好记。",
+    "At least 10 characters, without the user name, none that everybody tries. A few unrelated words are easy to keep.",
+  ],
+  "password.show": ["显示密码", "Show the password"],
+  "password.change": ["修改", "Change"],
+  "password.changed": ["密码已修改,其他设备已退出。", "The password is changed; every other session ended."],
+  "password.wrong": ["现在的密码不对。", "The password of now is wrong."],
+  "password.weak": [
+    "新密码太容易被猜到,请看上面的要求。",
+    "The new password is too easy to guess; see the rules above.",
+  ],
+  "password.about": [
+    "管理员重置密码后,会给您一个 24 小时内有效的重置码。",
+    "An administrator who resets a password gives its owner a code for 24 hours.",
+  ],
+  "password.code": ["重置码", "Code"],
+  "password.choose": ["设置密码", "Set the password"],
+  "password.wrongCode": [
+    "用户名或重置码不对。多次填错后重置码失效,请联系管理员。",
+    "The user name or the code is wrong. After some wrong attempts a code is worth nothing; ask an administrator.",
+  ],
+  "password.chosen": ["新密码已设置,请登录。", "The new password is set; log in with it."],
+  "password.toLogin": ["去登录", "Log in"],
 
   "account.totp": ["验证器应用", "Authenticator app"],
   "account.totpOn": ["已启用", "on"],

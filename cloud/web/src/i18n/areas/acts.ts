@@ -80,6 +80,8 @@ export const acts = {
   "action.read_notices": ["阅读通知", "read notices"],
   "action.read_looks": ["查看访问记录", "read who looked"],
   "action.search_audit": ["查询审计", "searched the audit"],
+  "action.change_password": ["修改密码", "changed the password"],
+  "action.reset_password": ["重置密码", "reset a password"],
   "action.remove_old": ["清除到期数据", "removed what was kept long enough"],
   "target.account": ["账号", "account"],
   "target.patient": ["患者", "patient"],

@@ -21,6 +21,8 @@ export const page = {
   "once.only": ["只显示这一次,请当面交给使用者并保管好。", "Shown this once. Hand it over and keep it safe."],
   "once.seen": ["已保存,不再显示", "Kept; put it away"],
 
+  "page.join": ["开通本人或家人账号", "An account for you"],
+  "page.password": ["设置新密码", "Choose a new password"],
   "page.login": ["登录", "Log in"],
   "page.wall": ["监护墙", "Wall"],
   "page.bed": ["床位", "Bed"],

@@ -37,6 +37,16 @@ export const rights = {
     "请当面交给对方,只显示一次,{time} 前有效:",
     "Hand it over in person; shown once, valid until {time}:",
   ],
+  "family.qr": ["邀请码的二维码", "The code as QR"],
+  "family.codeAsks": [
+    "没有账号的人扫码即可开通,还要填写患者的出生日期或证件号码后 4 位(须已登记)。",
+    "Whoever has no account scans it to get one, and is asked for the patient's birth date or how the ID number ends (as on file).",
+  ],
+  "family.codeGiven": ["已交给对方,不再显示", "Handed over; put it away"],
+  "family.hasAccount": [
+    "该患者已有本人账号。如要更换,请先解除原来的关联。",
+    "The patient has an account. To replace it, end the old link first.",
+  ],
   "family.accept": ["使用邀请码", "Use a code"],
   "family.codeField": ["邀请码", "Code"],
   "family.acceptSubmit": ["关联", "Link"],

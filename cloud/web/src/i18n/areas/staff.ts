@@ -57,6 +57,12 @@ export const staff = {
   "accounts.enable": ["重新启用", "Enable"],
   "accounts.disable": ["停用", "Disable"],
   "accounts.disableSure": ["确认停用 {name}(立即退出所有设备)", "Yes, disable {name} and end every session"],
+  "accounts.resetPassword": ["重置密码", "Reset password"],
+  "accounts.resetPasswordSure": [
+    "确认重置 {name} 的密码(原密码作废,立即退出所有设备)",
+    "Yes, end the password of {name} and every session",
+  ],
+  "accounts.code": ["{name} 的重置码,{time} 前有效:", "Code for a new password of {name}, until {time}:"],
   "accounts.reset": ["重置第二步验证", "Reset second factor"],
   "accounts.resetSure": [
     "确认重置 {name} 的第二步验证(立即退出所有设备)",

@@ -1,0 +1,1 @@
+"""How somebody without an account gets one, with a code that was handed over."""
