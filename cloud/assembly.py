@@ -12,7 +12,6 @@ from cloud.binding.stream import BindingStream
 from cloud.broker.address import BrokerAddress, parse_mqtt_url
 from cloud.broker.stand_in import StandIn
 from cloud.consent_proofs import ConsentProofs
-from cloud.enrolment.authority.certificates import Authority
 from cloud.enrolment.authority.files import cloud_pair, open_authority
 from cloud.enrolment.service import EnrolmentService, write_list
 from cloud.enrolment.stream import EvictionStream, TrustStream
@@ -33,7 +32,8 @@ from cloud.people.service import PeopleService, open_sealer
 from cloud.places.service import PlaceService
 from cloud.retention.service import Ports, RetentionService, signed_with
 from cloud.retention.stream import RetentionStream, read_policy
-from cloud.rights.service import EncounterBook, InvitationBook, RightsService, TypedNumber
+from cloud.rights.model import TypedNumber
+from cloud.rights.service import EncounterBook, InvitationBook, RightsService
 from cloud.settings import CloudSettings
 from cloud.signing.service import SigningService, may_sign_by_register
 from cloud.silence.service import SilenceService
@@ -104,12 +104,10 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     people = PeopleService(pool, sealer=sealer, encounters=EncounterBook(), recorder=audit, clock=clock)
     reader = AuditReader(pool, recorder=audit)
     watching = _assemble_watching(settings, connection, pool=pool, audit=audit, clock=clock)
-    authority = open_authority(keys, now=clock())
-    write_list(connection, authority, keys, now=clock())
-    cloud_pair(keys, authority, now=clock())
-    enrolment = EnrolmentService(pool, authority=authority, keys=keys, recorder=audit, clock=clock)
+    enrolment, renew = _assemble_enrolment(connection, keys, pool=pool, audit=audit, clock=clock)
     providers = read_providers(settings.oidc_file)
     policy = read_policy(settings.retention_file)
+    ports = Ports(numbers=people.list_numbers, signed=signed_with(signing_key))
     signing = SigningService(
         sealer=sealer,
         recorder=audit,
@@ -139,22 +137,30 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
             find_by_number=_finder(people),
             signer=ConsentProofs(signing),
         ),
-        retention=RetentionService(
-            pool,
-            recorder=audit,
-            clock=clock,
-            ports=Ports(numbers=people.list_numbers, signed=signed_with(signing_key)),
-            policy=policy,
-        ),
+        retention=RetentionService(pool, recorder=audit, clock=clock, ports=ports, policy=policy),
         keeping=RetentionStream(
             pool, recorder=audit, clock=clock, policy=policy, hour=settings.retention_hour
         ),
         signing=signing,
         enrolment=enrolment,
-        trust=TrustStream(enrolment.publish_list, lambda: _renew_pair(keys, authority, clock)),
+        trust=TrustStream(enrolment.publish_list, renew),
         eviction=_assemble_eviction(enrolment, parse_mqtt_url(settings.mqtt_url, keys=keys), clock),
         agent_address=(settings.agent_names[0], settings.agent_port),
     )
+
+
+def _assemble_enrolment(
+    connection: Database, keys: Path, *, pool: Pool, audit: AuditStream, clock: Clock
+) -> tuple[EnrolmentService, Callable[[], None]]:
+    """The authority's room, and what keeps the cloud's own certificate current."""
+    authority = open_authority(keys, now=clock())
+    write_list(connection, authority, keys, now=clock())
+
+    def renew() -> None:
+        cloud_pair(keys, authority, now=clock())
+
+    renew()
+    return EnrolmentService(pool, authority=authority, keys=keys, recorder=audit, clock=clock), renew
 
 
 def _assemble_eviction(
@@ -218,7 +224,3 @@ def _opener(people: PeopleService) -> Callable[[Database, Sequence[str]], Sequen
         return [number for kind, _, number in listed if kind in _CARRIED]
 
     return numbers_of
-
-
-def _renew_pair(keys: Path, authority: Authority, clock: Clock) -> None:
-    cloud_pair(keys, authority, now=clock())

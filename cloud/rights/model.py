@@ -20,6 +20,19 @@ SHORTEST_REASON = 10
 OF_AGE = 18
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedNumber:
+    """A whole number that names somebody, of any organisation."""
+
+    kind: str
+    text: str
+    issuer: str
+
+    def __repr__(self) -> str:
+        """Never the number."""
+        return f"TypedNumber(kind={self.kind!r})"
+
+
 class PersonNotThere(CloudError):
     """There is no such person or object, or none for this subject: the answer is the same."""
 

@@ -43,9 +43,10 @@ from cloud.rights.model import (
     RightEnded,
     RightInvalid,
     SignatureState,
+    TypedNumber,
     Verdict,
 )
-from cloud.rights.service import Looks, Named, RightsService, TypedNumber
+from cloud.rights.service import Looks, Named, RightsService
 from vitals.identifiers.identifier import IdentifierKind
 from vitals.identifiers.parse import LONGEST_TEXT
 from vitals.wire.batch import to_ms

@@ -42,6 +42,7 @@ from cloud.rights.model import (
     RightInvalid,
     SignatureState,
     SignedAnswer,
+    TypedNumber,
     Verdict,
     answers_of,
     check_ends_later,
@@ -57,20 +58,7 @@ _TEXTS = Path(__file__).parent / "consent_texts"
 _MEETS_PEOPLE = frozenset({Role.CLINICIAN, Role.NURSE, Role.CLIENT})
 Thing = TypeVar("Thing")
 
-FindByNumber = Callable[[Database, Subject, "TypedNumber"], Sequence[str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TypedNumber:
-    """A whole number that names somebody, of any organisation."""
-
-    kind: str
-    text: str
-    issuer: str
-
-    def __repr__(self) -> str:
-        """Never the number."""
-        return f"TypedNumber(kind={self.kind!r})"
+FindByNumber = Callable[[Database, Subject, TypedNumber], Sequence[str]]
 
 
 class ConsentSigner(Protocol):

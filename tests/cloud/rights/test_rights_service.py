@@ -25,9 +25,10 @@ from cloud.rights.model import (
     RightEnded,
     RightInvalid,
     SignatureState,
+    TypedNumber,
     Verdict,
 )
-from cloud.rights.service import EncounterBook, TypedNumber
+from cloud.rights.service import EncounterBook
 from tests.cloud.rights.conftest import (
     AUDITOR,
     DAUGHTER,
