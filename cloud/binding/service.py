@@ -119,9 +119,20 @@ def give_source(
 
 
 def bind_from_ward_file(connection: Database, src: SourceId, patient_id: str, now: datetime) -> list[Act]:
-    """Bind a known sensor as a ward file says; returns what was done."""
+    """Bind a known sensor as a ward file says, unless a person has decided since; returns what was done.
+
+    A ward file is read again at every start: what was given, handed over or taken back by hand stays so.
+    """
+    queries.lock_sources(connection, [src])
+    last = queries.find_last_of(connection, SYSTEM, src)
+    if last is not None and not _is_of_ward_file(last):
+        return []
     wish = Wish(src=src, patient_id=patient_id, origin=BindingOrigin.WARD_FILE)
     return list(give_source(connection, SYSTEM, wish, clock=lambda: now, origin=Origin.COMMAND).acts)
+
+
+def _is_of_ward_file(last: Binding) -> bool:
+    return last.origin is BindingOrigin.WARD_FILE and last.ended_by in (None, SYSTEM.person)
 
 
 def next_moment(now: datetime, *, after: Binding | None) -> datetime:

@@ -4,7 +4,9 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from cloud.binding.service import bind_from_ward_file
+from cloud.binding.model import BindingOrigin, Ending, EndReason
+from cloud.binding.queries import end_binding
+from cloud.binding.service import Wish, bind_from_ward_file, give_source, next_moment
 from cloud.identity.model import Role, subject_of
 from cloud.identity.queries import find_sights
 from cloud.seed import ORGANISATION, seed_ward
@@ -12,7 +14,8 @@ from cloud.ward.model import WardFile, WardFileInvalid, WardPatient, read_ward_f
 from tests.fixtures.wire_messages import SOURCE, seconds, utc_now
 
 real = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
-START = utc_now()
+START = next_moment(utc_now(), after=None)
+NURSE = subject_of(person="nurse", role=Role.NURSE, organisation=ORGANISATION)
 
 
 def ward(*sources, patient="p-1"):
@@ -67,6 +70,25 @@ class TestDatabase:
             ("p-1", START, START + seconds(30)),
             ("p-2", START + seconds(30), None),
         ]
+
+    def test_restart_leaves_a_sensor_with_whom_a_person_gave_it_to(self, database):
+        seed_ward(database, ward(SOURCE), now=START)
+        wish = Wish(src=SOURCE, patient_id="p-2", origin=BindingOrigin.SCAN)
+        give_source(database, NURSE, wish, clock=lambda: START + seconds(30))
+
+        seed_ward(database, ward(SOURCE), now=START + seconds(60))
+
+        assert bindings(database)[1:] == [("p-2", START + seconds(30), None)]
+
+    def test_restart_leaves_a_sensor_free_that_a_person_took_back(self, database):
+        seed_ward(database, ward(SOURCE), now=START)
+        (binding_id,) = database.execute("SELECT binding_id FROM binding").fetchone()
+        ending = Ending(at=START + seconds(30), reason=EndReason.DISCHARGE, by=NURSE.person)
+        end_binding(database, binding_id, ending, written_at=START + seconds(30))
+
+        seed_ward(database, ward(SOURCE), now=START + seconds(60))
+
+        assert bindings(database) == [("p-1", START, START + seconds(30))]
 
     def test_resident_of_a_ward_file_sees_the_own_record_only(self, database):
         seed_ward(database, replace(ward(), resident="p-1"), now=START)
