@@ -62,9 +62,13 @@ class UnclaimedCause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundPatient:
-    """A patient as far as a binding needs to know."""
+    """A patient as far as a binding needs to know.
+
+    `records` are all that were joined into this one, itself among them: what is bound to any is theirs.
+    """
 
     patient_id: str
+    records: list[str]
     organisation_id: str
     location_id: str | None
 

@@ -53,7 +53,9 @@ def find_patient(connection: Database, subject: Subject, patient_id: str) -> Bou
     with connection.cursor(row_factory=class_row(BoundPatient)) as cursor:
         return cursor.execute(
             f"""
-            SELECT p.patient_id, p.organisation_id, p.location_id FROM patient p
+            SELECT p.patient_id, p.organisation_id, p.location_id,
+                   ARRAY(SELECT k.patient_id FROM same_people(ARRAY[p.patient_id]) k) AS records
+              FROM patient p
             WHERE p.patient_id = surviving_patient(%(patient)s) AND %(may_read)s AND {_SEEN}
             """,  # noqa: S608 only our own conditions
             {**_who(subject), "patient": patient_id},
@@ -95,7 +97,8 @@ def find_bed(
         f"""
         SELECT ARRAY(SELECT s.src FROM source s JOIN agent a USING (agent)
                       WHERE s.location_id = l.location_id
-                         OR (s.location_id IS NULL AND s.bed = l.code AND a.site_id = l.site_id)),
+                         OR (l.kind = 'bed' AND s.location_id IS NULL AND s.bed = l.code
+                             AND a.site_id = l.site_id)),
                ARRAY(SELECT o.patient_id FROM patient o
                       WHERE o.location_id = l.location_id AND l.kind = 'bed')
           FROM location l JOIN site place USING (site_id)
@@ -133,16 +136,16 @@ def place_patient(
     )
 
 
-def find_bindings(connection: Database, subject: Subject, patient_id: str) -> list[Binding]:
-    """Everything that was ever bound to a patient, newest first."""
+def find_bindings(connection: Database, subject: Subject, records: Sequence[str]) -> list[Binding]:
+    """Everything that was ever bound to a patient, under any of the records, newest first."""
     with connection.cursor(row_factory=kwargs_row(_binding)) as cursor:
         return cursor.execute(
             f"""
             SELECT {_BINDING} FROM binding b JOIN patient p USING (patient_id)
-            WHERE b.patient_id = %(patient)s AND %(may_read)s AND {_SEEN}
+            WHERE b.patient_id = ANY(%(records)s::text[]) AND %(may_read)s AND {_SEEN}
             ORDER BY lower(b.during) DESC, b.binding_id DESC
             """,  # noqa: S608 only our own conditions
-            {**_who(subject), "patient": patient_id},
+            {**_who(subject), "records": list(records)},
         ).fetchall()
 
 
@@ -163,21 +166,27 @@ def find_current(
     subject: Subject,
     *,
     now: datetime,
-    patient_id: str | None = None,
+    records: Sequence[str] | None = None,
     origin: tuple[str, str] | None = None,
 ) -> list[Binding]:
     """What is bound to a patient, or by one trip, place or household, and has not ended."""
     kind, origin_id = origin or (None, None)
+    bound = {
+        "now": now,
+        "records": None if records is None else list(records),
+        "kind": kind,
+        "origin_id": origin_id,
+    }
     with connection.cursor(row_factory=kwargs_row(_binding)) as cursor:
         return cursor.execute(
             f"""
             SELECT {_BINDING} FROM binding b JOIN patient p USING (patient_id)
              WHERE (upper_inf(b.during) OR upper(b.during) > %(now)s) AND %(may_read)s AND {_OF_SUBJECT}
-               AND (%(patient)s::text IS NULL OR b.patient_id = %(patient)s)
+               AND (%(records)s::text[] IS NULL OR b.patient_id = ANY(%(records)s::text[]))
                AND (%(kind)s::text IS NULL OR (b.origin = %(kind)s AND b.origin_id = %(origin_id)s))
              ORDER BY b.src
             """,  # noqa: S608 only our own conditions
-            {**_who(subject), "now": now, "patient": patient_id, "kind": kind, "origin_id": origin_id},
+            {**_who(subject), **bound},
         ).fetchall()
 
 
@@ -342,7 +351,7 @@ def insert_correction(connection: Database, correction: Correction) -> None:
     )
 
 
-def find_corrections(connection: Database, subject: Subject, patient_id: str) -> list[Correction]:
+def find_corrections(connection: Database, subject: Subject, patient: BoundPatient) -> list[Correction]:
     """What was given to a patient or taken away, newest first."""
     with connection.cursor(row_factory=class_row(Correction)) as cursor:
         return cursor.execute(
@@ -350,22 +359,24 @@ def find_corrections(connection: Database, subject: Subject, patient_id: str) ->
             SELECT c.src, lower(c.during) AS begins_at, upper(c.during) AS ends_at,
                    c.from_patient, c.to_patient, c.reason, c.corrected_at, c.corrected_by
               FROM binding_correction c JOIN patient p ON p.patient_id = %(patient)s
-             WHERE %(patient)s IN (c.from_patient, c.to_patient) AND %(may_read)s AND {_SEEN}
+             WHERE (c.from_patient = ANY(%(records)s) OR c.to_patient = ANY(%(records)s))
+               AND %(may_read)s AND {_SEEN}
              ORDER BY c.correction_id DESC
             """,  # noqa: S608 only our own conditions
-            {**_who(subject), "patient": patient_id},
+            {**_who(subject), "patient": patient.patient_id, "records": patient.records},
         ).fetchall()
 
 
-def count_settled(connection: Database, subject: Subject, span: Span, *, but_of: str) -> int:
+def count_settled(connection: Database, subject: Subject, span: Span, *, but_of: Sequence[str]) -> int:
     """How many values of a span have an owner (but one), so that claiming it would take them away."""
     row = connection.execute(
         """
         SELECT count(*) FROM binding b JOIN observation o ON o.src = b.src AND b.during @> o.measured_at
          WHERE b.src = %(src)s AND b.during && %(during)s AND %(during)s @> o.measured_at
-           AND b.during @> (o.measured_at + o.clock_shift) AND b.patient_id <> %(but_of)s AND %(may_read)s
+           AND b.during @> (o.measured_at + o.clock_shift) AND b.patient_id <> ALL(%(but_of)s)
+           AND %(may_read)s
         """,
-        {**_who(subject), "src": span.src, "during": _range(span), "but_of": but_of},
+        {**_who(subject), "src": span.src, "during": _range(span), "but_of": list(but_of)},
     ).fetchone()
     return 0 if row is None else int(row[0])
 

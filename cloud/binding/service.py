@@ -232,17 +232,19 @@ class BindingService:
             if bed is None:
                 raise BindingUnknown
             fixed, there = bed
-            if set(there) - {patient.patient_id}:
+            if set(there) - set(patient.records):
                 raise BindingRefused("somebody lies in that bed")
-            queries.lock_patients(connection, [patient.patient_id])
+            queries.lock_patients(connection, patient.records)
             left = [
                 one
-                for one in self._current(connection, subject, patient.patient_id)
+                for one in self._current(connection, subject, patient)
                 if one.origin is BindingOrigin.BED and one.origin_id != location_id
             ]
             if not {*fixed, *(one.src for one in left)} <= set(sources):
                 raise BindingRefused("the devices of this bed are changing at this moment; try again")
             acts = self._end_all(connection, subject, left, reason=EndReason.MOVED)
+            for joined in set(patient.records) - {patient.patient_id}:
+                self._place(connection, subject, joined, location_id=None)
             if patient.location_id != location_id:
                 self._place(connection, subject, patient.patient_id, location_id=location_id)
                 acts.append(_patient_act(subject, Action.MOVE_PATIENT, patient.patient_id))
@@ -301,14 +303,16 @@ class BindingService:
         for _ in range(_ATTEMPTS):
             with self._pool.connection() as connection:
                 patient = self._patient(connection, subject, patient_id)
-                known = {one.src for one in self._current(connection, subject, patient.patient_id)}
+                known = {one.src for one in self._current(connection, subject, patient)}
             with self._changing(subject, known) as connection:
-                queries.lock_patients(connection, [patient.patient_id], wholly=True)
-                current = self._current(connection, subject, patient.patient_id)
+                patient = self._patient(connection, subject, patient_id)
+                queries.lock_patients(connection, patient.records, wholly=True)
+                current = self._current(connection, subject, patient)
                 if not {one.src for one in current} <= known:
                     continue  # another began meanwhile
                 acts = self._end_all(connection, subject, current, reason=EndReason.DISCHARGE)
-                self._place(connection, subject, patient.patient_id, location_id=None)
+                for record in patient.records:
+                    self._place(connection, subject, record, location_id=None)
                 acts.append(_patient_act(subject, Action.DISCHARGE_PATIENT, patient.patient_id))
                 self._recorder.begin(*acts)()
                 return self._read_again(connection, subject, current)
@@ -323,10 +327,7 @@ class BindingService:
         with self._pool.connection() as connection:
             patient = self._patient(connection, subject, patient_id)
             sight = find_sight(connection, subject, patient.patient_id)
-            record = Record(
-                bindings=tuple(queries.find_bindings(connection, subject, patient.patient_id)),
-                corrections=tuple(queries.find_corrections(connection, subject, patient.patient_id)),
-            )
+            record = self._record(connection, subject, patient)
         # The system sees without a right of its own.
         basis = "" if sight is None else sight.basis.value
         on = target(TargetKind.PATIENT, patient.patient_id)
@@ -360,7 +361,7 @@ class BindingService:
         self._check_sources(subject, [span.src])
         with self._changing(subject, [span.src]) as connection:
             patient = self._patient(connection, subject, patient_id)
-            if queries.count_settled(connection, SYSTEM, span, but_of=patient.patient_id):
+            if queries.count_settled(connection, SYSTEM, span, but_of=patient.records):
                 raise BindingRefused("somebody owns values of this time: correct the binding instead")
             correction = replace(
                 self._correction(subject, span, reason=reason), to_patient=patient.patient_id
@@ -369,7 +370,7 @@ class BindingService:
             for binding in queries.find_overlapping(connection, SYSTEM, span):
                 own = Span(src=span.src, begins_at=binding.begins_at, ends_at=binding.ends_at)
                 free = [left for part in free for left in part.without(own)]
-                if binding.patient_id != patient.patient_id:
+                if binding.patient_id not in patient.records:
                     made = replace(correction, from_patient=binding.patient_id)
                     taken.append(self._take_away(connection, binding, made))
             for part in (*free, *taken):
@@ -380,7 +381,7 @@ class BindingService:
                 queries.insert_correction(connection, correction)
             acts = [_binding_act(subject, Action.CLAIM_MEASUREMENT, span.src, patient.patient_id)]
             self._recorder.begin(*acts)()
-            return self._record(connection, subject, patient.patient_id)
+            return self._record(connection, subject, patient)
 
     def dismiss(self, subject: Subject, span: Span, *, reason: str) -> None:
         """Keep values out of the tray; they stay stored.
@@ -415,7 +416,7 @@ class BindingService:
             had = [
                 one
                 for one in queries.find_overlapping(connection, subject, span)
-                if one.patient_id in (from_patient, loser.patient_id)
+                if one.patient_id in loser.records
             ]
             if not had:
                 raise BindingUnknown
@@ -433,7 +434,7 @@ class BindingService:
             self._recorder.begin(
                 *(_binding_act(subject, Action.CORRECT_BINDING, span.src, one) for one in people)
             )()
-            return self._record(connection, subject, loser.patient_id)
+            return self._record(connection, subject, loser)
 
     def settle_once(self, src: SourceId) -> None:
         """End what was scanned for one reading and has it (see `queries.end_once_read`)."""
@@ -533,11 +534,11 @@ class BindingService:
             bed = queries.find_bed(connection, subject, location_id)
             if bed is None:
                 raise BindingUnknown
-            had = self._current(connection, subject, patient.patient_id)
+            had = self._current(connection, subject, patient)
         return [*bed[0], *(one.src for one in had if one.origin is BindingOrigin.BED)]
 
-    def _current(self, connection: Database, subject: Subject, patient_id: str) -> list[Binding]:
-        return queries.find_current(connection, subject, now=self._clock(), patient_id=patient_id)
+    def _current(self, connection: Database, subject: Subject, patient: BoundPatient) -> list[Binding]:
+        return queries.find_current(connection, subject, now=self._clock(), records=patient.records)
 
     def _find(self, subject: Subject, binding_id: int) -> Binding:
         with self._pool.connection() as connection:
@@ -552,10 +553,10 @@ class BindingService:
         found = (queries.find_binding(connection, subject, one.binding_id) for one in bindings)
         return [binding for binding in found if binding is not None]
 
-    def _record(self, connection: Database, subject: Subject, patient_id: str) -> Record:
+    def _record(self, connection: Database, subject: Subject, patient: BoundPatient) -> Record:
         return Record(
-            bindings=tuple(queries.find_bindings(connection, subject, patient_id)),
-            corrections=tuple(queries.find_corrections(connection, subject, patient_id)),
+            bindings=tuple(queries.find_bindings(connection, subject, patient.records)),
+            corrections=tuple(queries.find_corrections(connection, subject, patient)),
         )
 
     def _patient(self, connection: Database, subject: Subject, patient_id: str) -> BoundPatient:

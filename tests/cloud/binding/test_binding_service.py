@@ -228,3 +228,60 @@ def test_devices_are_those_of_the_own_organisation_without_people(bindings):
         (CLIP, False),
     ]
     assert [one.src for one in bindings.find_devices(STRANGER)] == ["foreign"]
+
+
+def join(database, merged, *, into):
+    database.execute(
+        "INSERT INTO patient_merge (organisation_id, merged_id, survivor_id, merged_at, merged_by, reason) "
+        "VALUES ('own', %s, %s, %s, 'doctor-1', 'the same person')",
+        (merged, into, at(0)),
+    )
+
+
+def test_discharge_ends_what_the_joined_records_wear_and_empties_their_bed(bindings, hut, clock):
+    bindings.begin_in_bed(DOCTOR, "bed-1", patient_id="p-1")
+    bindings.begin_scanned(DOCTOR, CUFF, patient_id="p-1")
+    join(hut, "p-1", into="p-2")
+    assert CUFF in {one.src for one in bindings.read(DOCTOR, "p-2").bindings}
+    clock.set(60)
+
+    ended = bindings.discharge(DOCTOR, "p-2")
+
+    assert CUFF in {one.src for one in ended}
+    assert intervals(hut) == [("p-1", at(0), at(60), "discharge")]
+    assert bindings.begin_in_bed(DOCTOR, "bed-1", patient_id="p-3") is not None
+
+
+def test_joined_person_takes_the_bed_that_one_of_the_records_lies_in(bindings, hut, clock):
+    bindings.begin_in_bed(DOCTOR, "bed-1", patient_id="p-1")
+    join(hut, "p-1", into="p-2")
+    clock.set(60)
+
+    bindings.begin_in_bed(DOCTOR, "bed-1", patient_id="p-2")
+
+    lying = hut.execute("SELECT patient_id FROM patient WHERE location_id = 'bed-1'").fetchall()
+    assert lying == [("p-2",)]
+
+
+def test_claim_of_what_a_joined_record_has_takes_nothing_away(bindings, hut, clock, spool):
+    bindings.begin_scanned(DOCTOR, CUFF, patient_id="p-1")
+    spool.read(120, second=10)
+    join(hut, "p-1", into="p-2")
+    clock.set(60)
+    before = intervals(hut)
+
+    bindings.claim(DOCTOR, Span(src=CUFF, begins_at=at(5), ends_at=at(20)), patient_id="p-2", reason="own")
+
+    assert intervals(hut) == before
+
+
+def test_putting_somebody_into_a_ward_takes_no_device_of_a_bed_with_its_number(bindings, hut):
+    hut.execute(
+        "INSERT INTO location (location_id, site_id, kind, code, name_zh, name_en) "
+        "VALUES ('ward-b1', 'hut', 'ward', 'B1', '', '')"
+    )
+    bindings.begin_scanned(DOCTOR, CLIP, patient_id="p-1")
+
+    bindings.begin_in_bed(DOCTOR, "ward-b1", patient_id="p-2")
+
+    assert [row[0] for row in intervals(hut, CLIP)] == ["p-1"]
