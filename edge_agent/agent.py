@@ -184,8 +184,8 @@ class Agent:
         while True:
             try:
                 await asyncio.shield(asyncio.to_thread(self.trimmer.run_once))
-            except sqlite3.Error as error:
-                log.warning("spool_not_trimmed", reason=str(error))
+            except Exception:  # the root of a task: measuring goes on
+                log.exception("spool_not_trimmed")
             await asyncio.sleep(TRIM_EVERY_S)
 
     async def _scan_forever(self) -> None:

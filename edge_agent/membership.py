@@ -1,6 +1,7 @@
 """Keeps the agent a member: uses a waiting code, renews in time, tells and asks the cloud about people."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -28,6 +29,7 @@ class Membership:
         self._people = people
         self._clock = clock
         self.problem: str | None = None
+        self._try_code_at = 0.0
 
     def identity(self) -> Identity | None:
         """Who we are, if we were ever let in and the file can be read."""
@@ -60,6 +62,8 @@ class Membership:
 
     def _use_invitation(self) -> None:
         """A code that was put beside us, by `qianli up` or by hand."""
+        if time.monotonic() < self._try_code_at:
+            return
         try:
             text = self._files.invitation.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
@@ -68,9 +72,13 @@ class Membership:
             self.enrol(text)
         except DoorUnreachable:
             return  # the cloud is not there yet; the code waits
+        except DoorRefused as error:
+            self._note_problem(error)
+            if error.status not in _REFUSED_FOR_GOOD:
+                self._try_code_at = time.monotonic() + EXCHANGE_EVERY_S
+                return  # the cloud is busy or half there: the code is still good
         except (InvitationInvalid, QianliError) as error:
-            log.warning("invitation_refused", reason=str(error))
-            self.problem = str(error)
+            self._note_problem(error)
         self._files.invitation.unlink(missing_ok=True)
 
     def _keep(self) -> bool:
@@ -88,10 +96,13 @@ class Membership:
                 self._people.put_bound_people(people, mark=mark)
             self.problem = None
         except (DoorUnreachable, DoorRefused, IdentityUnusable) as error:
-            if self.problem != str(error):
-                log.warning("cloud_not_reached", reason=str(error))
-            self.problem = str(error)
+            self._note_problem(error)
         return True
+
+    def _note_problem(self, error: Exception) -> None:
+        if self.problem != str(error):
+            log.warning("cloud_not_reached", reason=str(error))
+        self.problem = str(error)
 
     def _tell_registrations(self) -> None:
         for one in self._people.waiting():

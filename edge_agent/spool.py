@@ -66,10 +66,10 @@ _WAITING_EVENTS = _WAITING + "1 ORDER BY id LIMIT ?"
 _WAITING_YOUNG = _WAITING + "0 AND created_ms >= ? ORDER BY id LIMIT ?"
 # In the order of the index: after a day without a link each call would sort millions of rows otherwise.
 _WAITING_OLD = _WAITING + "0 AND created_ms < ? ORDER BY created_ms, id LIMIT ?"
-# GLOB takes topics by their beginning. In the order of the index here too.
+# In the order in which they came in, whatever clocks said; GLOB takes topics by their beginning.
 _WAITING_OF_KIND = (
-    "SELECT id, topic, payload, created_ms FROM outbox WHERE lane IS NULL AND is_event = 0 AND topic GLOB ? "
-    "AND created_ms < ? AND (created_ms, id) > (?, ?) ORDER BY created_ms, id LIMIT ?"
+    "SELECT id, topic, payload FROM outbox NOT INDEXED "
+    "WHERE id > ? AND id <= ? AND lane IS NULL AND is_event = 0 AND topic GLOB ? ORDER BY id LIMIT ?"
 )
 _USED = (
     "SELECT (page_count - freelist_count) * page_size "
@@ -121,7 +121,6 @@ class Waiting:
     id: int
     topic: str
     payload: bytes
-    created_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,26 +277,27 @@ class Spool:
         with self._lock:
             return int(self._database.execute(_USED).fetchone()[0])
 
+    def last_id(self) -> int:
+        """The id of the newest message; ids only rise."""
+        with self._lock:
+            return int(self._database.execute("SELECT coalesce(max(id), 0) FROM outbox").fetchone()[0])
+
     def rework(
         self,
         kind: str,
         rework: Callable[[Sequence[Waiting]], Rework],
         *,
-        before_ms: int,
-        after: tuple[int, int] = (-1, 0),
+        within: tuple[int, int],
         limit: int,
     ) -> list[Waiting]:
         """In one transaction: show `rework` the oldest waiting messages of a kind, and do as it says.
 
-        `kind` is a pattern of topics (GLOB); `after` is creation and id of the message to go on behind.
+        `kind` is a pattern of topics (GLOB); `within` are ids: behind the first, up to the second.
         Returns the messages that were shown.
         """
         with self._transaction():
-            rows = self._database.execute(_WAITING_OF_KIND, (kind, before_ms, *after, limit)).fetchall()
-            waiting = [
-                Waiting(id=row_id, topic=topic, payload=payload, created_ms=created_ms)
-                for row_id, topic, payload, created_ms in rows
-            ]
+            rows = self._database.execute(_WAITING_OF_KIND, (*within, kind, limit)).fetchall()
+            waiting = [Waiting(id=row_id, topic=topic, payload=payload) for row_id, topic, payload in rows]
             if not waiting:
                 return []
             result = rework(waiting)

@@ -5,9 +5,12 @@ a sequence already. Everything that is dropped is told by a `Gap` in the same tr
 shows a hole with its cause where values were.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+
+import msgspec
 
 from edge_agent.clock import Clock
 from edge_agent.spool import OutboxEntry, Rework, Spool, Waiting
@@ -27,15 +30,25 @@ DOWN_TO = 0.95
 THIN_TO_MS = 60_000
 WAVES = "wave/*"
 VITALS = "vitals"
-LAST_MS = 2**62
+LAST_ID = 2**62
+MARK_EVERY_S = 86_400.0
+_AGES = "spool_ages"
+NEW_AGES = '{"ran_s": 0, "marks": []}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpoolLimit:
-    """How much may wait on the disk of an agent, and for how long."""
+    """How much may wait on the disk of an agent, and for how long, counted while the agent runs."""
 
     size_bytes: int
     age: timedelta
+
+
+class Ages(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the agent ran in all, and once a day of it the newest message of that moment."""
+
+    ran_s: float
+    marks: list[tuple[float, int]]
 
 
 @dataclass(slots=True)
@@ -112,29 +125,57 @@ def _note_dropped(src: SourceId, observations: Iterable[Observation], spans: Spa
 
 
 class Trimmer:
-    """Holds a spool within its limit. Used from one thread at a time."""
+    """Holds a spool within its limit. Used from one thread at a time.
 
-    def __init__(self, spool: Spool, limit: SpoolLimit, *, boot: str, clock: Clock) -> None:
+    Age is counted in time that the agent ran, and order by arrival: a clock that is set anew, or a device
+    that dates its readings in the past, makes nothing old.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        limit: SpoolLimit,
+        *,
+        boot: str,
+        clock: Clock,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._spool = spool
         self._limit = limit
         self._envelope = Envelope(ln=spool.lineage, boot=boot, lane=Lane.EVENT, s=1)
         self._clock = clock
-        self._thinned = (-1, 0)
+        self._monotonic_s = monotonic_s
+        self._looked_s = monotonic_s()
+        self._ages = msgspec.json.decode(spool.setting(_AGES, default=NEW_AGES), type=Ages)
+        self._thinned_id = 0
 
     def run_once(self) -> None:
         """Let go of what is too old, then of what is too much."""
-        too_old_ms = to_ms(self._clock() - self._limit.age)
+        too_old_id = self._grow_older()
         for kind, drop in ((WAVES, drop_waves), (VITALS, drop_vitals)):
-            while self._step(kind, drop, before_ms=too_old_ms):
+            while too_old_id and self._step(kind, drop, upto_id=too_old_id):
                 pass
         if self._spool.used_bytes() <= self._limit.size_bytes:
             return
         while self._is_full() and self._step(WAVES, drop_waves):
             pass
-        while self._is_full() and (shown := self._step(VITALS, thin_vitals, after=self._thinned)):
-            self._thinned = (shown[-1].created_ms, shown[-1].id)
+        while self._is_full() and (shown := self._step(VITALS, thin_vitals, after_id=self._thinned_id)):
+            self._thinned_id = shown[-1].id
         while self._is_full() and self._step(VITALS, drop_vitals):
             pass
+
+    def _grow_older(self) -> int:
+        """Count the time since the last look; the id up to which messages have just become too old, or 0."""
+        now_s = self._monotonic_s()
+        ran_s = self._ages.ran_s + now_s - self._looked_s
+        self._looked_s = now_s
+        marks = self._ages.marks
+        if not marks or ran_s - marks[-1][0] >= MARK_EVERY_S:
+            marks = [*marks, (ran_s, self._spool.last_id())]
+        old = [mark for mark in marks if ran_s - mark[0] >= self._limit.age.total_seconds()]
+        self._ages = Ages(ran_s=ran_s, marks=marks[len(old) :])
+        self._spool.put_setting(_AGES, msgspec.json.encode(self._ages).decode())
+        return old[-1][1] if old else 0
 
     def _is_full(self) -> bool:
         return self._spool.used_bytes() > self._limit.size_bytes * DOWN_TO
@@ -144,15 +185,15 @@ class Trimmer:
         kind: str,
         decide: Callable[[Sequence[Waiting], Spans], Rework],
         *,
-        before_ms: int = LAST_MS,
-        after: tuple[int, int] = (-1, 0),
+        after_id: int = 0,
+        upto_id: int = LAST_ID,
     ) -> list[Waiting]:
         def rework(waiting: Sequence[Waiting]) -> Rework:
             spans = Spans()
             decided = decide(waiting, spans)
             return replace(decided, told=[self._tell(gap) for gap in spans.gaps()])
 
-        return self._spool.rework(kind, rework, before_ms=before_ms, after=after, limit=ROWS_AT_ONCE)
+        return self._spool.rework(kind, rework, within=(after_id, upto_id), limit=ROWS_AT_ONCE)
 
     def _tell(self, gap: Gap) -> OutboxEntry:
         payload = encode_event(build_gap_event(gap, envelope=self._envelope))

@@ -9,6 +9,10 @@ export const binding = {
   "binding.onceOnly": ["只绑定下一次测量(共用设备)", "Only for the next reading (shared device)"],
   "binding.begin": ["绑定", "Bind"],
   "binding.discharge": ["出院 / 离开", "Discharge"],
+  "binding.wrongSure": [
+    "{time} 以来的数值都将移出此人的记录,放入待认领",
+    "All values since {time} leave this record and wait to be claimed",
+  ],
   "binding.dischargeSure": [
     "确认:解除全部 {n} 个设备并空出床位",
     "Yes: unbind all {n} devices and empty the bed",
