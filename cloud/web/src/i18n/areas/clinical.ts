@@ -14,7 +14,10 @@ export const clinical = {
   "cause.broker_off": ["消息代理停止", "broker down"],
   "cause.database_off": ["数据库停止", "database down"],
   "cause.server_off": ["服务器停止", "server stopped"],
-  "cause.dropped_by_policy": ["采集网关存储已满或存放过久,旧数据已删减", "the gateway's store was full or kept it too long: older data were thinned"],
+  "cause.dropped_by_policy": [
+    "采集网关存储已满或存放过久,旧数据已删减",
+    "the gateway's store was full or kept it too long: older data were thinned",
+  ],
   "cause.unbound": ["已与此人解绑", "no longer bound to this person"],
   "cause.unknown": ["未知", "unknown"],
   "quality.good": ["良好", "good"],
