@@ -29,6 +29,8 @@ class Membership:
         self._people = people
         self._clock = clock
         self.problem: str | None = None
+        self.refused: dict[str, str] = {}
+        """Why the cloud refuses a registration for good, by its name: a person at the panel decides."""
         self._try_code_at = 0.0
 
     def identity(self) -> Identity | None:
@@ -44,9 +46,14 @@ class Membership:
         exchange_at = 0.0
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.to_thread(self._use_invitation)
-            if loop.time() >= exchange_at and await asyncio.to_thread(self._keep):
-                exchange_at = loop.time() + EXCHANGE_EVERY_S
+            try:
+                await asyncio.to_thread(self._use_invitation)
+                if loop.time() >= exchange_at and await asyncio.to_thread(self._keep):
+                    exchange_at = loop.time() + EXCHANGE_EVERY_S
+            except Exception as error:  # the root of a task: measuring goes on
+                log.exception("membership_failed")
+                self.problem = repr(error)
+                await asyncio.sleep(EXCHANGE_EVERY_S)
             await asyncio.sleep(LOOK_EVERY_S)
 
     def enrol(self, invitation: str) -> Identity:
@@ -106,11 +113,14 @@ class Membership:
 
     def _tell_registrations(self) -> None:
         for one in self._people.waiting():
+            if one.registration in self.refused:
+                continue
             try:
                 door.send_registration(self._files, msgspec.to_builtins(one))
             except DoorRefused as error:
                 if error.status not in _REFUSED_FOR_GOOD:
                     raise
                 log.warning("registration_refused", registration=one.registration, status=error.status)
-                continue  # it stays here: a person decides what to do with it
+                self.refused[one.registration] = error.reason
+                continue
             self._people.settle(one.registration)

@@ -124,6 +124,14 @@ function show(state) {
       () => post("/api/link", { on: state.uplink.cut })),
     ...(state.radio_error ? [element("span", state.radio_error, "bad")] : []),
   ]);
+  fill("registrations", state.identity.registrations.map((one) => {
+    const row = element("div", undefined, "row");
+    const who = one.name || "无名氏 unknown person";
+    if (one.refused === null) row.append(element("span", `${who}: 等待云端 waiting for the cloud`));
+    else row.append(element("span", `${who}: 云端拒绝,请更正后重新登记 The cloud refuses, register anew: ${one.refused}`, "bad"),
+      button("移除 remove", false, () => post("/api/registrations/remove", { registration: one.registration })));
+    return row;
+  }), "没有 none");
   fill("sessions", state.sessions.map((session) => sessionCard(session, state.simulators)), "还没有设备 no device yet");
   fill("found", state.found.map((heard) => {
     const row = element("div", undefined, "row");

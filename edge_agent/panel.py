@@ -61,6 +61,7 @@ class Panel:
                 Route("/api/adopt", self.adopt, methods=["POST"]),
                 Route("/api/enrol", self.enrol, methods=["POST"]),
                 Route("/api/registrations", self.register, methods=["POST"]),
+                Route("/api/registrations/remove", self.remove_registration, methods=["POST"]),
             ],
             middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])],
         )
@@ -138,6 +139,16 @@ class Panel:
             return _refuse(507, str(error))
         return JSONResponse({"registration": name}, status_code=202)
 
+    async def remove_registration(self, request: Request) -> Response:
+        """Give up a registration that the cloud refuses; only such a one."""
+        body = await _read_body(request)
+        name = str((body or {}).get("registration"))
+        if name not in self.agent.membership.refused:
+            return _refuse(404, "no such registration was refused")
+        await asyncio.to_thread(self.agent.people.settle, name)
+        del self.agent.membership.refused[name]
+        return await self.show_state(request)
+
 
 class _PanelServer(uvicorn.Server):
     """Leaves the signals to the process that it is part of."""
@@ -195,7 +206,14 @@ def describe_identity(agent: Agent) -> dict[str, object]:
         "enrolled": identity is not None,
         "ends_at": None if identity is None else identity.ends_at.isoformat(),
         "problem": agent.membership.problem,
-        "registrations_waiting": len(agent.people.waiting()),
+        "registrations": [
+            {
+                "registration": one.registration,
+                "name": one.name_zh or one.name_en,
+                "refused": agent.membership.refused.get(one.registration),
+            }
+            for one in agent.people.waiting()
+        ],
     }
 
 

@@ -12,6 +12,7 @@ from cloud.listener import bind
 from devices.radio import BleakRadio
 from edge_agent.agent import open_agent
 from edge_agent.panel import Panel
+from edge_agent.people_context import OfflineRegistration, new_registration_name
 from edge_agent.settings import AgentSettings
 from tests.cloud import test_agent_door
 from tests.fixtures.certificates import agent_identity
@@ -90,3 +91,17 @@ def test_member_sees_how_long_the_certificate_holds_on_a_phone(page, agent, tmp_
 
     assert f"{ends.astimezone():%Y-%m-%d}" in page.locator("#membership").text_content()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_registration_that_the_cloud_refuses_is_shown_and_can_be_removed(page, agent, cloud):
+    type_code(page, str(cloud.invitation()))
+    answer_of(page, "已加入 Joined")
+    mistyped = {"kind": "resident_id", "text": "330102199001010000"}
+    name = new_registration_name()
+    agent.people.add(OfflineRegistration(registration=name, name_zh="王五", identifiers=[mistyped]))
+    agent.membership._keep()
+
+    page.locator("#registrations").filter(has_text="王五: 云端拒绝").wait_for(timeout=15_000)
+    page.get_by_role("button", name="移除 remove").click()
+    page.locator("#registrations").filter(has_text="没有 none").wait_for(timeout=15_000)
+    assert agent.people.waiting() == []
