@@ -46,6 +46,17 @@ class Place:
     zone: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaleSeal:
+    """An identifier that waits for the newest key."""
+
+    identifier_id: int
+    patient_id: str
+    kind: IdentifierKind
+    issuer: str
+    sealed: bytes
+
+
 def find_place(connection: Database, subject: Subject, site_id: str | None) -> Place | None:
     """A site of the subject's organisation; without an id its first one."""
     with connection.cursor(row_factory=class_row(Place)) as cursor:
@@ -397,19 +408,24 @@ def hold_fingerprint(connection: Database, *, exclusive: bool = False) -> bytes 
 
 
 def find_stale_seals(
-    connection: Database, subject: Subject, *, newest: int, limit: int
-) -> list[tuple[str, IdentifierKind, str, int, bytes]]:
+    connection: Database, subject: Subject, *, newest: int, after: int, limit: int
+) -> list[StaleSeal]:
     """Identifiers sealed with an older key, or whose digest of the newest key is not laid out yet."""
     rows = connection.execute(
         """
-        SELECT patient_id, kind, issuer, identifier_id, sealed FROM person_identifier
-         WHERE %(may_read)s AND (get_byte(sealed, 0) <> %(newest)s OR next_digest IS NULL)
+        SELECT identifier_id, patient_id, kind, issuer, sealed FROM person_identifier
+         WHERE %(may_read)s AND identifier_id > %(after)s
+           AND (next_digest IS NULL
+                OR CASE WHEN octet_length(sealed) = 0 THEN true ELSE get_byte(sealed, 0) <> %(newest)s END)
          ORDER BY identifier_id LIMIT %(limit)s FOR UPDATE
         """,
-        {**_who(subject), "newest": newest, "limit": limit},
+        {**_who(subject), "newest": newest, "after": after, "limit": limit},
     ).fetchall()
     return [
-        (patient, IdentifierKind(kind), issuer, row, sealed) for patient, kind, issuer, row, sealed in rows
+        StaleSeal(
+            identifier_id=row, patient_id=patient, kind=IdentifierKind(kind), issuer=issuer, sealed=sealed
+        )
+        for row, patient, kind, issuer, sealed in rows
     ]
 
 

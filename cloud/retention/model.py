@@ -73,6 +73,13 @@ class DeletionRefused(CloudError):
         return f"it is not deleted: {self.reason}"
 
 
+class ExportsBusy(CloudError):
+    """As many records as may be given away at once are being given away."""
+
+    def __str__(self) -> str:
+        return "two records are being exported already; try again in a minute"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Years:
     """Years after the last contact."""

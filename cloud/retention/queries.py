@@ -141,7 +141,10 @@ MEASURED_TABLES = tuple(_MEASURED)
 
 
 def find_last_contact(connection: Database, subject: Subject, group: list[str]) -> LastContact | None:
-    """The latest of registration, end of a binding and measurement; a bed makes it an inpatient's."""
+    """The latest of registration, end of binding and stay, measurement; a bed at any time makes an inpatient.
+
+    Discharge empties bed and location of the patient, so the stays are asked too.
+    """
     if Scope.READ_PATIENTS not in subject.scopes:
         return None
     row = connection.execute(
@@ -150,10 +153,13 @@ def find_last_contact(connection: Database, subject: Subject, group: list[str]) 
                    (SELECT max(registered_at) FROM patient WHERE patient_id = ANY(%(group)s)),
                    (SELECT max(CASE WHEN upper_inf(during) THEN now() ELSE upper(during) END)
                       FROM binding WHERE patient_id = ANY(%(group)s)),
+                   (SELECT max(CASE WHEN upper_inf(during) THEN now() ELSE upper(during) END)
+                      FROM stay WHERE patient_id = ANY(%(group)s)),
                    (SELECT max(o.measured_at) FROM binding b JOIN observation o
                         ON o.src = b.src AND b.during @> o.measured_at WHERE b.patient_id = ANY(%(group)s))),
                EXISTS (SELECT FROM patient WHERE patient_id = ANY(%(group)s)
                           AND (bed <> '' OR location_id IS NOT NULL))
+               OR EXISTS (SELECT FROM stay WHERE patient_id = ANY(%(group)s) AND kind = 'bed')
         """,
         {"group": group},
     ).fetchone()
@@ -163,8 +169,12 @@ def find_last_contact(connection: Database, subject: Subject, group: list[str]) 
 
 
 def lock_group(connection: Database, group: list[str]) -> None:
-    """Nobody else changes the person until the transaction ends, in which records may be deleted for good."""
+    """Nobody else changes the person until the transaction ends, in which records may be deleted for good.
+
+    That takes as long as it takes: a long record must not run into the limit of a statement every night.
+    """
     connection.execute("SELECT set_config('qianli.erasing', 'on', true)")
+    connection.execute("SET LOCAL statement_timeout = 0")
     connection.execute("SELECT FROM patient WHERE patient_id = ANY(%s) FOR UPDATE", (group,))
 
 
@@ -283,6 +293,7 @@ def remove_old(
 ) -> list[dict[str, Any]]:
     """Delete up to so many rows that are older, in order; rows that another removes just now are let be."""
     table, old, order = _OLD[kind]
+    connection.execute("SET LOCAL statement_timeout = 0")
     statement = f"""
         WITH gone AS (
             DELETE FROM {table} WHERE ctid = ANY (ARRAY(
@@ -309,7 +320,7 @@ def insert_removal(connection: Database, removal: Removal) -> int:
 
 
 def find_not_seen_since(connection: Database, subject: Subject, before: datetime) -> list[tuple[str, str]]:
-    """People (with their organisation) who may not have been seen since: no later registration or binding."""
+    """People (with their organisation) without a later registration, binding or stay."""
     if Scope.READ_PATIENTS not in subject.scopes:
         return []
     return connection.execute(
@@ -319,6 +330,8 @@ def find_not_seen_since(connection: Database, subject: Subject, before: datetime
            AND (%(organisation)s::text IS NULL OR p.organisation_id = %(organisation)s)
            AND NOT EXISTS (SELECT FROM binding b WHERE b.patient_id = p.patient_id
                               AND (upper_inf(b.during) OR upper(b.during) >= %(before)s))
+           AND NOT EXISTS (SELECT FROM stay s WHERE s.patient_id = p.patient_id
+                              AND (upper_inf(s.during) OR upper(s.during) >= %(before)s))
          ORDER BY p.patient_id
         """,
         {"before": before, "organisation": subject.organisation},

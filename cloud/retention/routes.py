@@ -16,12 +16,12 @@ from cloud.identity.access import (
     Access,
 )
 from cloud.identity.model import Subject
-from cloud.retention.model import Deletion, DeletionRefused, RecordUnknown
+from cloud.retention.model import Deletion, DeletionRefused, ExportsBusy, RecordUnknown
 from cloud.retention.service import RetentionService
 from vitals.wire.batch import to_ms
 
 SubjectOf = Callable[[Request], Subject]
-REFUSALS = (RecordUnknown, DeletionRefused)
+REFUSALS = (RecordUnknown, DeletionRefused, ExportsBusy)
 
 
 class DeletionQuestion(BaseModel):
@@ -129,7 +129,7 @@ class _Shape:
     responses: Mapping[int | str, dict[str, object]] = field(default_factory=dict)
 
 
-_ZIP = _Shape(responses={200: {"content": {"application/zip": {}}}})
+_ZIP = _Shape(responses={200: {"content": {"application/zip": {}}}, 503: {"model": ErrorBody}})
 
 
 def _add(
@@ -148,6 +148,8 @@ def _add(
 
 def answer_refusal(_request: Request, error: Exception) -> Response:
     """How the errors of this room look over HTTP."""
+    if isinstance(error, ExportsBusy):
+        return JSONResponse({"error": str(error)}, status_code=503, headers={"Retry-After": "60"})
     return JSONResponse({"error": str(error)}, status_code=404 if isinstance(error, RecordUnknown) else 409)
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from html import escape
+from threading import BoundedSemaphore
 from typing import Any, Protocol
+from weakref import finalize
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,11 +21,13 @@ from cloud.retention import queries
 from cloud.retention.formats.archive import StreamedZip
 from cloud.retention.formats.fhir import write_bundle
 from cloud.retention.formats.lines import to_line
-from cloud.retention.model import Deletion, DeletionRefused, Policy, RecordUnknown, Tombstone
+from cloud.retention.model import Deletion, DeletionRefused, ExportsBusy, Policy, RecordUnknown, Tombstone
 from cloud.store.connection import Database, Pool
 
 _log = structlog.get_logger()
 FORMAT = b"qianli-export-1\n"
+# Each keeps a connection for as long as its reader takes; the pool has six, and everybody else needs some.
+MOST_EXPORTS = 2
 
 
 class Numbers(Protocol):
@@ -70,19 +74,30 @@ class RetentionService:
         self._clock = clock
         self._ports = ports
         self._policy = policy
+        self._exports = BoundedSemaphore(MOST_EXPORTS)
 
     def export(self, subject: Subject, patient_id: str, *, origin: Origin = Origin.HTTP) -> Iterator[bytes]:
         """A zip of everything about a person, from one moment, piece by piece.
 
         Raises:
             RecordUnknown: not there, or not for this subject.
+            ExportsBusy: others are being given theirs.
             AuditUnavailable: the entry could not be written, so nothing is given.
         """
         with self._pool.connection() as connection:
             group = self._group(connection, subject, patient_id)
-        acts = [subject.act(Action.EXPORT_PERSON, on, origin=origin) for on in _patients(group)]
-        self._recorder.begin(*acts)()
-        return self._stream(subject, group)
+        if not self._exports.acquire(blocking=False):
+            raise ExportsBusy
+        try:
+            acts = [subject.act(Action.EXPORT_PERSON, on, origin=origin) for on in _patients(group)]
+            self._recorder.begin(*acts)()
+            pieces = self._stream(subject, group)
+        except BaseException:
+            self._exports.release()
+            raise
+        # A reader may stop anywhere, even before the first piece: then nobody has the pieces any more.
+        finalize(pieces, self._exports.release)
+        return pieces
 
     def request_deletion(self, subject: Subject, patient_id: str, *, reason: str) -> Deletion:
         """Ask for a deletion; refused at once where the law still asks for keeping.

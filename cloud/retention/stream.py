@@ -37,6 +37,8 @@ _log = structlog.get_logger()
 PROPOSER = "retention-policy"
 _ZONE = ZoneInfo("Asia/Shanghai")
 _ROWS_AT_A_TIME = 5000
+# What one record or sensor may be the reason of. Anything else (no connection, no audit) is so for all.
+_ITS_OWN = (psycopg.Error, ValueError, TypeError, ArithmeticError)
 
 
 def read_policy(path: Path | None) -> Policy:
@@ -77,7 +79,7 @@ class RetentionStream:
                 _log.warning("retention_postponed", error=type(error).__name__)
 
     def apply(self, *, origin: Origin = Origin.TIMER) -> list[Removal]:
-        """Remove what is over now, and propose whose record is over.
+        """Remove what is over now, and propose whose record is over; one that fails stays and stops no other.
 
         Raises:
             AuditUnavailable: an entry could not be written; what it was about is still there.
@@ -87,7 +89,10 @@ class RetentionStream:
         with self._pool.connection() as connection:
             people = queries.find_not_seen_since(connection, SYSTEM, self._policy.earliest_limit(now))
         for patient_id, organisation_id in people:
-            removed += self._see_to(patient_id, organisation_id, now=now, origin=origin)
+            try:
+                removed += self._see_to(patient_id, organisation_id, now=now, origin=origin)
+            except _ITS_OWN as error:
+                _log.error("retention_failed", patient=patient_id, error=type(error).__name__)
         _log.info("retention_applied", removed=sum(one.rows for one in removed), people=len(people))
         return removed
 
@@ -99,27 +104,34 @@ class RetentionStream:
             parts = queries.find_parts(connection, kind)
         removed = list[Removal]()
         for part in parts:
-            while True:
-                with self._pool.connection() as connection, connection.transaction():
-                    rows = queries.remove_old(
-                        connection, kind, part=part, before=before, limit=_ROWS_AT_A_TIME
-                    )
-                    if not rows:
-                        break
-                    running = sha256()
-                    for row in rows:
-                        running.update(to_line(row))
-                    said = Removal(
-                        removed_at=now,
-                        kind=kind.value,
-                        table=queries.TABLE_BY_KIND[kind],
-                        before=before,
-                        rows=len(rows),
-                        hash=running.digest(),
-                        policy_sha256=self._policy.sha256,
-                    )
-                    removed.append(self._note(connection, said, origin))
+            try:
+                while said := self._remove_some(kind, part, now=now, before=before, origin=origin):
+                    removed.append(said)
+            except _ITS_OWN as error:
+                _log.error("retention_failed", kind=kind.value, part=part, error=type(error).__name__)
         return removed
+
+    def _remove_some(
+        self, kind: Kind, part: str, *, now: datetime, before: datetime, origin: Origin
+    ) -> Removal | None:
+        """As much as one transaction takes; None when nothing is left."""
+        with self._pool.connection() as connection, connection.transaction():
+            rows = queries.remove_old(connection, kind, part=part, before=before, limit=_ROWS_AT_A_TIME)
+            if not rows:
+                return None
+            running = sha256()
+            for row in rows:
+                running.update(to_line(row))
+            said = Removal(
+                removed_at=now,
+                kind=kind.value,
+                table=queries.TABLE_BY_KIND[kind],
+                before=before,
+                rows=len(rows),
+                hash=running.digest(),
+                policy_sha256=self._policy.sha256,
+            )
+            return self._note(connection, said, origin)
 
     def _see_to(
         self, patient_id: str, organisation_id: str, *, now: datetime, origin: Origin

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from qianli.backup.envelope import CHUNK_BYTES, Lock, Opener, SealedStreamInvalid, SealedWriter, read_sealed
-from qianli.backup.journal import journal_files, read_pieces, write_segments
+from qianli.backup.journal import END_NAME, journal_files, read_pieces, write_segments
 from qianli.embedded.postgres import Programs, database_url
 from qianli.errors import StartRefused
 from qianli.home import Home
@@ -92,6 +92,21 @@ def restore_backup(source: Path, home: Home, programs: Programs, *, opener: Open
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return Restored(files=files, bytes=size, journal_end=end)
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Move a base with its journal into a folder inside, from which it can be restored; tells where.
+
+    What is received from now on does not continue it. A journal without a base goes too.
+    """
+    old = [path for path in (folder / BASE_NAME, *journal_files(folder), folder / END_NAME) if path.exists()]
+    if not old:
+        return None
+    aside = folder / f"until-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    aside.mkdir(mode=0o700)
+    for path in old:
+        path.rename(aside / path.name)
+    return aside
 
 
 def _settings() -> dict[str, object]:

@@ -10,11 +10,14 @@ log (u64), clock, bytes; a keep-alive is `k`, end of the log (u64), clock (u64),
 answer; our answer is `r`, written, flushed and applied position, clock, one byte.
 """
 
+import os
 import select
 import struct
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -27,10 +30,12 @@ from qianli.backup.envelope import Lock, Opener, SealedStreamInvalid, SealedWrit
 SLOT = "qianli_journal"
 STANDBY = "qianli_journal"
 SEGMENT_BYTES = 16 << 20
+END_NAME = "journal-end"  # how far the journal of the folder reaches, for whoever cannot open it
 _PIECE = struct.Struct(">QI")
 _ANSWER = struct.Struct(">cQQQqc")
 _POSTGRES_EPOCH_S = 946_684_800
 _ANSWER_EVERY_S = 5.0
+_LONGEST_RETRY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,14 @@ def position_text(position: int) -> str:
 def journal_files(folder: Path) -> list[Path]:
     """The journal of a folder in the order of the log."""
     return sorted(folder.glob("journal-*.qlj"))
+
+
+def end_of_journal(folder: Path) -> int:
+    """Up to where a journal holds everything; 0 if there is none, or if nobody can say."""
+    try:
+        return int((folder / END_NAME).read_text(), 16) if journal_files(folder) else 0
+    except (OSError, ValueError):
+        return 0
 
 
 def read_pieces(path: Path, opener: Opener) -> Iterator[Piece]:
@@ -120,7 +133,10 @@ def _open_segment(path: Path) -> BinaryIO:
 
 
 class Follower:
-    """One connection that receives the log; runs in a thread until told to stop."""
+    """One connection that receives the log; runs in a thread until told to stop.
+
+    `position` is where to go on: everything before it lies durably in the folder.
+    """
 
     def __init__(self, database_url: str, folder: Path, lock: Lock) -> None:
         self._url = database_url
@@ -133,13 +149,26 @@ class Follower:
 
         Raises:
             psycopg.OperationalError: the connection was lost.
+            OSError: the folder takes no more.
         """
         with closing(_replication(self._url)) as connection:
-            server, self.position = _begin(connection, self.position)
-            with _journal(self._folder, server, self.position).open("xb") as file:
-                writer = SealedWriter(file, self._lock)
-                self._receive(connection, writer, may_go_on=may_go_on, started=started)
-                writer.finish()
+            timeline, self.position = _begin(connection, self.position)
+            began, path = self.position, _journal(self._folder, timeline, self.position)
+            draft = path.with_suffix(".part")
+            try:
+                with draft.open("xb") as file:
+                    writer = SealedWriter(file, self._lock)
+                    writer.push()
+                    # A file that has its name has its beginning too: whatever is killed, it can be read.
+                    draft.rename(path)
+                    _sync_folder(self._folder)
+                    self._receive(connection, writer, may_go_on=may_go_on, started=started)
+                    writer.finish()
+            except BaseException:
+                if self.position == began:  # nothing in it was promised to anybody
+                    path.unlink(missing_ok=True)
+                    draft.unlink(missing_ok=True)
+                raise
 
     def _receive(
         self,
@@ -153,22 +182,29 @@ class Follower:
         _answer(link, self.position)
         started()
         answered_s = time.monotonic()
-        while may_go_on():
-            select.select([link.socket], [], [], 0.2)
-            link.consume_input()
-            took, is_asked = self._take_all(link, writer)
-            if took or is_asked or time.monotonic() - answered_s > _ANSWER_EVERY_S:
-                writer.push()
-                _answer(link, self.position)
-                answered_s = time.monotonic()
+        noted = self._folder / END_NAME
+        noted.touch(mode=0o600)
+        with noted.open("r+b") as end:
+            while may_go_on():
+                select.select([link.socket], [], [], 0.2)
+                link.consume_input()
+                received, is_asked = self._take_all(link, writer)
+                took = received != self.position
+                if took or is_asked or time.monotonic() - answered_s > _ANSWER_EVERY_S:
+                    writer.push()
+                    os.pwrite(end.fileno(), b"%016X" % received, 0)
+                    # Not before: what only this process has is lost with it, and must be sent again.
+                    self.position = received
+                    _answer(link, received)
+                    answered_s = time.monotonic()
 
-    def _take_all(self, link: pq.abc.PGconn, writer: SealedWriter) -> tuple[bool, bool]:
-        """Everything that has arrived, so that many commits share one durable write."""
-        took = is_asked = False
+    def _take_all(self, link: pq.abc.PGconn, writer: SealedWriter) -> tuple[int, bool]:
+        """Everything that has arrived, so that many commits share one durable write; tells its end."""
+        received, is_asked = self.position, False
         while True:
             length, message = link.get_copy_data(1)
             if length == 0:
-                return took, is_asked
+                return received, is_asked
             if length < 0:
                 raise psycopg.OperationalError("the server ended the stream")
             content = bytes(message)
@@ -176,10 +212,53 @@ class Follower:
                 (start,) = struct.unpack_from(">Q", content, 1)
                 piece = content[25:]
                 writer.write(_PIECE.pack(start, len(piece)) + piece)
-                self.position = start + len(piece)
-                took = True
+                received = start + len(piece)
             elif content[:1] == b"k":
                 is_asked |= content[17:18] == b"\x01"
+
+
+class Receiving(threading.Thread):
+    """Keeps a follower going until it is stopped; meanwhile commits wait.
+
+    A database that is away and a folder that takes no more are tried again. Anything else is our own mistake
+    and ends it: `failure` holds it, and whoever waits for `streaming` or `stopping` wakes up.
+    """
+
+    def __init__(self, follower: Follower, *, retry_s: float = 1.0) -> None:
+        super().__init__(name="journal", daemon=True)
+        self._follower = follower
+        self._retry_s = retry_s
+        self.stopping, self.streaming = threading.Event(), threading.Event()
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        """What the thread does."""
+        try:
+            self._keep_on()
+        except BaseException as error:  # the root of the thread: the process ends with it
+            self.failure = error
+            self.stopping.set()
+            self.streaming.set()
+
+    def raise_failure(self) -> None:
+        """End the caller too if this has failed."""
+        if self.failure is not None:
+            raise self.failure
+
+    def _keep_on(self) -> None:
+        pause_s = self._retry_s
+        while not self.stopping.is_set():
+            before = self._follower.position
+            try:
+                self._follower.run(lambda: not self.stopping.is_set(), started=self.streaming.set)
+            except (psycopg.Error, OSError) as error:
+                reason = error.strerror if isinstance(error, OSError) else None
+                said = reason or type(error).__name__
+                with suppress(OSError):  # where this is written may be full too
+                    print(f"backup: the log stopped ({said}), trying again; commits wait", file=sys.stderr)
+                pause_s = self._retry_s if self._follower.position != before else pause_s
+                self.stopping.wait(pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_RETRY_S)
 
 
 def _replication(database_url: str) -> "psycopg.Connection[object]":
@@ -191,6 +270,8 @@ def _begin(connection: "psycopg.Connection[object]", position: int) -> tuple[int
     """Start to stream; returns timeline and the first position."""
     link = connection.pgconn
     answer = link.exec_(b"IDENTIFY_SYSTEM")
+    if answer.status != pq.ExecStatus.TUPLES_OK:
+        raise psycopg.OperationalError((link.error_message or b"").decode(errors="replace").strip())
     timeline, current = (
         int(answer.get_value(0, 1) or b"1"),
         parse_position((answer.get_value(0, 2) or b"").decode()),
@@ -211,3 +292,11 @@ def _answer(link: pq.abc.PGconn, position: int) -> None:
     clock_us = int((time.time() - _POSTGRES_EPOCH_S) * 1_000_000)
     link.put_copy_data(_ANSWER.pack(b"r", position, position, position, clock_us, b"\x00"))
     link.flush()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

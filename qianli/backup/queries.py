@@ -12,6 +12,15 @@ def connect_to_server(database_url: str) -> "psycopg.Connection[tuple[object, ..
     return psycopg.connect(database_url, autocommit=True, connect_timeout=3)
 
 
+def keeps_log(database_url: str) -> bool:
+    """Whether the server keeps its log for a journal already."""
+    with closing(connect_to_server(database_url)) as connection:
+        row = connection.execute(
+            "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %s)", (SLOT,)
+        ).fetchone()
+    return bool(row and row[0])
+
+
 def reserve_log(database_url: str) -> str:
     """Let the server keep its log for the journal from now on; tells from where."""
     with closing(connect_to_server(database_url)) as connection:

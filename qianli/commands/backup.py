@@ -4,8 +4,6 @@ import argparse
 import json
 import os
 import signal
-import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +11,14 @@ from pathlib import Path
 import psycopg
 
 from qianli.backup import queries
-from qianli.backup.archive import BASE_NAME, write_backup
+from qianli.backup.archive import BASE_NAME, set_aside, write_backup
 from qianli.backup.envelope import Lock, make_reader_keys
-from qianli.backup.journal import SEGMENT_BYTES, Follower, parse_position
+from qianli.backup.journal import SEGMENT_BYTES, Follower, Receiving, end_of_journal, parse_position
 from qianli.embedded.postgres import database_url, find_programs
 from qianli.errors import StartRefused
 from qianli.home import home_from_environment
 
 HELP = "write an encrypted backup while everything runs; --follow loses nothing that was acknowledged"
-RETRY_S = 1.0
 STREAMS_WITHIN_S = 30.0
 
 
@@ -93,39 +90,40 @@ def read_passphrase(path: Path | None) -> str | None:
 
 
 def _follow(url: str, folder: Path, lock: Lock, write_base: Callable[[], int]) -> int:
+    if not queries.keeps_log(url):
+        # What the folder holds ends before the log that is kept from now on, or is of another database.
+        set_aside(folder)
     reserved = parse_position(queries.reserve_log(url))
+    if reserved > end_of_journal(folder):
+        set_aside(folder)
     follower = Follower(url, folder, lock)
     follower.position = reserved - reserved % SEGMENT_BYTES
-    stopping, streaming = threading.Event(), threading.Event()
+    receiving = Receiving(follower)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
-    receiving = threading.Thread(target=_keep_receiving, args=(follower, stopping, streaming), daemon=True)
+        signal.signal(number, lambda *_: receiving.stopping.set())
     receiving.start()
-    if not streaming.wait(STREAMS_WITHIN_S):
-        stopping.set()
+    if not receiving.streaming.wait(STREAMS_WITHIN_S):
+        receiving.stopping.set()
         receiving.join(timeout=5)
-        raise StartRefused("数据库不发送日志。", "The database does not send its log.")
+        raise StartRefused(
+            f"数据库不发送日志,或无法写入 {folder}。",
+            f"The database does not send its log, or {folder} cannot be written.",
+        )
+    receiving.raise_failure()
     if not (folder / BASE_NAME).exists():
         write_base()
+    receiving.raise_failure()
     queries.wait_for_journal(url, is_on=True)
-    while not queries.is_waited_for(url) and not stopping.wait(0.05):
+    while not queries.is_waited_for(url) and not receiving.stopping.wait(0.05):
         pass
     print(json.dumps({"following": True, "folder": str(folder)}), flush=True)
-    stopping.wait()
+    receiving.stopping.wait()
+    # Commits go on waiting then: the journal misses what the server has from now on.
+    receiving.raise_failure()
     # First let nobody wait, then end: a commit of this moment must not hang.
     queries.wait_for_journal(url, is_on=False)
     receiving.join(timeout=10)
     return 0
-
-
-def _keep_receiving(follower: Follower, stopping: threading.Event, streaming: threading.Event) -> None:
-    """Receive, and begin again when the database comes back; meanwhile its commits wait."""
-    while not stopping.is_set():
-        try:
-            follower.run(lambda: not stopping.is_set(), started=streaming.set)
-        except psycopg.Error as error:
-            print(f"backup: the log stopped ({type(error).__name__}), trying again", file=sys.stderr)
-            stopping.wait(RETRY_S)
 
 
 def _lock(arguments: argparse.Namespace) -> Lock:

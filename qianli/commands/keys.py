@@ -3,6 +3,8 @@
 import argparse
 import json
 import os
+import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from cloud.audit.service import append_acts
 from cloud.identity.model import SYSTEM
 from cloud.identity.service import utc_now
 from cloud.people.service import KEY_FILE, open_sealer
-from cloud.people.stream import move_seals, switch_digests
+from cloud.people.stream import move_all_seals, switch_digests
 from cloud.sealed_columns import SEALED_COLUMNS
 from cloud.store.connection import Database, connect
 from cloud.store.reseal import count_waiting, move_column
@@ -25,6 +27,8 @@ from qianli.errors import StartRefused
 from qianli.home import home_from_environment
 
 HELP = "show or change the keys that hide and find values; safe to interrupt and to repeat"
+
+_MOST_NAMED = 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -69,13 +73,24 @@ def rotate(connection: Database, path: Path, *, suite: Suite) -> None:
 
 def move_all(connection: Database, sealer: Sealer) -> int:
     """Move digests and seals to the newest key; returns how many values were sealed anew."""
-    moved = 0
+    moved, broken = 0, tuple[str, ...]()
     while sealer.fingerprint != sealer.newest_fingerprint:
-        count = move_seals(connection, sealer)
-        moved += count
-        if count == 0:
-            switch_digests(connection, sealer)
+        part = move_all_seals(connection, sealer)
+        moved, broken = moved + part.sealed, part.broken
+        switch_digests(connection, sealer)
+    if broken:
+        _tell_broken(broken)
     return moved + sum(move_column(connection, sealer, place).sealed for place in SEALED_COLUMNS)
+
+
+def _tell_broken(patient_ids: Sequence[str]) -> None:
+    more = "" if len(patient_ids) <= _MOST_NAMED else " …"
+    print(
+        f"keys: {len(patient_ids)} identifiers open with no key of the ring and stay as they are; at a "
+        "registration nobody is found by them any more. Record the numbers anew for: "
+        f"{', '.join(patient_ids[:_MOST_NAMED])}{more}",
+        file=sys.stderr,
+    )
 
 
 def _standing(connection: Database, sealer: Sealer, *, moved: int) -> dict[str, object]:

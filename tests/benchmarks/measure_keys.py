@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cloud.people import queries
 from cloud.people.service import PeopleService
-from cloud.people.stream import move_seals, switch_digests
+from cloud.people.stream import move_all_seals, switch_digests
 from cloud.rights.service import EncounterBook
 from cloud.sealed_columns import SEALED_COLUMNS
 from cloud.store.connection import Database, build_pool, connect
@@ -75,8 +75,7 @@ def measure(url: str, people: int) -> dict[str, object]:
 
 def rotate(connection: Database, ring: Sealer) -> dict[str, object]:
     started = time.monotonic()
-    while move_seals(connection, ring):
-        pass
+    move_all_seals(connection, ring)
     moved = time.monotonic()
     switch_digests(connection, ring)
     switched = time.monotonic()

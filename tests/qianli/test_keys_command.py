@@ -13,7 +13,7 @@ import pytest
 from cloud.identity import queries as identity_queries
 from cloud.identity.proofs.service import SEALED_SECRETS
 from cloud.people.service import KEY_FILE, PeopleService, open_sealer
-from cloud.people.stream import move_seals, switch_digests
+from cloud.people.stream import move_all_seals, move_seals, switch_digests
 from cloud.rights.service import EncounterBook
 from cloud.staff.model import LicenceKind, licence_context
 from cloud.store.connection import build_pool, connect
@@ -55,6 +55,7 @@ def keys(database_url, home, *words, suite="ed25519"):
         [sys.executable, "-m", "qianli", "keys", *words],
         env={**environment, "QIANLI_SIGNATURES": suite},
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
 
@@ -64,15 +65,14 @@ def test_everybody_is_found_at_every_step_of_a_rotation(people, database, tmp_pa
     mover = open_sealer(database, home=tmp_path)
     for step in range(0, PEOPLE, 10):
         assert not switch_digests(database, mover)
-        assert move_seals(database, mover, limit=10) == 10
+        assert move_seals(database, mover, limit=10).sealed == 10
         people.register(DOCTOR, new_person(record_number(f"N{step}"), name=f"新{step}"))
         assert found(people, step) == [f"人{step}"]
         assert (
             people.register(DOCTOR, new_person(record_number(f"R{step}"), name=f"人{step}")).outcome
             == "already_there"
         )
-    while move_seals(database, mover):
-        pass
+    move_all_seals(database, mover)
     assert switch_digests(database, mover)
     assert [found(people, number) for number in range(PEOPLE)] == [
         [f"人{number}"] for number in range(PEOPLE)
@@ -171,6 +171,44 @@ def test_value_that_no_key_opens_is_told_and_holds_nothing_up(people, database, 
 
     assert (standing["waiting"], standing["done"]) == ({"qualification": 2}, False)
     assert standing["moved"] == PEOPLE + LICENCES - 2 + 1
+
+
+def test_identifiers_that_no_key_opens_hold_no_rotation_up(people, database, database_url, tmp_path):
+    broken = [found(people, number)[0] for number in (0, 7, 59)]
+    patients = database.execute(
+        "SELECT patient_id FROM patient WHERE name_zh = ANY(%s) ORDER BY patient_id", (broken,)
+    ).fetchall()
+    for (patient_id,), sealed in zip(patients, (b"", b"x", bytes([1]) + bytes(40)), strict=True):
+        database.execute(
+            "UPDATE person_identifier SET sealed = %s WHERE patient_id = %s", (sealed, patient_id)
+        )
+    process = keys(database_url, tmp_path, "rotate")
+    told, complaint = process.communicate()
+
+    standing = json.loads(told)
+    assert (standing["moved"], standing["waiting"]) == (PEOPLE - 3, {"person_identifier": 3})
+    assert open_sealer(database, home=tmp_path).newest_number == 2
+    assert all(patient_id in complaint for (patient_id,) in patients)
+    assert [found(people, number) for number in range(1, 7)] == [[f"人{number}"] for number in range(1, 7)]
+    again = people.register(DOCTOR, new_person(record_number("R1"), name="人1"))
+    assert again.outcome == "already_there"
+    lost = people.register(DOCTOR, new_person(record_number("R7"), name="人7"))
+    assert lost.outcome == "created"
+
+
+def test_more_broken_identifiers_than_a_batch_hide_no_later_one(people, database, tmp_path):
+    database.execute("UPDATE person_identifier SET sealed = 'x' WHERE identifier_id % 3 > 0")
+    KeyFile(tmp_path / KEY_FILE).add()
+    mover = open_sealer(database, home=tmp_path)
+    after, sealed = 0, 0
+    while sealed < PEOPLE // 3:
+        assert not switch_digests(database, mover)
+        moved = move_seals(database, mover, after=after, limit=2)
+        after, sealed = moved.last, sealed + moved.sealed
+
+    assert len(move_all_seals(database, mover).broken) == PEOPLE - PEOPLE // 3
+    assert switch_digests(database, mover)
+    assert mover.fingerprint == mover.newest_fingerprint
 
 
 def test_unknown_suite_is_told(database_url, tmp_path):

@@ -10,20 +10,24 @@ from hashlib import sha256
 import pytest
 
 from cloud.act import AuditUnavailable
+from cloud.binding.service import BindingService
 from cloud.identity.errors import NotAllowed
-from cloud.identity.model import Purpose
+from cloud.identity.model import SYSTEM, Purpose
 from cloud.retention import queries
 from cloud.retention.model import (
     CareClass,
     DeletionRefused,
+    ExportsBusy,
     LastContact,
     Policy,
     PolicyInvalid,
     RecordUnknown,
     Years,
 )
+from cloud.retention.routes import answer_refusal
 from cloud.retention.service import FORMAT
-from tests.cloud.retention.conftest import AUDITOR, DOCTOR, KEY, LONG_AGO, NOW, NUMBERS, STRANGER
+from tests.cloud.binding.conftest import QuietWall
+from tests.cloud.retention.conftest import AUDITOR, DOCTOR, KEY, LONG_AGO, NOW, NUMBERS, STRANGER, Clock
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -156,6 +160,64 @@ def test_record_is_kept_as_long_as_the_law_says(rooms, ids, database, bed, years
         rooms[1].request_deletion(DOCTOR, ids["p"], reason="x")
     database.execute("UPDATE patient SET registered_at = %s", (last - timedelta(days=2),))
     assert rooms[1].request_deletion(DOCTOR, ids["p"], reason="x").deletion_id == 1
+
+
+@pytest.fixture
+def in_bed(rooms, ids, database, recorder):
+    """`p` lay in a bed fifteen years and a month ago, and is discharged as the wards do it."""
+    clock = Clock()
+    clock.now = NOW - timedelta(days=15 * 365 + 34)
+    database.execute(
+        "INSERT INTO location (location_id, site_id, kind, code, name_zh, name_en) "
+        "VALUES ('bed-1', 'own-1', 'bed', 'B1', '一', 'One')"
+    )
+    bindings = BindingService(rooms[1]._pool, recorder=recorder, wall=QuietWall(), clock=clock)
+    bindings.begin_in_bed(DOCTOR, "bed-1", patient_id=ids["p"])
+    clock.now += timedelta(days=2)
+    bindings.discharge(DOCTOR, ids["p"])
+    return clock.now
+
+
+def test_inpatient_record_stays_one_after_discharge(rooms, ids, database, in_bed):
+    bed = database.execute("SELECT bed, location_id FROM patient WHERE patient_id = %s", (ids["p"],))
+    assert bed.fetchone() == ("", None)
+    with pytest.raises(DeletionRefused, match=f"inpatient records are kept until {in_bed.year + 30}"):
+        rooms[1].request_deletion(DOCTOR, ids["p"], reason="x")
+    assert rooms[1].request_deletion(DOCTOR, ids["q"], reason="x").deletion_id == 1
+
+
+def test_stay_is_a_contact_for_the_night_too(ids, database, in_bed):
+    def found(before):
+        return {patient for patient, _ in queries.find_not_seen_since(database, SYSTEM, before)}
+
+    assert found(in_bed) == {ids["q"]}
+    assert found(in_bed + timedelta(days=1)) == {ids["q"], ids["p"]}
+    assert queries.find_last_contact(database, SYSTEM, [ids["p"]]).at == in_bed
+
+
+def test_third_export_at_a_time_is_refused_until_another_ends(rooms, ids, recorder):
+    running = [rooms[1].export(DOCTOR, ids["p"]) for _ in range(2)]
+    next(running[0])
+    before = len(recorder.acts)
+    with pytest.raises(ExportsBusy):
+        rooms[1].export(DOCTOR, ids["q"])
+    assert len(recorder.acts) == before
+    while running:
+        running.pop()  # a reader who goes away, one of them before the first piece
+        assert zipfile.is_zipfile(io.BytesIO(b"".join(rooms[1].export(DOCTOR, ids["q"]))))
+
+
+def test_export_without_its_entry_takes_no_turn(rooms, ids, recorder):
+    recorder.is_away = True
+    for _ in range(3):
+        with pytest.raises(AuditUnavailable):
+            rooms[1].export(DOCTOR, ids["p"])
+
+
+def test_busy_export_is_told_to_come_again():
+    answer = answer_refusal(None, ExportsBusy())
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+    assert b"try again" in answer.body
 
 
 def test_contact_after_the_request_refuses_the_decision(rooms, ids, database):

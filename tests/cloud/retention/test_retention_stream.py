@@ -7,11 +7,12 @@ from hashlib import sha256
 
 import pytest
 from psycopg.rows import dict_row
+from structlog.testing import capture_logs
 
 from cloud.act import AuditUnavailable
 from cloud.retention import queries
 from cloud.retention.formats.lines import to_line
-from cloud.retention.model import CLASS_BY_TABLE, DeletionRefused, Policy, Years
+from cloud.retention.model import CLASS_BY_TABLE, DeletionRefused, Kind, Policy, Years
 from cloud.retention.stream import PROPOSER, RetentionStream
 from qianli.__main__ import main
 from tests.cloud.retention.conftest import AUDITOR, DOCTOR, LONG_AGO, NOW
@@ -139,6 +140,55 @@ def test_without_an_entry_nothing_is_removed(apply, ids, database, recorder, mon
         apply().apply()
 
     assert (count(database, "dead_letter"), count(database, "removal")) == (1, 0)
+
+
+def test_record_that_fails_stays_and_stops_no_other(apply, ids, database):
+    """The first person of the night has a row that cannot be read."""
+    first, second = sorted((ids["p"], ids["q"]))
+    srcs = {ids["p"]: "s-p", ids["q"]: "s-q"}
+    database.execute("UPDATE observation SET stored_at = 'infinity' WHERE src = %s", (srcs[first],))
+    with capture_logs() as logs:
+        removed = apply().apply()
+
+    assert {one.patient_id for one in removed} == {second}
+    assert database.execute("SELECT count(*) FROM observation WHERE src = %s", (srcs[first],)).fetchone() == (
+        2,
+    )
+    failed = [entry for entry in logs if entry["event"] == "retention_failed"]
+    assert failed == [
+        {"event": "retention_failed", "log_level": "error", "patient": first, "error": "DataError"}
+    ]
+
+
+def test_sensor_that_fails_stops_no_other(apply, ids, database):
+    for src in ("s-p", "s-q"):
+        add_wave(database, src, LONG_AGO)
+    add_log(database, NOW - timedelta(days=185))
+    database.execute("UPDATE wave_block SET stored_at = 'infinity' WHERE src = 's-p'")
+    with capture_logs() as logs:
+        apply(POLICY).apply()
+
+    assert database.execute("SELECT src FROM wave_block").fetchall() == [("s-p",)]
+    assert count(database, "dead_letter") == 0
+    failed = [entry for entry in logs if entry["event"] == "retention_failed"]
+    assert [entry.get("part") or entry.get("patient") for entry in failed] == ["s-p", ids["p"]]
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda connection: queries.lock_group(connection, []),
+        lambda connection: queries.remove_old(connection, Kind.SIGN_INS, part="", before=NOW, limit=1),
+    ],
+    ids=["a person", "what is old"],
+)
+def test_deletion_may_take_as_long_as_it_takes(database, begin):
+    shown = "SELECT current_setting('statement_timeout')"
+    database.execute("SET statement_timeout = '30s'")
+    with database.transaction():
+        begin(database)
+        assert database.execute(shown).fetchone() == ("0",)
+    assert database.execute(shown).fetchone() == ("30s",)
 
 
 async def test_it_runs_at_its_hour_and_never_without_one(apply, ids, database, monkeypatch):

@@ -2,12 +2,14 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -177,6 +179,110 @@ def test_commits_wait_while_the_journal_is_away_and_go_on_with_it(first, tmp_pat
     before = len(first.acknowledged)
     first.write(1)
     assert (before >= 2, len(first.acknowledged)) == (True, before + 1)
+
+
+@contextmanager
+def followed(installation, folder):
+    """A `--follow` that streams; stopped in good order at the end."""
+    process = qianli(installation.home, "backup", str(folder), "--follow", background=True)
+    try:
+        assert json.loads(process.stdout.readline())["following"]
+        yield process
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def await_true(installation, query):
+    deadline = time.monotonic() + 20
+    with connect(installation.url) as connection:
+        while connection.execute(query).fetchone() != (True,):
+            assert time.monotonic() < deadline, query
+            time.sleep(0.02)
+
+
+def restored(second, folder):
+    back = qianli(second.home, "restore", str(folder))
+    assert back.returncode == 0, back.stderr
+    second.server.start()
+    return second.stored()
+
+
+def test_connection_that_ends_while_pieces_arrive_leaves_no_hole(first, second, tmp_path):
+    with followed(first, tmp_path / "j") as following:
+        first.write(3)
+        for _ in range(3):
+            # The pieces and the end of the connection lie in the socket together when it wakes up.
+            following.send_signal(signal.SIGSTOP)
+            with connect(first.url) as connection:
+                connection.execute("SET synchronous_commit = local")
+                first.write_one(connection)
+            await_true(first, "SELECT sent_lsn >= pg_current_wal_flush_lsn() FROM pg_stat_replication")
+            first.server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
+            await_true(first, "SELECT NOT EXISTS (SELECT FROM pg_stat_replication)")
+            following.send_signal(signal.SIGCONT)
+            first.write(3)
+
+    assert len(list((tmp_path / "j").glob("journal-*.qlj"))) == 4
+    assert restored(second, tmp_path / "j") == first.acknowledged
+
+
+def test_full_disk_of_the_journal_lets_commits_wait_until_there_is_room(first, second, tmp_path):
+    with followed(first, tmp_path / "j") as following:
+        first.write(3)
+        _, hard = resource.prlimit(following.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(following.pid, resource.RLIMIT_FSIZE, (0, hard))
+        writing = threading.Thread(target=first.write, args=(3,))
+        writing.start()
+        writing.join(timeout=2.5)
+        assert (len(first.acknowledged), following.poll()) == (3, None)
+
+        resource.prlimit(following.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        writing.join(timeout=20)
+        assert len(first.acknowledged) == 6
+
+    assert restored(second, tmp_path / "j") == first.acknowledged
+
+
+def test_following_again_after_unfollow_begins_with_a_new_base(first, second, tmp_path):
+    with followed(first, tmp_path / "j"):
+        first.write(3)
+    assert qianli(first.home, "backup", str(tmp_path / "j"), "--unfollow").returncode == 0
+    first.write(3)
+    first.server.execute("SELECT pg_switch_wal()")
+    first.server.execute("CHECKPOINT")
+    with followed(first, tmp_path / "j"):
+        first.write(3)
+
+    assert restored(second, tmp_path / "j") == first.acknowledged
+    (aside,) = (tmp_path / "j").glob("until-*")
+    assert {path.name[:8] for path in aside.iterdir()} == {"base.qlb", "journal-"}
+
+
+def test_folder_whose_journal_ends_before_the_log_begins_with_a_new_base(first, second, tmp_path):
+    with followed(first, tmp_path / "old"):
+        first.write(3)
+    with followed(first, tmp_path / "other"):
+        first.write(3)
+    with followed(first, tmp_path / "old"):
+        first.write(3)
+
+    assert restored(second, tmp_path / "old") == first.acknowledged
+    assert len(list((tmp_path / "old").glob("until-*"))) == 1
+
+
+def test_following_again_without_a_gap_keeps_the_base(first, second, tmp_path):
+    for _ in range(2):
+        with followed(first, tmp_path / "j"):
+            first.write(3)
+        base = (tmp_path / "j" / "base.qlb").stat()
+
+    assert list((tmp_path / "j").glob("until-*")) == []
+    assert base.st_mtime_ns < min(p.stat().st_mtime_ns for p in (tmp_path / "j").glob("journal-*.qlj"))
+    assert restored(second, tmp_path / "j") == first.acknowledged
 
 
 def test_changed_or_cut_backup_leaves_the_second_home_empty(first, second, tmp_path):
