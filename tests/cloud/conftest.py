@@ -5,11 +5,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 from websockets.sync.client import ClientConnection
@@ -75,6 +77,13 @@ def serving(app: ASGIApp) -> Iterator[str]:
         server.should_exit = True
         thread.join(timeout=10)
         assert not thread.is_alive()
+
+
+@pytest.fixture(autouse=True)
+def _quick_first_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accounts of a ward are made for each test: their first hashes need not be slow. A login is as it is."""
+    quick = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr("cloud.identity.service.PasswordHasher", quick)
 
 
 @pytest.fixture
