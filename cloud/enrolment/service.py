@@ -167,7 +167,7 @@ class EnrolmentService:
         own = self._read_own(shown)
         requested_key(request)
         with self._pool.connection() as connection, connection.transaction():
-            queries.lock_agent(connection, identity_of(own))
+            queries.lock_agent(connection, self._find_holder(connection, own).agent)
             agent = self._find_holder(connection, own)
             certificate = self._issue(connection, agent, request, occasion=Occasion.RENEWAL)
             self._recorder.begin(_act_of_agent(agent, Action.RENEW_AGENT))()
