@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -28,6 +30,7 @@ from cloud.identity.errors import IdentityError
 from cloud.identity.model import Subject
 from cloud.identity.sight import Sight
 from cloud.live.service import Hub, Viewer
+from cloud.pace import Strangers, source_of
 from vitals.vocabulary import vocabulary
 
 LOOK_AGAIN_EVERY_S = 10.0
@@ -35,6 +38,7 @@ NOT_LOGGED_IN = 4401
 TOO_SLOW = 4008
 NOT_UNDERSTOOD = 1003
 TRY_AGAIN = 1013
+MOST_AT_ONCE = 5
 _LONGEST_REQUEST = 64 * 1024
 
 FindSubject = Callable[[str | None], Subject]
@@ -70,6 +74,28 @@ class _Watch(msgspec.Struct, tag="watch", tag_field="type"):
 _request_decoder = msgspec.json.Decoder(_Watch)
 
 
+class _Sockets:
+    """How many walls each session has open: every one writes an entry for each patient when it opens.
+
+    The newest is refused, not the oldest closed: two browser windows would close each other without end.
+    """
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def one_more(self, token: str) -> Iterator[bool]:
+        """Whether there is room for it; it counts until the block ends."""
+        has_room = self._open[token] < MOST_AT_ONCE
+        self._open[token] += 1
+        try:
+            yield has_room
+        finally:
+            self._open[token] -= 1
+            if not self._open[token]:
+                del self._open[token]
+
+
 def build_routes(
     hub: Hub,
     *,
@@ -79,6 +105,7 @@ def build_routes(
 ) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api")
+    sockets, strangers = _Sockets(), Strangers()
 
     def read_vocabulary() -> dict[str, VocabularyEntry]:
         return {
@@ -89,6 +116,13 @@ def build_routes(
     async def live(websocket: WebSocket) -> None:
         await websocket.accept()
         token = door.token_of(websocket)
+        with sockets.one_more(token or "") as has_room:
+            if token and not has_room:
+                await websocket.close(TRY_AGAIN, "this session has too many walls open")
+                return
+            await show(websocket, token)
+
+    async def show(websocket: WebSocket, token: str | None) -> None:
         try:
             subject = await _current_subject(door.find_subject, token)
             sights = await _current_sights(door.find_sights, subject, hub.patient_ids())
@@ -96,8 +130,9 @@ def build_routes(
             await websocket.close(TRY_AGAIN, "the database is away")
             return
         if subject is None:
-            on = target(TargetKind.ROUTE, websocket.url.path)
-            recorder.note(act_of_nobody(Action.ASK, on, outcome=Outcome.REFUSED, origin=Origin.WEBSOCKET))
+            if strangers.is_news(source_of(websocket.scope)):
+                on = target(TargetKind.ROUTE, websocket.scope["route"].path)
+                recorder.note(act_of_nobody(Action.ASK, on, outcome=Outcome.REFUSED, origin=Origin.WEBSOCKET))
             await websocket.close(NOT_LOGGED_IN, "log in first")
             return
         try:
