@@ -200,7 +200,7 @@ def _add_closed_routes(app: FastAPI, enrolment: EnrolmentService, people: People
         registered = people.register(subject_of_agent(holder), people_routes.new_person(at_own_site))
         return RegisteredAnswer(registration=question.registration, outcome=registered.outcome.value)
 
-    app.add_api_route("/agent/v1/renew", renew, methods=["POST"])
+    app.add_api_route("/agent/v1/renew", renew, methods=["POST"], dependencies=[Depends(read_holder)])
     app.add_api_route("/agent/v1/people-context", read_people, methods=["GET"])
     app.add_api_route("/agent/v1/registrations", register, methods=["POST"])
 
