@@ -77,7 +77,8 @@ _request_decoder = msgspec.json.Decoder(_Watch)
 class _Sockets:
     """How many walls each session has open: every one writes an entry for each patient when it opens.
 
-    The newest is refused, not the oldest closed: two browser windows would close each other without end.
+    The newest is refused, not the oldest closed: two browser windows would close each other without end. A
+    browser that vanished counts until it misses a ping, 40 s at most.
     """
 
     def __init__(self) -> None:
