@@ -165,16 +165,21 @@ def _add_open_routes(app: FastAPI, enrolment: EnrolmentService) -> None:
 def _add_closed_routes(app: FastAPI, enrolment: EnrolmentService, people: PeopleService) -> None:
     """What needs a good certificate."""
 
-    def read_holder(request: Request) -> EnrolledAgent:
+    def read_shown(request: Request) -> bytes:
         der: bytes | None = request.scope.get(PEER)
         if der is None:
             raise CertificateRefused
-        return enrolment.holder_of(der)
+        return der
+
+    Shown = Annotated[bytes, Depends(read_shown)]  # noqa: N806 # a type
+
+    def read_holder(shown: Shown) -> EnrolledAgent:
+        return enrolment.holder_of(shown)
 
     Holder = Annotated[EnrolledAgent, Depends(read_holder)]  # noqa: N806 # a type
 
-    def renew(question: RenewQuestion, holder: Holder) -> IssuedAnswer:
-        return _issued(holder.agent, enrolment.renew(holder, question.request.encode()))
+    def renew(question: RenewQuestion, shown: Shown) -> IssuedAnswer:
+        return _issued(*enrolment.renew(shown, question.request.encode()))
 
     def read_people(
         holder: Holder, response: Response, if_none_match: Annotated[str | None, Header()] = None
@@ -195,7 +200,7 @@ def _add_closed_routes(app: FastAPI, enrolment: EnrolmentService, people: People
         registered = people.register(subject_of_agent(holder), people_routes.new_person(at_own_site))
         return RegisteredAnswer(registration=question.registration, outcome=registered.outcome.value)
 
-    app.add_api_route("/agent/v1/renew", renew, methods=["POST"])
+    app.add_api_route("/agent/v1/renew", renew, methods=["POST"], dependencies=[Depends(read_holder)])
     app.add_api_route("/agent/v1/people-context", read_people, methods=["GET"])
     app.add_api_route("/agent/v1/registrations", register, methods=["POST"])
 

@@ -86,6 +86,7 @@ def http_config(
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who sits on this machine must not choose its address or pretend HTTPS
         http=connection,
         ws="websockets-sansio",
         ws_max_size=64 * 1024,

@@ -6,6 +6,7 @@ has); it is counted before anybody is known, so that inventing sessions gains no
 
 import hashlib
 import math
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -27,8 +28,9 @@ _COSTS: Mapping[str, float] = dict.fromkeys(
         "/agent/v1/enrol",
     ),
     20.0,
-)
-"""Routes that cost us more than others: a password or a code is slow to check on purpose."""
+) | {"/api/live": 50.0}
+"""Routes that cost us more than others: a password or a code is slow to check on purpose, and a wall that
+opens reads the rights to every patient on it and writes an entry for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,7 @@ class Allowance:
     burst: float
 
 
-A_SOURCE = Allowance(per_s=200, burst=4000)
+A_SOURCE = Allowance(per_s=200, burst=6000)
 """A hospital behind one address: forty walls that reload at once, each with a hundred trends."""
 A_SESSION = Allowance(per_s=50, burst=1000)
 
@@ -90,6 +92,27 @@ class Pace:
         if wait_s is None and session is not None:
             wait_s = self._sessions.take(session, cost, now_s=now_s)
         return None if wait_s is None else max(1, math.ceil(wait_s))
+
+
+class Strangers:
+    """Which refusals of nobody become entries: of one source the first in a minute, of all one in a second.
+
+    An entry stays for ever, and whoever has no login can ask without end.
+    """
+
+    def __init__(self, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._sources = Buckets(Allowance(per_s=1 / 60, burst=1))
+        self._everybody = Buckets(Allowance(per_s=1, burst=60))
+        self._clock_s = clock_s
+        self._lock = threading.Lock()
+
+    def is_news(self, source: str) -> bool:
+        """Whether the refusal of this source is to be written down; safe to call from any thread."""
+        with self._lock:
+            now_s = self._clock_s()
+            if self._sources.take(source, 1, now_s=now_s) is not None:
+                return False
+            return self._everybody.take("", 1, now_s=now_s) is None
 
 
 def source_of(scope: Scope) -> str:

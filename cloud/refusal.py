@@ -1,7 +1,7 @@
 """What somebody is told who is turned away, and the entry about it."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from functools import partial
 
 import psycopg
 import structlog
@@ -21,22 +21,21 @@ from cloud.act import (
     act_of_nobody,
     target,
 )
+from cloud.asked_patient import asked_patient
 from cloud.binding import routes as binding_routes
 from cloud.enrolment import routes as enrolment_routes
 from cloud.identity.access import access_of
 from cloud.identity.model import Subject
 from cloud.identity.routes import REFUSALS, answer_refusal
+from cloud.pace import Strangers, source_of
 from cloud.people import routes as people_routes
 from cloud.places import routes as place_routes
 from cloud.retention import routes as retention_routes
 from cloud.rights import routes as rights_routes
 from cloud.staff import routes as staff_routes
 from cloud.trend.service import PatientUnknown
-from vitals.identifiers.identifier import IdentifierAmbiguous, IdentifierKind
-from vitals.identifiers.parse import parse_identifier
 
 _log = structlog.get_logger()
-_PERSONAL = {IdentifierKind.RESIDENT_ID, IdentifierKind.HEALTH_CARD, IdentifierKind.PASSPORT}
 
 
 def add_refusals(app: FastAPI, recorder: Recorder) -> None:
@@ -44,20 +43,21 @@ def add_refusals(app: FastAPI, recorder: Recorder) -> None:
 
     A refusal shows nothing, so it does not wait for its entry.
     """
+    note = partial(_note, recorder, strangers=Strangers())
 
     def answer(request: Request, error: Exception) -> Response:
         access = access_of(request.scope.get("route"))
         if access is not None and access.scopes:
-            _note(recorder, request)
+            note(request)
         return answer_refusal(request, error)
 
     def answer_unknown(request: Request, error: Exception) -> Response:
-        _note(recorder, request)
+        note(request)
         return JSONResponse({"error": str(error)}, status_code=404)
 
     def answer_of(room: Callable[[Request, Exception], Response]) -> Callable[[Request, Exception], Response]:
         def answer_about(request: Request, error: Exception) -> Response:
-            _note(recorder, request)
+            note(request)
             return room(request, error)
 
         return answer_about
@@ -96,32 +96,25 @@ def _answer_outage(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": "the database is away; try again in a moment"}, status_code=503)
 
 
-def _note(recorder: Recorder, request: Request) -> None:
+def _note(recorder: Recorder, request: Request, *, strangers: Strangers) -> None:
+    """Who has not shown who they are leaves no mark at a patient, and few at all."""
     subject: Subject | None = getattr(request.state, "subject", None)
-    on = _target(request)
-    if subject is None:
-        recorder.note(act_of_nobody(Action.ASK, on, outcome=Outcome.REFUSED, origin=Origin.HTTP))
-    else:
+    if subject is not None:
+        on = _target(request)
         recorder.note(subject.act(Action.ASK, on, origin=Origin.HTTP, outcome=Outcome.REFUSED))
+    elif strangers.is_news(source_of(request.scope)):
+        on = _asked_route(request)
+        recorder.note(act_of_nobody(Action.ASK, on, outcome=Outcome.REFUSED, origin=Origin.HTTP))
 
 
 def _target(request: Request) -> Target:
     patient_id = request.path_params.get("patient_id")
-    if patient_id is None:
-        return target(TargetKind.ROUTE, request.url.path)
-    kind = _kind_of_number(str(patient_id))
-    if kind is not None:
-        return target(TargetKind.IDENTIFIER, kind.value)
-    return target(TargetKind.PATIENT, str(patient_id))
+    return _asked_route(request) if patient_id is None else asked_patient(str(patient_id))
 
 
-def _kind_of_number(asked_id: str) -> IdentifierKind | None:
-    """As what a personal number reads that somebody put where an id belongs: it must not enter the audit."""
-    parsed = parse_identifier(asked_id, today=datetime.now(UTC).date())
-    kinds = (
-        [one.kind for one in parsed.readings] if isinstance(parsed, IdentifierAmbiguous) else [parsed.kind]
-    )
-    return next((kind for kind in kinds if kind in _PERSONAL), None)
+def _asked_route(request: Request) -> Target:
+    """As we wrote it, without what stood in its places."""
+    return target(TargetKind.ROUTE, getattr(request.scope.get("route"), "path", "unknown"))
 
 
 def _answer_no_audit(_request: Request, error: Exception) -> Response:

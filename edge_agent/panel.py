@@ -161,7 +161,13 @@ class _PanelServer(uvicorn.Server):
 async def serve_panel(application: Starlette, *, port: int) -> None:
     """Serve on loopback until cancelled; a port that is taken is said, and the agent goes on without."""
     config = uvicorn.Config(
-        application, host=LOOPBACK, port=port, log_level="warning", access_log=False, lifespan="off"
+        application,
+        host=LOOPBACK,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        proxy_headers=False,
     )
     try:
         await _PanelServer(config).serve()

@@ -21,8 +21,8 @@ from cloud.act import (
     Target,
     TargetKind,
     Written,
-    target,
 )
+from cloud.asked_patient import asked_patient
 from cloud.audit import queries
 from cloud.audit.lines import write_lines
 from cloud.audit.model import (
@@ -86,7 +86,7 @@ class AuditReader:
             found = queries.find_entries(connection, subject, question)
         on = Target(kind=TargetKind.AUDIT, id="search")
         if question.patient is not None:
-            on = target(TargetKind.PATIENT, question.patient)
+            on = asked_patient(question.patient)
         self._recorder.begin(subject.act(Action.SEARCH_AUDIT, on, origin=Origin.HTTP))()
         return [_recorded(entry) for entry in found]
 

@@ -3,7 +3,8 @@
     begin / note -> queue (bounded) -> lock, head, COPY, COMMIT -> the waiting go on
 
 Who looks at a person's values waits for the commit, and is refused when it fails. What happened already (a
-refusal, a logout, a patient who came into a view that runs) waits in the queue until the database is back.
+refusal, a logout, a patient who came into a view that runs) waits in the queue until the database is back,
+and finds room there even when those who want to look fill the rest.
 """
 
 import signal
@@ -26,6 +27,7 @@ from cloud.store.connection import Database, connect
 
 _log = structlog.get_logger()
 _ENTRIES_WAITING = 20_000
+_KEPT_FOR_NOTES = 5_000
 _TRANSACTION_ENTRIES = 2_000
 _SIGN_AFTER_ENTRIES = 1_000
 _SIGN_EVERY_S = 60.0
@@ -99,8 +101,9 @@ class AuditStream:
     def _offer(self, acts: Sequence[Act], *, outlives_failure: bool) -> _Waiting | None:
         now = self._clock()
         waiting = _Waiting(tuple(TimedAct(act=act, at=now) for act in acts), outlives_failure)
+        room = _ENTRIES_WAITING - (0 if outlives_failure else _KEPT_FOR_NOTES)
         with self._changed:
-            if self._entries + len(acts) > _ENTRIES_WAITING or self._is_stopping.is_set():
+            if self._entries + len(acts) > room or self._is_stopping.is_set():
                 return None
             self._queue.append(waiting)
             self._entries += len(acts)

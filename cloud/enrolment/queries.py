@@ -67,6 +67,20 @@ def use_code(connection: Database, code_hash: bytes, *, now: datetime) -> Enroll
     return None if row is None else _enrolled(row)
 
 
+def delete_open_codes(connection: Database, agent: EnrolledAgent) -> None:
+    """No code of its organisation lets the agent in any more; one that is just being used is waited for."""
+    connection.execute(
+        "DELETE FROM enrolment_code USING site WHERE agent = %s AND used_at IS NULL "
+        "AND site.site_id = enrolment_code.site_id AND site.organisation_id = %s",
+        (agent.agent, agent.organisation_id),
+    )
+
+
+def lock_agent(connection: Database, agent: str) -> None:
+    """Until the transaction ends nobody else gives this agent a certificate or takes any from it."""
+    connection.execute("SELECT FROM agent WHERE agent = %s FOR UPDATE", (agent,))
+
+
 def upsert_agent(connection: Database, agent: EnrolledAgent) -> None:
     """An agent of a site."""
     connection.execute(

@@ -156,21 +156,28 @@ class EnrolmentService:
         _log.info("agent_enrolled", agent=let_in.agent)
         return let_in.agent, certificate
 
-    def renew(self, agent: EnrolledAgent, request: bytes) -> x509.Certificate:
-        """A further certificate for an agent that has a good one.
+    def renew(self, shown: bytes, request: bytes) -> tuple[str, x509.Certificate]:
+        """A further certificate for the agent that shows a good one; returns the agent's name too.
+
+        Whether it is good is asked while nobody can revoke it: else a renewal in flight would outlive that.
 
         Raises:
-            RequestInvalid.
+            CertificateRefused, RequestInvalid.
         """
+        own = self._read_own(shown)
         requested_key(request)
         with self._pool.connection() as connection, connection.transaction():
+            queries.lock_agent(connection, self._find_holder(connection, own).agent)
+            agent = self._find_holder(connection, own)
             certificate = self._issue(connection, agent, request, occasion=Occasion.RENEWAL)
             self._recorder.begin(_act_of_agent(agent, Action.RENEW_AGENT))()
         _log.info("agent_renewed", agent=agent.agent)
-        return certificate
+        return agent.agent, certificate
 
     def revoke(self, subject: Subject, agent: str, *, reason: str) -> None:
         """Put an agent out: HTTPS refuses it from now on, brokers as soon as they have the new list.
+
+        Codes for it that wait open no longer. They go first: an enrolment locks its code, then the agent.
 
         Raises:
             NotAllowed, AgentUnknown.
@@ -178,8 +185,11 @@ class EnrolmentService:
         if Scope.MANAGE_DEVICES not in subject.scopes:
             raise NotAllowed
         with self._pool.connection() as connection, connection.transaction():
-            if queries.find_agent(connection, subject, agent) is None:
+            found = queries.find_agent(connection, subject, agent)
+            if found is None:
                 raise AgentUnknown
+            queries.delete_open_codes(connection, found)
+            queries.lock_agent(connection, agent)
             queries.revoke_certificates(
                 connection, agent, by=subject.person, reason=reason, now=self._clock()
             )
@@ -204,18 +214,9 @@ class EnrolmentService:
         Raises:
             CertificateRefused: it is none of ours, revoked, or over.
         """
-        try:
-            certificate = x509.load_der_x509_certificate(der)
-            certificate.verify_directly_issued_by(self.authority.certificate)
-        except Exception as error:  # a certificate from outside: cryptography raises by what is wrong with it
-            raise CertificateRefused from error
+        certificate = self._read_own(der)
         with self._pool.connection() as connection:
-            holder = queries.find_holder(
-                connection, serial_text(certificate.serial_number), now=self._clock()
-            )
-        if holder is None or holder.agent != identity_of(certificate):
-            raise CertificateRefused
-        return holder
+            return self._find_holder(connection, certificate)
 
     def people_of(self, agent: EnrolledAgent, *, known: str | None) -> tuple[str, list[BoundPerson] | None]:
         """Who wears the agent's sensors, and a mark of that; None instead of the list when it is `known`.
@@ -258,6 +259,21 @@ class EnrolmentService:
     def revocation_list(self) -> bytes:
         """The list as it was written last, in PEM."""
         return (self._keys / REVOKED).read_bytes()
+
+    def _read_own(self, der: bytes) -> x509.Certificate:
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            certificate.verify_directly_issued_by(self.authority.certificate)
+        except Exception as error:  # a certificate from outside: cryptography raises by what is wrong with it
+            raise CertificateRefused from error
+        return certificate
+
+    def _find_holder(self, connection: Database, certificate: x509.Certificate) -> EnrolledAgent:
+        serial = serial_text(certificate.serial_number)
+        holder = queries.find_holder(connection, serial, now=self._clock())
+        if holder is None or holder.agent != identity_of(certificate):
+            raise CertificateRefused
+        return holder
 
     def _issue(
         self, connection: Database, agent: EnrolledAgent, request: bytes, *, occasion: Occasion

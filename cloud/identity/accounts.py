@@ -75,6 +75,7 @@ class Accounts:
         def reset(connection: Database, name: str) -> None:
             if queries.find_person_of(connection, subject, name=name) == subject.person:
                 raise Conflict("another administrator must do this")
+            queries.lock_account(connection, name)
             proof_queries.delete_proofs(connection, name)
             queries.revoke_sessions(connection, name, but=None, now=self._clock())
 

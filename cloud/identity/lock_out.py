@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from cloud.identity import queries
 from cloud.identity.errors import LoginThrottled
 from cloud.identity.model import Limit, Locked
+from cloud.pace import Strangers
 from cloud.store.connection import Database
 
 _ONE_NAME = Limit(
@@ -22,6 +23,7 @@ _ONE_NAME = Limit(
 LIMITS = {
     Locked.ACCOUNT: _ONE_NAME,
     Locked.CLIENT: _ONE_NAME,
+    Locked.STEP_UP: _ONE_NAME,
     # A whole hospital may stand behind one address.
     Locked.SOURCE: Limit(
         allowed=50,
@@ -37,6 +39,7 @@ class LockOut:
 
     def __init__(self, digest: Callable[[str], bytes]) -> None:
         self._digest = digest
+        self.strangers = Strangers()
 
     def charge(self, connection: Database, kind: Locked, *, name: str, now: datetime) -> None:
         """Count an attempt as a failure until it is forgiven.
@@ -53,9 +56,11 @@ class LockOut:
         """Forget the failures of a name: it signed in, or an administrator lifts the lock."""
         queries.forget_failures(connection, kind, digest=self.digest(kind, name))
 
-    def refund(self, connection: Database, kind: Locked, *, name: str) -> None:
-        """Take one attempt back: it was none. Failures before it stay, whoever else made them."""
-        queries.refund_attempt(connection, kind, digest=self.digest(kind, name))
+    def refund(self, connection: Database, kind: Locked, *, name: str, charged_at: datetime) -> None:
+        """Take one attempt back: it was none. Other failures stay, and a lock that one of them made later."""
+        queries.refund_attempt(
+            connection, kind, digest=self.digest(kind, name), limit=LIMITS[kind], charged_at=charged_at
+        )
 
     def digest(self, kind: Locked, name: str) -> bytes:
         """What the table keeps: what is typed as a name may be a password."""

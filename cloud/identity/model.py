@@ -247,6 +247,7 @@ class Locked(StrEnum):
     ACCOUNT = "account"
     CLIENT = "client"
     SOURCE = "source"
+    STEP_UP = "step_up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,9 +100,38 @@ def find_account(connection: Database, name: str) -> Account | None:
         ).fetchone()
 
 
+def lock_account(connection: Database, name: str) -> Account | None:
+    """The same, and until the transaction ends nobody changes its password or its proofs."""
+    with connection.cursor(row_factory=kwargs_row(_account)) as cursor:
+        return cursor.execute(
+            f"SELECT {_ACCOUNT} FROM account a JOIN person p USING (person_id) "  # noqa: S608 # own columns
+            "WHERE a.name = %s AND a.disabled_at IS NULL FOR UPDATE OF a",
+            (name,),
+        ).fetchone()
+
+
+def find_proofs(connection: Database, name: str) -> list[str]:
+    """Which second factors an account has, by their ids."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(
+            "SELECT 'totp-' || totp_id FROM totp WHERE account_name = %(name)s AND confirmed_at IS NOT NULL "
+            "UNION ALL SELECT passkey_id FROM passkey WHERE account_name = %(name)s ORDER BY 1",
+            {"name": name},
+        ).fetchall()
+
+
 def replace_password_hash(connection: Database, name: str, *, password_hash: str) -> None:
-    """Keep a password under newer parameters."""
+    """Another password."""
     connection.execute("UPDATE account SET password_hash = %s WHERE name = %s", (password_hash, name))
+
+
+def renew_password_hash(connection: Database, account: Account, *, password_hash: str) -> bool:
+    """Keep the same password under newer parameters; False when it is another by now."""
+    renewed = connection.execute(
+        "UPDATE account SET password_hash = %s WHERE name = %s AND password_hash = %s",
+        (password_hash, account.name, account.password_hash),
+    )
+    return renewed.rowcount == 1
 
 
 def find_session(connection: Database, token_hash: bytes, *, now: datetime) -> Session | None:
@@ -320,12 +349,19 @@ def forget_failures(connection: Database, kind: Locked, *, digest: bytes) -> Non
     connection.execute("DELETE FROM sign_in_failure WHERE kind = %s AND digest = %s", (kind, digest))
 
 
-def refund_attempt(connection: Database, kind: Locked, *, digest: bytes) -> None:
-    """One attempt less, and no lock because of it."""
+def refund_attempt(
+    connection: Database, kind: Locked, *, digest: bytes, limit: Limit, charged_at: datetime
+) -> None:
+    """One attempt less, and no lock because of it: only what others made later and suffices without it."""
     connection.execute(
-        "UPDATE sign_in_failure SET failures = greatest(failures - 1, 0), locked_until = NULL "
-        "WHERE kind = %s AND digest = %s",
-        (kind, digest),
+        """
+        UPDATE sign_in_failure
+           SET failures = greatest(failures - 1, 0),
+               locked_until = CASE WHEN failed_at > %(charged_at)s AND failures > %(allowed)s
+                                   THEN locked_until END
+         WHERE kind = %(kind)s AND digest = %(digest)s
+        """,
+        {"kind": kind, "digest": digest, "allowed": limit.allowed, "charged_at": charged_at},
     )
 
 

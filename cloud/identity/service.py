@@ -3,7 +3,8 @@
 import secrets
 import threading
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -78,6 +79,15 @@ class SteppedUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Charged:
+    """An attempt that counts as a failure until it is forgiven."""
+
+    name: str | None
+    source: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignInRules:
     """What an installation asks of those who log in."""
 
@@ -123,9 +133,9 @@ class IdentityService:
         with self.pool.connection() as connection:
             account = queries.find_account(connection, wanted)
             try:
-                self.charge(connection, wanted, visitor=visitor)
+                charged = self.charge(connection, wanted, visitor=visitor)
             except LoginThrottled:
-                self._note_failure(account, Outcome.THROTTLED)
+                self._note_throttled(account, visitor)
                 raise
         if not self.verify(account, password) or account is None:
             self._note_failure(account, Outcome.REFUSED)
@@ -133,12 +143,16 @@ class IdentityService:
             raise LoginRefused
         enrolled = self.proofs.enrolled(account)
         with self.pool.connection() as connection:
-            self._rehash(connection, account, password=password)
-            if not enrolled.is_any:
+            account = self._rehash(connection, account, password=password)
+            if enrolled.is_any:
+                # The account's failures stay: else a known password would make room for guessing codes.
+                self.forgive(connection, replace(charged, name=None))
+                return self._await_second_factor(connection, account, kinds=enrolled.kinds)
+            self.forgive(connection, charged)
+            with connection.transaction():
+                if not self.hold(connection, account, proofs=()):
+                    raise LoginRefused
                 return self.open_session(connection, account, visitor=visitor)
-            # The account's failures stay: else a known password would make room for guessing codes.
-            self.lock_out.refund(connection, Locked.SOURCE, name=visitor.source)
-            return self._await_second_factor(connection, account, kinds=enrolled.kinds)
 
     def log_in_with_proof(self, token: str | None, proof: Proof, *, visitor: Visitor) -> LoggedIn:
         """The second step of a login.
@@ -150,17 +164,22 @@ class IdentityService:
         account = self.awaited(token)
         with self.pool.connection() as connection:
             try:
-                self.charge(connection, account.name, visitor=visitor)
+                charged = self.charge(connection, account.name, visitor=visitor)
             except LoginThrottled:
-                self._note_failure(account, Outcome.THROTTLED)
+                self._note_throttled(account, visitor)
                 raise
+            proofs = queries.find_proofs(connection, account.name)
             held = self.proofs.holds(connection, account, proof=proof, token=token or "", visitor=visitor)
             if not held:
                 self._note_failure(account, Outcome.REFUSED)
                 raise ProofRefused
-            if not queries.end_pending_login(connection, hash_token(token or "")):
-                raise NotLoggedIn
-            return self.open_session(connection, account, visitor=visitor)
+            self.forgive(connection, charged)
+            with connection.transaction():
+                if not self.hold(connection, account, proofs=proofs):
+                    raise NotLoggedIn
+                if not queries.end_pending_login(connection, hash_token(token or "")):
+                    raise NotLoggedIn
+                return self.open_session(connection, account, visitor=visitor)
 
     def awaited(self, token: str | None) -> Account:
         """Whose second proof is awaited.
@@ -176,15 +195,25 @@ class IdentityService:
             raise NotLoggedIn
         return account
 
+    def hold(self, connection: Database, account: Account, *, proofs: Sequence[str] | None = None) -> bool:
+        """Keep an account as it is until the transaction ends; False when it is not what was judged.
+
+        Who changes a password or a proof, and ends the sessions that rest on the old one, waits for what is
+        held, or is seen here: a sign-in in flight does not outlive it.
+        """
+        now = queries.lock_account(connection, account.name)
+        if now is None or now.password_hash != account.password_hash:
+            return False
+        return proofs is None or queries.find_proofs(connection, account.name) == list(proofs)
+
     def open_session(
         self, connection: Database, account: Account, *, visitor: Visitor, issuer: str | None = None
     ) -> LoggedIn:
-        """Everything was proved: forget the failures, take note, and begin.
+        """Everything was proved: take note, and begin.
 
         Raises:
             AuditUnavailable: nobody could take note, so nobody gets in.
         """
-        self.forgive(connection, account.name, visitor=visitor)
         self._recorder.begin(account.subject.act(Action.LOG_IN, _target(account), origin=Origin.HTTP))()
         token = self.sessions.begin(connection, account, device=visitor.device, issuer=issuer)
         _log.info("login", person=account.person_id)
@@ -196,6 +225,9 @@ class IdentityService:
     def step_up(self, token: str | None, proof: Proof, *, visitor: Visitor) -> SteppedUp:
         """Prove again who one is: with a second factor, or with the password where there is none.
 
+        Failures count for this session only: whoever knows a name must not be able to bar its owner from
+        breaking the glass.
+
         Raises:
             EnrolmentNeeded, LoginThrottled, NotLoggedIn, ProofRefused, AuditUnavailable: as their names say.
         """
@@ -203,7 +235,7 @@ class IdentityService:
         account, on = session.account, _target(session.account)
         with self.pool.connection() as connection:
             try:
-                self.charge(connection, account.name, visitor=visitor)
+                self.lock_out.charge(connection, Locked.STEP_UP, name=session.session_id, now=self._clock())
             except LoginThrottled:
                 self._note_step_up(account, Outcome.THROTTLED)
                 raise
@@ -212,7 +244,7 @@ class IdentityService:
             raise ProofRefused
         until = self._clock() + STEP_UP_LASTS
         with self.pool.connection() as connection, connection.transaction():
-            self.forgive(connection, account.name, visitor=visitor)
+            self.lock_out.forgive(connection, Locked.STEP_UP, name=session.session_id)
             fresh = self.sessions.renew_token(connection, session, stepped_up_until=until)
             self._recorder.begin(account.subject.act(Action.STEP_UP, on, origin=Origin.HTTP))()
         return SteppedUp(token=fresh, until=until)
@@ -220,6 +252,7 @@ class IdentityService:
     def renew(self, session: Session) -> str:
         """Another token for the same session, after its account's proofs changed; other sessions end."""
         with self.pool.connection() as connection, connection.transaction():
+            queries.lock_account(connection, session.account.name)
             queries.revoke_sessions(
                 connection, session.account.name, but=session.session_id, now=self._clock()
             )
@@ -294,35 +327,40 @@ class IdentityService:
         with self._slots:
             return self._hasher.hash(password[:_PASSWORD_LIMIT])
 
-    def charge(self, connection: Database, name: str, *, visitor: Visitor) -> None:
+    def charge(self, connection: Database, name: str, *, visitor: Visitor) -> Charged:
         """Count an attempt for this name until it is forgiven.
 
         Raises:
             LoginThrottled: too many failures for this name or from this source.
         """
-        self.charge_source(connection, visitor)
-        self.lock_out.charge(connection, Locked.ACCOUNT, name=name, now=self._clock())
+        charged = self.charge_source(connection, visitor)
+        self.lock_out.charge(connection, Locked.ACCOUNT, name=name, now=charged.at)
+        return replace(charged, name=name)
 
-    def charge_source(self, connection: Database, visitor: Visitor) -> None:
+    def charge_source(self, connection: Database, visitor: Visitor) -> Charged:
         """Count an attempt that names nobody.
 
         Raises:
             LoginThrottled: too many failures from this source.
         """
-        self.lock_out.charge(connection, Locked.SOURCE, name=visitor.source, now=self._clock())
+        now = self._clock()
+        self.lock_out.charge(connection, Locked.SOURCE, name=visitor.source, now=now)
+        return Charged(name=None, source=visitor.source, at=now)
 
-    def forgive(self, connection: Database, name: str, *, visitor: Visitor) -> None:
-        """It was none: forget the failures of this name, and this one of the source."""
-        self.lock_out.forgive(connection, Locked.ACCOUNT, name=name)
-        self.lock_out.refund(connection, Locked.SOURCE, name=visitor.source)
+    def forgive(self, connection: Database, charged: Charged) -> None:
+        """It was none: forget the failures of its name, and this one of the source."""
+        if charged.name is not None:
+            self.lock_out.forgive(connection, Locked.ACCOUNT, name=charged.name)
+        self.lock_out.refund(connection, Locked.SOURCE, name=charged.source, charged_at=charged.at)
 
     def _await_second_factor(
         self, connection: Database, account: Account, *, kinds: tuple[ProofKind, ...]
     ) -> SecondFactorAwaited:
-        token = new_token()
-        queries.insert_pending_login(
-            connection, hash_token(token), name=account.name, expires_at=self._clock() + PENDING_LOGIN_LASTS
-        )
+        token, ends_at = new_token(), self._clock() + PENDING_LOGIN_LASTS
+        with connection.transaction():
+            if not self.hold(connection, account):
+                raise LoginRefused
+            queries.insert_pending_login(connection, hash_token(token), name=account.name, expires_at=ends_at)
         return SecondFactorAwaited(token=token, kinds=kinds)
 
     def _proof_holds(self, session: Session, proof: Proof, *, token: str, visitor: Visitor) -> bool:
@@ -336,17 +374,24 @@ class IdentityService:
         on = _target(account)
         self._recorder.note(act_of_nobody(Action.LOG_IN, on, outcome=outcome, origin=Origin.HTTP))
 
+    def _note_throttled(self, account: Account | None, visitor: Visitor) -> None:
+        """The failures that led to it are all written down; what follows while it lasts once in a while."""
+        if self.lock_out.strangers.is_news(visitor.source):
+            self._note_failure(account, Outcome.THROTTLED)
+
     def _note_step_up(self, account: Account, outcome: Outcome) -> None:
         on = _target(account)
         self._recorder.note(account.subject.act(Action.STEP_UP, on, origin=Origin.HTTP, outcome=outcome))
 
-    def _rehash(self, connection: Database, account: Account, *, password: str) -> None:
-        """Stronger parameters reach an account when its password is seen."""
+    def _rehash(self, connection: Database, account: Account, *, password: str) -> Account:
+        """Stronger parameters reach an account when its password is seen, if it still is its password."""
         if not self._hasher.check_needs_rehash(account.password_hash):
-            return
+            return account
         fresh = self.hash_password(password)
-        queries.replace_password_hash(connection, account.name, password_hash=fresh)
+        if not queries.renew_password_hash(connection, account, password_hash=fresh):
+            return account
         _log.info("password_rehashed", person=account.person_id)
+        return replace(account, password_hash=fresh)
 
 
 def _target(account: Account | None) -> Target:

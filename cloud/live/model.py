@@ -117,16 +117,16 @@ class WardState:
                 if name[0] in bound and self._owner(reading) == patient.patient_id
             }
 
-    def declare(self, sources: Iterable[Source]) -> bool:
-        """Learn how sources describe themselves; tells whether anything is new."""
-        changed = False
+    def declare(self, sources: Iterable[Source]) -> frozenset[SourceId]:
+        """Learn how sources describe themselves; tells of which that is new."""
+        changed = set()
         for source in sources:
             known = self.sources.get(source.src)
             foreign = known is not None and known.agent not in (None, source.agent)
             if not foreign and known != source:
                 self.sources[source.src] = source
-                changed = True
-        return changed
+                changed.add(source.src)
+        return frozenset(changed)
 
     def owner_of(self, src: SourceId, *moments: datetime) -> str | None:
         """Whose a measurement is that was made between these moments."""

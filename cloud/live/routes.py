@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -28,6 +30,7 @@ from cloud.identity.errors import IdentityError
 from cloud.identity.model import Subject
 from cloud.identity.sight import Sight
 from cloud.live.service import Hub, Viewer
+from cloud.pace import Strangers, source_of
 from vitals.vocabulary import vocabulary
 
 LOOK_AGAIN_EVERY_S = 10.0
@@ -35,6 +38,7 @@ NOT_LOGGED_IN = 4401
 TOO_SLOW = 4008
 NOT_UNDERSTOOD = 1003
 TRY_AGAIN = 1013
+MOST_AT_ONCE = 5
 _LONGEST_REQUEST = 64 * 1024
 
 FindSubject = Callable[[str | None], Subject]
@@ -70,6 +74,83 @@ class _Watch(msgspec.Struct, tag="watch", tag_field="type"):
 _request_decoder = msgspec.json.Decoder(_Watch)
 
 
+class _Sockets:
+    """How many walls each session has open: every one writes an entry for each patient when it opens.
+
+    The newest is refused, not the oldest closed: two browser windows would close each other without end. A
+    browser that vanished counts until it misses a ping, 40 s at most.
+    """
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def one_more(self, token: str) -> Iterator[bool]:
+        """Whether there is room for it; it counts until the block ends."""
+        has_room = self._open[token] < MOST_AT_ONCE
+        self._open[token] += 1
+        try:
+            yield has_room
+        finally:
+            self._open[token] -= 1
+            if not self._open[token]:
+                del self._open[token]
+
+
+class _Walls:
+    """Opens walls, and lets nobody open too many."""
+
+    def __init__(self, hub: Hub, *, door: Door, recorder: Recorder) -> None:
+        self._hub = hub
+        self._door = door
+        self._recorder = recorder
+        self._sockets = _Sockets()
+        self._strangers = Strangers()
+
+    async def open(self, websocket: WebSocket) -> None:
+        """Accept, and show until somebody ends it."""
+        await websocket.accept()
+        token = self._door.token_of(websocket)
+        with self._sockets.one_more(token or "") as has_room:
+            if token and not has_room:
+                await websocket.close(TRY_AGAIN, "this session has too many walls open")
+                return
+            await self._show(websocket, token)
+
+    async def _show(self, websocket: WebSocket, token: str | None) -> None:
+        try:
+            subject = await _current_subject(self._door.find_subject, token)
+            sights = await _current_sights(self._door.find_sights, subject, self._hub.patient_ids())
+        except psycopg.Error:
+            await websocket.close(TRY_AGAIN, "the database is away")
+            return
+        if subject is None:
+            if self._strangers.is_news(source_of(websocket.scope)):
+                on = target(TargetKind.ROUTE, websocket.scope["route"].path)
+                self._recorder.note(
+                    act_of_nobody(Action.ASK, on, outcome=Outcome.REFUSED, origin=Origin.WEBSOCKET)
+                )
+            await websocket.close(NOT_LOGGED_IN, "log in first")
+            return
+        try:
+            await asyncio.to_thread(self._recorder.begin(*_watching(subject, sights)))
+        except AuditUnavailable:
+            await websocket.close(TRY_AGAIN, "the audit cannot be written")
+            return
+
+        def note_new(new: Mapping[str, Sight]) -> None:
+            self._recorder.note(*_watching(subject, new))
+
+        viewer = Viewer(subject, sights=sights, already_told=sights, tell_shown=note_new)
+        self._hub.add_viewer(viewer)
+        try:
+            await _serve(
+                websocket, viewer, still_there=lambda: _current_subject(self._door.find_subject, token)
+            )
+        finally:
+            self._hub.remove_viewer(viewer)
+
+
 def build_routes(
     hub: Hub,
     *,
@@ -79,42 +160,13 @@ def build_routes(
 ) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api")
+    walls = _Walls(hub, door=door, recorder=recorder)
 
     def read_vocabulary() -> dict[str, VocabularyEntry]:
         return {
             key: VocabularyEntry(zh=code.name_zh, en=code.name_en, unit=code.ucum, decimals=code.decimals)
             for key, code in vocabulary().items()
         }
-
-    async def live(websocket: WebSocket) -> None:
-        await websocket.accept()
-        token = door.token_of(websocket)
-        try:
-            subject = await _current_subject(door.find_subject, token)
-            sights = await _current_sights(door.find_sights, subject, hub.patient_ids())
-        except psycopg.Error:
-            await websocket.close(TRY_AGAIN, "the database is away")
-            return
-        if subject is None:
-            on = target(TargetKind.ROUTE, websocket.url.path)
-            recorder.note(act_of_nobody(Action.ASK, on, outcome=Outcome.REFUSED, origin=Origin.WEBSOCKET))
-            await websocket.close(NOT_LOGGED_IN, "log in first")
-            return
-        try:
-            await asyncio.to_thread(recorder.begin(*_watching(subject, sights)))
-        except AuditUnavailable:
-            await websocket.close(TRY_AGAIN, "the audit cannot be written")
-            return
-
-        def note_new(new: Mapping[str, Sight]) -> None:
-            recorder.note(*_watching(subject, new))
-
-        viewer = Viewer(subject, sights=sights, already_told=sights, tell_shown=note_new)
-        hub.add_viewer(viewer)
-        try:
-            await _serve(websocket, viewer, still_there=lambda: _current_subject(door.find_subject, token))
-        finally:
-            hub.remove_viewer(viewer)
 
     router.add_api_route(
         "/vocabulary",
@@ -123,7 +175,7 @@ def build_routes(
         response_model=dict[str, VocabularyEntry],
         dependencies=[Depends(LOGGED_IN), Depends(logged_in)],
     )
-    router.add_api_websocket_route("/live", live, dependencies=[Depends(WATCHES_PATIENTS)])
+    router.add_api_websocket_route("/live", walls.open, dependencies=[Depends(WATCHES_PATIENTS)])
     return router
 
 

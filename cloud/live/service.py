@@ -130,6 +130,8 @@ class Hub:
         self._holds_lock = threading.Lock()
         self._held: deque[ReadingsStored | WaveStored] = deque(maxlen=_EVENTS_HELD)
         self._changed: list[SourceId] = []
+        self._declared: frozenset[SourceId] = frozenset()
+        self._has_told_declared = False
         self.bindings_changed = asyncio.Event()
         self.state = WardState()
 
@@ -203,8 +205,9 @@ class Hub:
                 self.bindings_changed.set()
             case AgentBorn():
                 sources = [declared_source(entry, agent=event.agent) for entry in event.sources]
-                if self.state.declare(sources):
-                    self._greet_all()
+                self._declared |= self.state.declare(sources)
+                if not self._has_told_declared:
+                    self._tell_declared()
             case _:
                 pass
 
@@ -237,7 +240,9 @@ class Hub:
             self._rescore(patient)
 
     def tick(self, parts: tuple[PartState, ...]) -> None:
-        """A sign of life."""
+        """A sign of life, after what sources said of themselves since the last one."""
+        self._tell_declared()
+        self._has_told_declared = False
         frame = frames.encode_tick(parts, now=self._clock())
         for viewer in self._viewers:
             viewer.put_text(frame)
@@ -289,6 +294,23 @@ class Hub:
 
     def _viewers_of(self, patient_id: str) -> list[Viewer]:
         return [viewer for viewer in self._viewers if patient_id in viewer.sights]
+
+    def _tell_declared(self) -> None:
+        """To those who see the patients concerned, at once and then with the tick.
+
+        An agent that says something else of itself a hundred times a second must not cut off every wall.
+        """
+        if not self._declared:
+            return
+        concerned = {
+            patient_id
+            for patient_id in self.patient_ids()
+            if not self._declared.isdisjoint(self.state.sources_of(patient_id))
+        }
+        self._declared, self._has_told_declared = frozenset(), True
+        for viewer in self._viewers:
+            if not concerned.isdisjoint(viewer.sights):
+                self._greet(viewer)
 
     def _greet_all(self) -> None:
         for viewer in self._viewers:

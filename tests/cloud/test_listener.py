@@ -33,9 +33,9 @@ def doors():
         door.close()
 
 
-async def ask(door):
+async def ask(door, *, headers=b""):
     reader, writer = await asyncio.open_connection(*door.getsockname())
-    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + headers + b"Connection: close\r\n\r\n")
     answer = await reader.read()
     writer.close()
     return answer
@@ -60,6 +60,24 @@ async def test_server_that_fails_ends_the_other(doors, unused_signals):
 
     await asyncio.wait_for(serve_together(first, doors[0], beside=[(failing, doors[1])]), timeout=10)
     assert first.started
+
+
+async def tell_where_from(scope, receive, send):
+    told = f"{scope['client'][0]} {scope['scheme']}".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": told})
+
+
+async def test_header_of_a_forwarder_changes_neither_source_nor_scheme(doors, unused_signals):
+    first = FirstServer(http_config(tell_where_from, lifespan=False))
+    serving = asyncio.create_task(serve_together(first, doors[0], beside=[]))
+    await first.stands.wait()
+    forged = b"X-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Proto: https\r\nForwarded: for=198.51.100.7\r\n"
+    answer = await ask(doors[0], headers=forged)
+    first.should_exit = True
+    await asyncio.wait_for(serving, timeout=10)
+
+    assert b"\r\n127.0.0.1 http\r\n" in answer
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from cloud.pace import Allowance, Buckets, Pace, source_of
+from cloud.pace import Allowance, Buckets, Pace, Strangers, source_of
 
 
 class Clock:
@@ -48,6 +48,27 @@ def test_inventing_sessions_gains_nothing(pace):
 
 def test_login_costs_as_much_as_many_requests(pace):
     assert [asked(pace, path="/api/login") for _ in range(3)] == [None, None, 10]
+
+
+def test_wall_that_opens_costs_its_session_fifty_requests(clock):
+    pace = Pace(session=Allowance(per_s=50, burst=1000), clock_s=clock)
+
+    assert [asked(pace, path="/api/live", cookie="a") for _ in range(21)] == [None] * 20 + [1]
+
+
+def test_forty_walls_of_one_address_may_open_at_once_with_a_hundred_trends_each(clock):
+    pace = Pace(clock_s=clock)
+    for wall in range(40):
+        paths = ["/api/live"] + ["/api/patients/p-1/trend"] * 100
+        assert [asked(pace, path=path, cookie=str(wall)) for path in paths] == [None] * 101
+
+
+def test_of_one_stranger_one_refusal_a_minute_is_news_and_of_all_one_a_second(clock):
+    strangers = Strangers(clock_s=clock)
+    assert [strangers.is_news("192.0.2.1") for _ in range(3)] == [True, False, False]
+    assert sum(strangers.is_news(f"source-{number}") for number in range(100)) == 59
+    clock.now_s += 60
+    assert strangers.is_news("192.0.2.1")
 
 
 def test_refused_request_takes_nothing(pace, clock):

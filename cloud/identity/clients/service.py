@@ -168,14 +168,15 @@ class Clients:
                 self._lock_out.charge(connection, Locked.SOURCE, name=visitor.source, now=now)
                 self._lock_out.charge(connection, Locked.CLIENT, name=client_id, now=now)
             except LoginThrottled:
-                self._note_failure(on, Outcome.THROTTLED)
+                if self._lock_out.strangers.is_news(visitor.source):
+                    self._note_failure(on, Outcome.THROTTLED)
                 raise
             expected = _NOBODYS_HASH if client is None else client.secret_hash
             if not hmac.compare_digest(expected, hash_token(secret)) or client is None:
                 self._note_failure(on, Outcome.REFUSED)
                 raise ClientRefused
             self._lock_out.forgive(connection, Locked.CLIENT, name=client_id)
-            self._lock_out.refund(connection, Locked.SOURCE, name=visitor.source)
+            self._lock_out.refund(connection, Locked.SOURCE, name=visitor.source, charged_at=now)
         return client
 
     def _note_failure(self, on: Target, outcome: Outcome) -> None:

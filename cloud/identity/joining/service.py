@@ -65,7 +65,7 @@ class Joining:
         check_password(wish.password, name=name)
         pool = self._identity.pool
         with pool.connection() as connection:
-            self._identity.charge_source(connection, visitor)
+            charged = self._identity.charge_source(connection, visitor)
         password_hash = self._identity.hash_password(wish.password)
         with pool.connection() as connection, connection.transaction():
             invited, is_known = self._judge(connection, wish)
@@ -79,6 +79,7 @@ class Joining:
             raise CodeRefused
         _log.info("account_joined", person=account.person_id)
         with pool.connection() as connection:
+            self._identity.forgive(connection, charged)
             return self._identity.open_session(connection, account, visitor=visitor)
 
     def _judge(self, connection: Database, wish: Applicant) -> tuple[Invited | None, bool]:

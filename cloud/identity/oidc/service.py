@@ -15,7 +15,7 @@ from cloud.act import Action, Origin, Outcome, Recorder, Target, TargetKind, act
 from cloud.events import Clock
 from cloud.identity import queries as identity_queries
 from cloud.identity.errors import LoginThrottled, NotThere, OidcRefused, OidcUnreachable
-from cloud.identity.model import Account, Locked, Role, Visitor, hash_token, new_token
+from cloud.identity.model import Account, Role, Visitor, hash_token, new_token
 from cloud.identity.oidc import queries
 from cloud.identity.oidc.model import Identified, ProviderSettings, role_in, verifier_context
 from cloud.identity.oidc.provider import Provider
@@ -99,14 +99,13 @@ class OidcSignIn:
         provider = self._provider(key)
         try:
             with self._pool.connection() as connection:
-                self._identity.lock_out.charge(
-                    connection, Locked.SOURCE, name=visitor.source, now=self._clock()
-                )
+                charged = self._identity.charge_source(connection, visitor)
             identified = self._identify(
                 provider, parameters, browser_token=browser_token or "", visitor=visitor
             )
             with self._pool.connection() as connection:
                 account = self._account_of(connection, provider.settings, identified)
+                self._identity.forgive(connection, charged)
                 return self._identity.open_session(
                     connection, account, visitor=visitor, issuer=provider.settings.issuer
                 )
@@ -115,7 +114,8 @@ class OidcSignIn:
             _log.warning("oidc_refused", provider=key, reason=reason)
             outcome = Outcome.THROTTLED if isinstance(error, LoginThrottled) else Outcome.REFUSED
             on = Target(kind=TargetKind.ACCOUNT, id="unknown")
-            self._recorder.note(act_of_nobody(Action.LOG_IN, on, outcome=outcome, origin=Origin.HTTP))
+            if outcome is Outcome.REFUSED or self._identity.lock_out.strangers.is_news(visitor.source):
+                self._recorder.note(act_of_nobody(Action.LOG_IN, on, outcome=outcome, origin=Origin.HTTP))
             raise
 
     def end_of(self, issuer: str, visitor: Visitor) -> str | None:

@@ -38,17 +38,19 @@ class Passwords:
         if new == old:
             raise ChoiceRefused("password", "it is the one of now")
         with self._pool.connection() as connection:
-            self._identity.charge(connection, account.name, visitor=visitor)
+            charged = self._identity.charge(connection, account.name, visitor=visitor)
         if not self._identity.verify(account, old):
             self._recorder.note(_change_by(account, Outcome.REFUSED))
             raise ProofRefused
         fresh = self._identity.hash_password(new)
         with self._pool.connection() as connection, connection.transaction():
+            if not self._identity.hold(connection, account):
+                raise ProofRefused
             self._replace(connection, account, password_hash=fresh, but=session.session_id)
             token = self._identity.sessions.renew_token(
                 connection, session, stepped_up_until=session.stepped_up_until
             )
-            self._identity.forgive(connection, account.name, visitor=visitor)
+            self._identity.forgive(connection, charged)
             self._recorder.begin(_change_by(account))()
         _log.info("password_changed", person=account.person_id)
         return token
@@ -92,14 +94,14 @@ class Passwords:
         wanted = name.strip().lower()
         check_password(new, name=wanted)
         with self._pool.connection() as connection:
-            self._identity.charge(connection, wanted, visitor=visitor)
+            charged = self._identity.charge(connection, wanted, visitor=visitor)
         fresh = self._identity.hash_password(new)
         with self._pool.connection() as connection, connection.transaction():
             account = identity_queries.find_account(connection, wanted)
             is_right = queries.take_reset(connection, wanted, code_hash=hash_code(code), now=self._clock())
             if account is not None and is_right:
                 self._replace(connection, account, password_hash=fresh, but=None)
-                self._identity.forgive(connection, wanted, visitor=visitor)
+                self._identity.forgive(connection, charged)
                 self._recorder.begin(_change_by(account))()
         if account is None or not is_right:
             self._note_nobody(account)

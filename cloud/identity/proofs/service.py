@@ -79,6 +79,7 @@ class Proofs:
         """
         now = self._clock()
         with self._pool.connection() as connection, connection.transaction():
+            identity_queries.lock_account(connection, account.name)
             begun = queries.find_totp(connection, account.name, is_confirmed=False)
             if begun is None:
                 raise Conflict("no authenticator app is being set up")
@@ -101,6 +102,7 @@ class Proofs:
     def renew_recovery_codes(self, account: Account) -> tuple[str, ...]:
         """Ten new ones; the old ones are worthless."""
         with self._pool.connection() as connection, connection.transaction():
+            identity_queries.lock_account(connection, account.name)
             codes = self._replace_codes(connection, account)
             self._record(account, Action.RENEW_RECOVERY_CODES)
         return codes
@@ -146,6 +148,7 @@ class Proofs:
                 suspended_at=None,
             )
             with connection.transaction():
+                identity_queries.lock_account(connection, account.name)
                 if not queries.insert_passkey(connection, account.name, passkey=passkey):
                     raise ProofRefused
                 return self._enrol(connection, account)

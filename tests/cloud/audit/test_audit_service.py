@@ -6,12 +6,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from cloud.act import AuditUnavailable
+from cloud.act import Action, AuditUnavailable, Origin, Outcome, act_of_nobody
 from cloud.audit import queries
 from cloud.audit.lines import verify_lines
-from cloud.audit.model import ChainBroken
+from cloud.audit.model import AuditQuestion, ChainBroken, TimedAct
 from cloud.audit.service import (
     KEY_NAME,
+    AuditReader,
     DirectRecorder,
     NothingToExport,
     SigningKeyUnusable,
@@ -20,8 +21,8 @@ from cloud.audit.service import (
     load_signing_key,
     sign_chain,
 )
-from cloud.store.connection import connect
-from tests.cloud.audit.entries import ENTRIES, KEY, START, TIMED
+from cloud.store.connection import build_pool, connect
+from tests.cloud.audit.entries import DOCTOR, ENTRIES, KEY, PATIENT, START, TIMED
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -54,6 +55,34 @@ def test_database_refuses_to_change_the_past(database, table, change):
 
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
         database.execute(change.format(table))
+
+
+def test_attempts_of_who_was_not_logged_in_are_no_looks_at_a_patient(database, database_url):
+    refused = act_of_nobody(Action.ACCEPT_INVITATION, PATIENT, outcome=Outcome.REFUSED, origin=Origin.HTTP)
+    look = DOCTOR.act(Action.READ_TREND, PATIENT, origin=Origin.HTTP)
+    append_acts(database, [TimedAct(act=act, at=START) for act in (look, *[refused] * 5)])
+    with build_pool(database_url) as pool:
+        reader = AuditReader(pool, recorder=DirectRecorder(database, clock=lambda: START))
+        found = reader.find_acts_about([PATIENT.id], before=None, limit=3)
+
+    assert [one.act for one in found] == [look]
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("p-1", "patient/p-1"),
+        ("330102199001010018", "identifier/resident_id"),
+        ("张三", "identifier/unknown"),
+    ],
+)
+def test_search_keeps_the_patient_it_asks_for_and_no_number(database, database_url, typed, kept):
+    with build_pool(database_url) as pool:
+        reader = AuditReader(pool, recorder=DirectRecorder(database, clock=lambda: START))
+        reader.search(DOCTOR, AuditQuestion(patient=typed))
+
+    (entry,) = stored(database)
+    assert f"{entry.target_kind}/{entry.target_id}" == kept
 
 
 def test_rolled_back_work_leaves_no_entry(database):

@@ -120,6 +120,7 @@ def test_look_that_waits_too_long_is_refused_and_withdrawn(audit, database, monk
 
 def test_full_queue_refuses_looks_and_says_what_it_loses(database_url, monkeypatch):
     monkeypatch.setattr(stream, "_ENTRIES_WAITING", 2)
+    monkeypatch.setattr(stream, "_KEPT_FOR_NOTES", 0)
     idle = AuditStream(database_url, KEY, clock=lambda: START)
     idle.note(ACTS[0], ACTS[1])
     with pytest.raises(AuditUnavailable):
@@ -132,6 +133,19 @@ def test_full_queue_refuses_looks_and_says_what_it_loses(database_url, monkeypat
         ("audit_entries_lost", 1),
         ("audit_entries_lost", 2),
     ]
+
+
+def test_looks_leave_room_for_what_happened_already(database_url, monkeypatch):
+    monkeypatch.setattr(stream, "_ENTRIES_WAITING", 3)
+    monkeypatch.setattr(stream, "_KEPT_FOR_NOTES", 1)
+    idle = AuditStream(database_url, KEY, clock=lambda: START)
+    idle.begin(ACTS[0], ACTS[1])
+    with pytest.raises(AuditUnavailable):
+        idle.begin(ACTS[2])()
+    with capture_logs() as logs:
+        idle.note(ACTS[3])
+
+    assert logs == []
 
 
 def test_chain_is_signed_after_enough_entries_and_at_the_end(database_url, database, monkeypatch):

@@ -115,8 +115,57 @@ def test_trend_and_refused_requests_are_recorded_with_the_patient(cloud_server, 
         ("clinician", "read_trend", "patient/p-1", "allowed", "http"),
         ("clinician", "ask", "patient/p-none", "refused", "http"),
         ("administrator", "ask", "patient/p-1", "refused", "http"),
-        ("anonymous", "ask", "patient/p-1", "refused", "http"),
+        ("anonymous", "ask", "route//api/patients/{patient_id}/trend", "refused", "http"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("330102199001010018", "identifier/resident_id"),
+        ("13800138000", "identifier/unknown"),
+        ("张三", "identifier/unknown"),
+        ("p-13800138000", "identifier/unknown"),
+        ("p-none", "patient/p-none"),
+    ],
+)
+def test_what_is_typed_as_a_patient_is_kept_only_if_it_has_the_form_of_ours(
+    cloud_server, recorded, typed, kept
+):
+    cloud_server.client("doctor").get(f"/api/patients/{typed}/trend")
+
+    assert recorded(2)[1] == ("clinician", "ask", kept, "refused", "http")
+
+
+def test_route_is_kept_as_we_wrote_it_without_what_was_put_into_it(cloud_server, recorded):
+    cloud_server.client("doctor").post("/api/accounts/330102199001010018/unlock")
+
+    assert recorded(2)[1] == (
+        "clinician",
+        "ask",
+        "route//api/accounts/{account_name}/unlock",
+        "refused",
+        "http",
+    )
+
+
+def test_stranger_leaves_one_entry_however_often_it_asks(cloud_server, recorded):
+    stranger = cloud_server.client()
+    for number in range(30):
+        assert stranger.get(f"/api/patients/p-{number}/trend").status_code == 401
+    cloud_server.client("doctor")
+
+    assert [entry[0] for entry in recorded(2)] == ["anonymous", "clinician"]
+
+
+def test_throttled_logins_are_told_once_in_a_minute(cloud_server, recorded):
+    client = cloud_server.client()
+    for _ in range(9):
+        client.post("/api/login", json={"name": "doctor", "password": "no"})
+    cloud_server.client("admin")
+
+    outcomes = [outcome for *_, outcome, _ in recorded(7)]
+    assert outcomes == ["refused"] * 5 + ["throttled", "allowed"]
 
 
 def test_opening_the_wall_records_each_patient_shown(cloud_server, recorded):

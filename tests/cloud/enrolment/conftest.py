@@ -22,9 +22,13 @@ class NotedActs:
     """Who takes note, at once."""
 
     acts: list = field(default_factory=list)
+    meanwhile: dict = field(default_factory=dict)
 
     def begin(self, *acts):
+        """Take note; what is to happen `meanwhile` happens before the transaction of the act ends."""
         self.acts += acts
+        for act in acts:
+            self.meanwhile.pop(act.action, lambda: None)()
         return lambda: None
 
     def note(self, *acts):

@@ -1,10 +1,11 @@
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from cloud.act import Action
 from cloud.enrolment.authority.certificates import RequestInvalid, fingerprint, make_authority
 from cloud.enrolment.authority.files import REVOKED
 from cloud.enrolment.model import (
@@ -143,7 +144,7 @@ def test_enrolling_again_ends_the_certificate_of_before(room, tmp_path):
 def test_renewal_gives_a_second_certificate_and_keeps_the_first(room):
     service, _, recorder = room
     first = enrol(service)
-    second = service.renew(service.holder_of(as_der(first)), request())
+    _, second = service.renew(as_der(first), request())
 
     assert second.serial_number != first.serial_number
     for certificate in (first, second):
@@ -160,6 +161,50 @@ def test_revoked_agent_is_refused_at_once_and_listed(room, tmp_path):
         service.holder_of(as_der(certificate))
     assert listed_serials(tmp_path / "keys") == {certificate.serial_number}
     assert recorder.words()[-1] == ("revoke_agent", "person-a", "hut-1", "allowed")
+
+
+def outcome_of(act, *args, **named):
+    try:
+        return act(*args, **named)
+    except CertificateRefused:
+        return None
+
+
+@pytest.mark.parametrize("first", [Action.RENEW_AGENT, Action.REVOKE_AGENT])
+def test_renewal_and_revocation_at_once_leave_no_good_certificate(room, first):
+    service, _, recorder = room
+    shown = as_der(enrol(service))
+    acts = {
+        Action.RENEW_AGENT: lambda: outcome_of(service.renew, shown, request()),
+        Action.REVOKE_AGENT: lambda: service.revoke(ADMIN, "hut-1", reason="stolen"),
+    }
+    (second,) = acts.keys() - {first}
+    with ThreadPoolExecutor(1) as thread:
+        begun = []
+
+        def begin_second():
+            begun.append(thread.submit(acts[second]))
+            wait(begun, timeout=0.3)
+
+        recorder.meanwhile[first] = begin_second
+        answers = {first: acts[first](), second: begun[0].result(10)}
+
+    renewed = answers[Action.RENEW_AGENT]
+    assert (renewed is None) == (first is Action.REVOKE_AGENT)
+    assert [one.certificate.state(service._clock()) for one in service.list_agents(ADMIN)] == [
+        CertificateState.REVOKED
+    ]
+
+
+def test_revocation_closes_codes_that_wait_for_the_agent(room):
+    service, _, _ = room
+    enrol(service)
+    waiting = service.invite(ADMIN, HUT).code
+    service.revoke(ADMIN, "hut-1", reason="stolen")
+
+    with pytest.raises(CodeRefused):
+        service.enrol(waiting, request(), caller="10.0.0.1")
+    assert enrol(service) is not None
 
 
 def test_list_of_agents_tells_what_each_certificate_is_worth(room):

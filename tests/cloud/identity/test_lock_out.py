@@ -69,10 +69,30 @@ def test_forgiving_begins_anew_and_a_quiet_day_too(database):
 def test_refund_takes_back_one_attempt_only(database):
     wait_after(database, 49, name="10.0.0.7", kind=Locked.SOURCE)
     LOCK_OUT.charge(database, Locked.SOURCE, name="10.0.0.7", now=NOW)
-    LOCK_OUT.refund(database, Locked.SOURCE, name="10.0.0.7")
+    LOCK_OUT.refund(database, Locked.SOURCE, name="10.0.0.7", charged_at=NOW)
 
     assert charge(database, name="10.0.0.7", kind=Locked.SOURCE, now=NOW) == timedelta()
     assert wait_after(database, 1, name="10.0.0.7", kind=Locked.SOURCE) == timedelta(seconds=30)
+
+
+def test_refund_leaves_the_lock_that_others_earned_meanwhile(database):
+    long_ago = NOW - timedelta(minutes=10)  # a provider takes its time
+    LOCK_OUT.charge(database, Locked.SOURCE, name="10.0.0.7", now=long_ago)
+    wait_after(database, 50, name="10.0.0.7", kind=Locked.SOURCE)
+    LOCK_OUT.refund(database, Locked.SOURCE, name="10.0.0.7", charged_at=long_ago)
+
+    later = NOW + timedelta(seconds=30)
+    assert charge(database, name="10.0.0.7", kind=Locked.SOURCE, now=later) == timedelta(minutes=1)
+
+
+def test_good_sign_in_leaves_no_lock_however_many_failed_before_it(database):
+    wait_after(database, 50, name="10.0.0.7", kind=Locked.SOURCE)
+    later = NOW + timedelta(minutes=1)
+    for _ in range(3):
+        LOCK_OUT.charge(database, Locked.SOURCE, name="10.0.0.7", now=later)
+        LOCK_OUT.refund(database, Locked.SOURCE, name="10.0.0.7", charged_at=later)
+
+    assert charge(database, name="10.0.0.7", kind=Locked.SOURCE, now=later) == timedelta()
 
 
 def test_attempts_made_at_once_cannot_outrun_the_count(database_url):

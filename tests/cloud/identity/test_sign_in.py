@@ -175,6 +175,25 @@ def test_step_up_of_a_copied_session_is_throttled(clinic):
     assert tries == [401] * 5 + [429]
 
 
+def test_strangers_failures_bar_nobody_from_stepping_up(clinic):
+    browser, stranger = clinic.browser("doctor"), clinic.browser()
+    for name in ["doctor"] * 5 + [f"nobody-{number}" for number in range(45)]:
+        clinic.log_in(stranger, name, "wrong")
+    assert clinic.log_in(stranger, "doctor").status_code == 429
+    assert clinic.log_in(stranger, "admin").status_code == 429
+
+    assert browser.post("/api/step-up", json={"password": PASSWORD}).status_code == 200
+
+
+def test_failed_step_up_of_one_session_bars_no_other(clinic):
+    stolen, own = clinic.browser("doctor"), clinic.browser("doctor")
+    for _ in range(6):
+        stolen.post("/api/step-up", json={"password": "no"})
+
+    assert own.post("/api/step-up", json={"password": PASSWORD}).status_code == 200
+    assert clinic.log_in(clinic.browser(), "doctor").status_code == 200
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"totp": "1", "password": "x"}, {"totp": None}], ids=["none", "two", "null"]
 )

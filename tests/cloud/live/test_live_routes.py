@@ -1,5 +1,6 @@
 import json
 import time
+from contextlib import ExitStack
 
 import numpy as np
 import paho.mqtt.client as mqtt
@@ -71,6 +72,21 @@ def test_first_frame_is_the_whole_state(ready_server):
     patient = hello["patients"][0]
     assert (patient["id"], patient["name_zh"], patient["values"]) == ("p-1", "张三", [])
     assert (patient["score"]["total"], patient["score"]["total_max"]) == (None, 20)
+
+
+def test_session_has_five_walls_at_once_and_the_sixth_writes_no_entry(ready_server, database):
+    doctor, admin = ready_server.client("doctor"), ready_server.client("admin")
+    watched = "SELECT count(*) FROM audit_entry WHERE action = 'watch' AND role = 'clinician'"
+    with ExitStack() as stack:
+        walls = [stack.enter_context(ready_server.websocket(doctor)) for _ in range(5)]
+        assert [json.loads(wall.recv(timeout=5))["type"] for wall in walls] == ["hello"] * 5
+        with ready_server.websocket(doctor) as sixth:
+            assert close_code(sixth) == routes.TRY_AGAIN
+        assert database.execute(watched).fetchone() == (5,)
+        with ready_server.websocket(admin) as wall:
+            assert json.loads(wall.recv(timeout=5))["type"] == "hello"
+    with ready_server.websocket(doctor) as wall:
+        assert json.loads(wall.recv(timeout=5))["type"] == "hello"
 
 
 def test_tick_tells_the_state_of_the_parts_every_second(ready_server):

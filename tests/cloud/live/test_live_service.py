@@ -97,7 +97,7 @@ async def test_name_above_the_class_of_a_right_is_masked():
     assert (last["name_zh"], last["name_en"]) == ("张*", "Z***")
 
 
-async def test_birth_that_changes_a_source_greets_everybody_anew():
+async def test_birth_that_changes_a_source_greets_its_viewers_anew():
     hub, (doctor,) = hub_with(DOCTOR)
     born = AgentBorn(
         agent="hut-1", sources=tuple(decode_status(WireAgent().birth().payload).sources), heard_at=at(5)
@@ -107,6 +107,32 @@ async def test_birth_that_changes_a_source_greets_everybody_anew():
 
     hellos = await frames(doctor)
     assert [len(frame["patients"][0]["sources"]) for frame in hellos] == [0, 1]
+
+
+def born_with(sources, **changes):
+    return AgentBorn(agent="hut-1", sources=tuple(replace(one, **changes) for one in sources), heard_at=at(5))
+
+
+async def test_births_without_end_are_one_hello_and_one_more_with_each_tick():
+    hub, (doctor,) = hub_with(DOCTOR)
+    sources = decode_status(WireAgent().birth().payload).sources
+    for number in range(600):
+        hub.take(born_with(sources, title_en=f"title {number}"))
+    assert [frame["type"] for frame in await frames(doctor)] == ["hello", "hello"]
+
+    hub.tick(())
+    hello, tick = await frames(doctor)
+    assert (hello["patients"][0]["sources"][0]["title_en"], tick["type"]) == ("title 599", "tick")
+    assert not doctor.overrun.is_set()
+
+
+async def test_birth_of_sources_that_nobody_wears_greets_nobody():
+    hub, (doctor,) = hub_with(DOCTOR)
+    sources = decode_status(WireAgent().birth().payload).sources
+    hub.take(born_with(sources, src="hut-1/nobodys"))
+    hub.tick(())
+
+    assert [frame["type"] for frame in await frames(doctor)] == ["hello", "tick"]
 
 
 async def test_score_that_did_not_change_is_not_told_again():
