@@ -32,6 +32,7 @@ from cloud.identity.access import (
     READS_AUDIT,
     READS_ONE_PATIENT,
     REVIEWS_ACCESS,
+    TAKES_WHOLE_RECORD,
     VIEWS_ONE_PATIENT,
 )
 from cloud.identity.clients import routes as client_routes
@@ -136,7 +137,7 @@ def _care_routes(built: Assembly) -> list[APIRouter]:
         ),
         retention_routes.build_routes(
             built.retention,
-            may_read=may_read,
+            may_take=reader_of(TAKES_WHOLE_RECORD),
             may_edit=may_edit,
             may_review=reader_of(REVIEWS_ACCESS),
         ),

@@ -33,7 +33,7 @@ from cloud.places.service import PlaceService
 from cloud.retention.service import Ports, RetentionService, signed_with
 from cloud.retention.stream import RetentionStream, read_policy
 from cloud.rights.model import TypedNumber
-from cloud.rights.service import EncounterBook, InvitationBook, RightsService
+from cloud.rights.service import EncounterBook, InvitationBook, Numbers, RightsService
 from cloud.settings import CloudSettings
 from cloud.signing.service import SigningService, may_sign_by_register
 from cloud.silence.service import SilenceService
@@ -134,7 +134,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
             pool,
             recorder=audit,
             memory=reader,
-            find_by_number=_finder(people),
+            numbers=Numbers(find=_finder(people), of=_opener(people)),
             signer=ConsentProofs(signing),
         ),
         retention=RetentionService(pool, recorder=audit, clock=clock, ports=ports, policy=policy),

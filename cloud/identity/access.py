@@ -93,6 +93,9 @@ VIEWS_ONE_PATIENT = Access(
 )
 FINDS_PATIENTS = Access(scopes=frozenset({Scope.READ_PATIENTS}), people=People.LEFT_OUT)
 EDITS_ONE_PATIENT = Access(scopes=frozenset({Scope.READ_PATIENTS, Scope.EDIT_PATIENTS}), people=People.SEEN)
+# Who lets somebody else see a person for long shows first who it is.
+GIVES_SIGHT_OF_ONE_PATIENT = Access(scopes=EDITS_ONE_PATIENT.scopes, people=People.SEEN, needs_step_up=True)
+TAKES_WHOLE_RECORD = Access(scopes=READS_ONE_PATIENT.scopes, people=People.SEEN_OWN, needs_step_up=True)
 READS_ONE_OF_OURS = Access(scopes=READS_ONE_PATIENT.scopes, people=People.SEEN_OWN)
 EDITS_ONE_OF_OURS = Access(scopes=EDITS_ONE_PATIENT.scopes, people=People.SEEN_OWN)
 REGISTERS_PATIENTS = Access(scopes=EDITS_ONE_PATIENT.scopes, people=People.LEFT_OUT)
@@ -100,6 +103,8 @@ REGISTERS_PATIENTS = Access(scopes=EDITS_ONE_PATIENT.scopes, people=People.LEFT_
 LISTS_PLACES = Access(scopes=frozenset({Scope.READ_PLACES}), people=People.LEFT_OUT)
 READS_ONE_PLACE = Access(scopes=LISTS_PLACES.scopes, people=People.HIDDEN)
 MANAGES_ONE_PLACE = Access(scopes=frozenset({Scope.MANAGE_PLACES}), people=People.HIDDEN)
+# What lets staff see people, or sign for them.
+GIVES_SIGHT_BY_PLACE = Access(scopes=MANAGES_ONE_PLACE.scopes, people=People.HIDDEN, needs_step_up=True)
 MANAGES_ONE_ACCOUNT = Access(scopes=frozenset({Scope.MANAGE_ACCOUNTS}), people=People.HIDDEN)
 FINDS_DEVICES = Access(scopes=frozenset({Scope.READ_SYSTEM}), people=People.LEFT_OUT)
 EDITS_ONE_DEVICE = Access(scopes=EDITS_ONE_PATIENT.scopes, people=People.HIDDEN)

@@ -4,7 +4,7 @@ Reading an account is what makes a Subject, so most of these queries have none; 
 looks at others take it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -23,7 +23,7 @@ from cloud.identity.model import (
     Session,
     Subject,
 )
-from cloud.identity.sight import Sight, join_rights
+from cloud.identity.sight import Basis, Sight, join_rights
 from cloud.store.connection import Database
 
 _ACCOUNT = "a.name, a.person_id, p.organisation_id, p.display_zh, p.display_en, a.role, a.password_hash"
@@ -463,17 +463,26 @@ def asked_by(subject: Subject) -> Mapping[str, object]:
     }
 
 
-def find_sights(connection: Database, subject: Subject, patient_ids: Sequence[str]) -> dict[str, Sight]:
-    """Which of these patients the subject may see now, and by which right; the others are not in it."""
+def find_sights(
+    connection: Database,
+    subject: Subject,
+    patient_ids: Sequence[str],
+    *,
+    by: Collection[Basis] = tuple(Basis),
+) -> dict[str, Sight]:
+    """Which of these patients the subject may see now, and by which right; the others are not in it.
+
+    `by` counts only some of the rights.
+    """
     rows: Iterable[tuple[str, str, str]] = connection.execute(
         """
         SELECT patient_id, basis, data_class
           FROM sight_among(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, %(patients)s::text[],
                            now())
-         WHERE %(may_read)s
+         WHERE %(may_read)s AND basis = ANY(%(by)s)
          ORDER BY patient_id
         """,
-        {**asked_by(subject), "patients": list(patient_ids)},
+        {**asked_by(subject), "patients": list(patient_ids), "by": [basis.value for basis in by]},
     ).fetchall()
     sights: dict[str, Sight] = {}
     for patient_id, rights in groupby(rows, key=itemgetter(0)):
@@ -483,8 +492,10 @@ def find_sights(connection: Database, subject: Subject, patient_ids: Sequence[st
     return sights
 
 
-def find_sight(connection: Database, subject: Subject, patient_id: str) -> Sight | None:
+def find_sight(
+    connection: Database, subject: Subject, patient_id: str, *, by: Collection[Basis] = tuple(Basis)
+) -> Sight | None:
     """By which right the subject may see a patient now; None is no right, or no patient."""
     if "\0" in patient_id:  # the database has no text with NUL
         return None
-    return find_sights(connection, subject, [patient_id]).get(patient_id)
+    return find_sights(connection, subject, [patient_id], by=by).get(patient_id)

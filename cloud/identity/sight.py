@@ -77,6 +77,13 @@ class Basis(StrEnum):
     BREAK_GLASS = "break_glass"
 
 
+# By which rights somebody may let others see for long. None of them is taken alone or ends by itself, as an
+# emergency does, an encounter (a number was typed) or a referral.
+LASTING = frozenset({Basis.SELF, Basis.FAMILY, Basis.CARE, Basis.DUTY})
+# By which rights somebody may say who two records are, which changes who sees them.
+BUT_EMERGENCIES = frozenset(Basis) - {Basis.BREAK_GLASS}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
     """That somebody may see a person."""

@@ -14,7 +14,8 @@ from cloud.errors import CloudError
 from cloud.identity.model import Subject
 from cloud.identity.sight import Content, Sight, shown_name
 from cloud.store.sealing import SealedColumn
-from vitals.identifiers.identifier import Identifier, IdentifierKind, InvalidReason
+from vitals.identifiers.identifier import Identifier, IdentifierKind, InvalidReason, Parsed
+from vitals.identifiers.parse import parse_as, parse_identifier
 from vitals.identifiers.resident_id import birth_date_of, sex_of
 
 UNKNOWN_ZH, UNKNOWN_EN = "无名氏", "Unknown person"
@@ -403,3 +404,20 @@ def act_of_finding_nobody(subject: Subject, *, kinds: set[IdentifierKind]) -> Ac
     """As what the number was asked for, never the number."""
     on = target(TargetKind.IDENTIFIER, ",".join(sorted(kinds)) or "unread")
     return subject.act(Action.FIND_PERSON, on, origin=Origin.HTTP)
+
+
+def resident_ids(keys: Iterable[IdentifierKey]) -> frozenset[bytes]:
+    """Those of national identity numbers."""
+    return frozenset(key.digest for key in keys if key.kind is IdentifierKind.RESIDENT_ID)
+
+
+def read_number(
+    subject: Subject, text: str, *, kind: IdentifierKind | None, issuer: str, today: date
+) -> Parsed:
+    """A typed number; a record number of nobody else is of the own organisation."""
+    own = subject.organisation or ""
+    if kind is None:
+        return parse_identifier(text, today=today, organisation=own)
+    if kind is IdentifierKind.HOSPITAL_RECORD:
+        issuer = issuer or own
+    return parse_as(kind, text, today=today, issuer=issuer)

@@ -14,7 +14,7 @@ from cloud.events import Clock
 from cloud.identity.errors import NotAllowed
 from cloud.identity.model import SYSTEM, Scope, Subject
 from cloud.identity.queries import find_sight, find_sights
-from cloud.identity.sight import Sight, shown_number
+from cloud.identity.sight import BUT_EMERGENCIES, Content, Sight, shown_number
 from cloud.people import queries
 from cloud.people.model import (
     Candidate,
@@ -47,6 +47,8 @@ from cloud.people.model import (
     digested_text,
     may_merge_by_rule,
     new_person,
+    read_number,
+    resident_ids,
     sealing_context,
     sex_from,
 )
@@ -59,10 +61,8 @@ from vitals.identifiers.identifier import (
     IdentifierAmbiguous,
     IdentifierInvalid,
     IdentifierKind,
-    Parsed,
 )
 from vitals.identifiers.near import correct_resident_id, near_identifiers
-from vitals.identifiers.parse import parse_as, parse_identifier
 from vitals.identifiers.temporary import temporary_identifier
 
 _log = structlog.get_logger()
@@ -120,7 +120,7 @@ class PeopleService:
         """Whom a typed or scanned number names. One person, or an answer that says why not one."""
         with self._pool.connection() as connection, connection.transaction():
             today = self._today(queries.find_place(connection, subject, None))
-            parsed = _parse(subject, text, kind=kind, issuer=issuer, today=today)
+            parsed = read_number(subject, text, kind=kind, issuer=issuer, today=today)
             if isinstance(parsed, IdentifierInvalid):
                 resolution = self._refuse(connection, subject, text, invalid=parsed, today=today)
             else:
@@ -266,12 +266,14 @@ class PeopleService:
 
         Raises:
             PersonUnknown: one of them is not there, or not for this subject.
+            NotAllowed: one of them is seen in an emergency only, or without its name.
             MergeRefused: one of them was merged already, or they are one.
             PersonInvalid: no reason is given.
         """
         _require_edit(subject)
         _require_reason(reason)
         with self._pool.connection() as connection, connection.transaction():
+            _require_judgement(connection, subject, patient_id, into)
             self._link(
                 connection,
                 subject,
@@ -295,6 +297,7 @@ class PeopleService:
 
         Raises:
             PersonUnknown: not there, or not for this subject.
+            NotAllowed: it is seen in an emergency only, or without its name.
             MergeRefused: it is not merged.
             PersonInvalid: no reason is given.
         """
@@ -305,6 +308,7 @@ class PeopleService:
                 connection, subject, [patient_id]
             ):
                 raise PersonUnknown
+            _require_judgement(connection, subject, patient_id)
             survivor = queries.end_merge(
                 connection, patient_id, at=self._clock(), by=subject.person, reason=reason.strip()
             )
@@ -367,7 +371,7 @@ class PeopleService:
     ) -> tuple[Identifier, ...]:
         parsed: list[Identifier] = []
         for idx, one in enumerate(typed):
-            read = _parse(subject, one.text, kind=one.kind, issuer=one.issuer, today=today)
+            read = read_number(subject, one.text, kind=one.kind, issuer=one.issuer, today=today)
             if isinstance(read, IdentifierInvalid):
                 raise PersonInvalid(f"identifiers[{idx}]", read.reason.value)
             if isinstance(read, Identifier) and read not in parsed:
@@ -395,7 +399,7 @@ class PeopleService:
             person,
             holder,
             shared=[key for _, key in holders],
-            resident_ids=_resident_ids([*keys, *(stored.key for stored in held)]),
+            resident_ids=resident_ids([*keys, *(stored.key for stored in held)]),
         )
         return holder.patient_id if is_same else None
 
@@ -576,22 +580,18 @@ class PeopleService:
         )
 
 
-def _parse(subject: Subject, text: str, *, kind: IdentifierKind | None, issuer: str, today: date) -> Parsed:
-    own = subject.organisation or ""
-    if kind is None:
-        return parse_identifier(text, today=today, organisation=own)
-    if kind is IdentifierKind.HOSPITAL_RECORD:
-        issuer = issuer or own
-    return parse_as(kind, text, today=today, issuer=issuer)
-
-
-def _resident_ids(keys: Iterable[IdentifierKey]) -> frozenset[bytes]:
-    return frozenset(key.digest for key in keys if key.kind is IdentifierKind.RESIDENT_ID)
-
-
 def _require_edit(subject: Subject) -> None:
     if Scope.EDIT_PATIENTS not in subject.scopes or subject.organisation is None:
         raise NotAllowed
+
+
+def _require_judgement(connection: Database, subject: Subject, *patient_ids: str) -> None:
+    """Who two records are decides who sees them: what shows no name, or an emergency, is not enough."""
+    asked = [one for one in patient_ids if "\0" not in one]
+    judged = find_sights(connection, subject, asked, by=BUT_EMERGENCIES)
+    for one in find_sights(connection, subject, asked):
+        if one not in judged or not judged[one].shows(Content.NAME):
+            raise NotAllowed
 
 
 def _require_reason(reason: str) -> None:

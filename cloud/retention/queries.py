@@ -22,14 +22,17 @@ from cloud.store.connection import Database
 KEPT = frozenset({"deletion_request", "tombstone", "removal"})
 # Columns of these never leave the system as they are.
 _HIDDEN = {"person_identifier": {"digest", "next_digest", "sealed"}, "family_link": {"code_hash"}}
-_MEASURED = {
-    "observation": "m.measured_at",
-    "gap": "m.started_at",
-    "wave_block": "to_timestamp(m.t0_us / 1000000.0)",
+_BEGIN = "to_timestamp(m.t0_us / 1000000.0)"
+_END = "to_timestamp((m.t0_us + m.n * 1000000.0 * m.rate_denominator / m.rate_numerator) / 1000000.0)"
+_MEASURED = {"observation": "m.measured_at", "gap": "m.started_at", "wave_block": _BEGIN}
+# One binding covers every moment between which it may have been measured, as trends and screens ask it too; a
+# clock that tells nothing (NULL) covers none.
+_MOMENTS = {
+    "observation": ("m.measured_at", "m.measured_at + m.clock_shift"),
+    "gap": ("m.started_at",),
+    "wave_block": (_BEGIN, _END, f"{_BEGIN} + m.clock_shift", f"{_END} + m.clock_shift"),
 }
-_BOUND = (
-    "EXISTS (SELECT FROM binding b WHERE b.src = m.src AND b.patient_id = ANY(%(group)s) AND b.during @> {})"
-)
+_BOUND = "EXISTS (SELECT FROM binding b WHERE b.src = m.src AND b.patient_id = ANY(%(group)s) AND {})"
 _DELETION = (
     "deletion_id, patient_id, organisation_id, requested_at, requested_by, reason, "
     "decided_at, decided_by, approved"
@@ -254,7 +257,8 @@ def _names(columns: list[str]) -> sql.Composable:
 
 
 def _bound(table: str) -> sql.Composable:
-    return sql.SQL(_BOUND).format(sql.SQL(_MEASURED[table]))
+    covered = (sql.SQL("b.during @> ({})").format(sql.SQL(moment)) for moment in _MOMENTS[table])
+    return sql.SQL(_BOUND).format(sql.SQL(" AND ").join(covered))
 
 
 def _shown_columns(connection: Database, table: str) -> list[str]:

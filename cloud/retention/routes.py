@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cloud.identity.access import (
     EDITS_ONE_OF_OURS,
-    READS_ONE_OF_OURS,
     REVIEWS_ACCESS,
     REVIEWS_ONE_ACCESS,
+    TAKES_WHOLE_RECORD,
     Access,
 )
 from cloud.identity.model import Subject
@@ -70,12 +70,12 @@ _REFUSED: dict[int | str, dict[str, object]] = {
 
 
 def build_routes(
-    retention: RetentionService, *, may_read: SubjectOf, may_edit: SubjectOf, may_review: SubjectOf
+    retention: RetentionService, *, may_take: SubjectOf, may_edit: SubjectOf, may_review: SubjectOf
 ) -> APIRouter:
     """The routes; each reader gives the Subject, or refuses."""
     router = APIRouter(prefix="/api")
 
-    def export(patient_id: str, subject: Annotated[Subject, Depends(may_read)]) -> Response:
+    def export(patient_id: str, subject: Annotated[Subject, Depends(may_take)]) -> Response:
         return StreamingResponse(
             retention.export(subject, patient_id),
             media_type="application/zip",
@@ -100,7 +100,7 @@ def build_routes(
             return ErasedBody(counts={}, hash=None)
         return ErasedBody(counts=tombstone.counts, hash=tombstone.hash.hex())
 
-    _add(router, "/people/{patient_id}/export", export, access=READS_ONE_OF_OURS, shape=_ZIP)
+    _add(router, "/people/{patient_id}/export", export, access=TAKES_WHOLE_RECORD, shape=_ZIP)
     _add(
         router,
         "/people/{patient_id}/deletion",

@@ -17,11 +17,20 @@ from cloud.act import Action, Origin, Recorder, Target, TargetKind, target
 from cloud.events import Clock
 from cloud.identity.errors import NotAllowed
 from cloud.identity.model import SYSTEM, Purpose, Role, Scope, Subject
+from cloud.identity.queries import find_sight
 from cloud.retention import queries
 from cloud.retention.formats.archive import StreamedZip
 from cloud.retention.formats.fhir import write_bundle
 from cloud.retention.formats.lines import to_line
-from cloud.retention.model import Deletion, DeletionRefused, ExportsBusy, Policy, RecordUnknown, Tombstone
+from cloud.retention.model import (
+    CLASS_BY_TABLE,
+    Deletion,
+    DeletionRefused,
+    ExportsBusy,
+    Policy,
+    RecordUnknown,
+    Tombstone,
+)
 from cloud.store.connection import Database, Pool
 
 _log = structlog.get_logger()
@@ -79,17 +88,26 @@ class RetentionService:
     def export(self, subject: Subject, patient_id: str, *, origin: Origin = Origin.HTTP) -> Iterator[bytes]:
         """A zip of everything about a person, from one moment, piece by piece.
 
+        Whoever takes it sees at least what every table holds (`CLASS_BY_TABLE`).
+
         Raises:
             RecordUnknown: not there, or not for this subject.
+            NotAllowed: the subject sees less of this person than the record holds.
             ExportsBusy: others are being given theirs.
             AuditUnavailable: the entry could not be written, so nothing is given.
         """
         with self._pool.connection() as connection:
             group = self._group(connection, subject, patient_id)
+            sight = find_sight(connection, subject, group[0])
+        if sight is None or not all(map(sight.up_to.reaches, CLASS_BY_TABLE.values())):
+            raise NotAllowed
         if not self._exports.acquire(blocking=False):
             raise ExportsBusy
         try:
-            acts = [subject.act(Action.EXPORT_PERSON, on, origin=origin) for on in _patients(group)]
+            acts = [
+                subject.act(Action.EXPORT_PERSON, on, origin=origin, basis=sight.basis)
+                for on in _patients(group)
+            ]
             self._recorder.begin(*acts)()
             pieces = self._stream(subject, group)
         except BaseException:

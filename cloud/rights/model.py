@@ -1,16 +1,19 @@
 """Consent, family, emergencies: how people let each other see, and how long each right lasts. Pure."""
 
+import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from hashlib import sha256
+from typing import Generic, TypeVar
 
 import msgspec
 
+from cloud.act import RecordedAct
 from cloud.errors import CloudError
-from cloud.identity.model import Purpose
-from cloud.identity.sight import DataClass
+from cloud.identity.model import Purpose, Role, Subject
+from cloud.identity.sight import DataClass, Sight
 
 ENCOUNTER_LASTS = timedelta(hours=12)
 GLASS_IS_BROKEN_FOR = timedelta(hours=1)
@@ -18,6 +21,7 @@ REVIEW_WITHIN = timedelta(hours=72)
 CODE_LASTS = timedelta(hours=24)
 SHORTEST_REASON = 10
 OF_AGE = 18
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,7 @@ class NoticeKind(StrEnum):
 
     BREAK_GLASS = "break_glass"
     BREAK_GLASS_REVIEWED = "break_glass_reviewed"
+    CONSENT_RECORDED = "consent_recorded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,13 +264,27 @@ class BrokenGlass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What a patient is told, and of what."""
+    """What a patient is told, and of what: an emergency, or a consent that staff recorded."""
 
     notice_id: int
     patient_id: str
     kind: NoticeKind
     written_at: datetime
-    glass: BrokenGlass
+    about: BrokenGlass | Consent
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Whose names are told with it."""
+        if isinstance(self.about, BrokenGlass):
+            return (self.about.person_id,)
+        return self.about.recorded_by, self.about.to.person_id or ""
+
+    @property
+    def organisation(self) -> str:
+        """Which place's name is told with it."""
+        if isinstance(self.about, BrokenGlass):
+            return self.about.organisation_id
+        return self.about.to.organisation_id or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +293,30 @@ class Names:
 
     people: Mapping[str, tuple[str, str]]
     organisations: Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """The links of one's own patients, and those that others gave."""
+
+    given: tuple[Link, ...]
+    held: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """Who looked, and how they are called."""
+
+    acts: tuple[RecordedAct, ...]
+    names: Names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named(Generic[Thing]):
+    """Things, and how those are called who stand in them."""
+
+    things: tuple[Thing, ...]
+    names: Names
 
 
 def newest_texts(texts: Iterable[ConsentText]) -> list[ConsentText]:
@@ -393,6 +436,55 @@ def end_of_guardianship(born: date | None, *, asked: datetime | None, now: datet
     if of_age_at <= now:
         raise RightInvalid("relation", "the patient is of age")
     return of_age_at if asked is None else min(asked, of_age_at)
+
+
+def said_now(new: NewConsent, *, by: Subject, consent_id: str, text: ConsentText, now: datetime) -> Consent:
+    """A consent as it is recorded, before it is signed."""
+    return Consent(
+        **{one.name: getattr(new, one.name) for one in fields(NewConsent)},
+        consent_id=consent_id,
+        given_by=by.person if by.role is Role.RESIDENT else "",
+        recorded_by=by.person,
+        text_sha256=text.sha256,
+        signature="",
+        given_at=now,
+        withdrawn_at=None,
+        withdrawn_by=None,
+    )
+
+
+def glass_of(
+    subject: Subject, patient_id: str, *, category: Category, reason: str, now: datetime
+) -> BrokenGlass:
+    """What somebody does who looks in an emergency now."""
+    return BrokenGlass(
+        break_glass_id=f"glass-{uuid.uuid4().hex}",
+        patient_id=patient_id,
+        person_id=subject.person,
+        role=subject.role.value,
+        organisation_id=subject.organisation or "",
+        category=category,
+        reason=reason,
+        opened_at=now,
+        ends_at=now + GLASS_IS_BROKEN_FOR,
+        reviewed_at=None,
+        reviewed_by=None,
+        verdict=None,
+        note=None,
+    )
+
+
+def check_gift(new: NewConsent, *, by: Subject, sight: Sight) -> None:
+    """Nobody records a consent to oneself or one's own place, nor to more than one sees by right.
+
+    Raises:
+        RightInvalid: that is what it would be.
+    """
+    is_own_place = by.role is not Role.RESIDENT and new.to.organisation_id == by.organisation
+    if new.to.person_id == by.person or is_own_place:
+        raise RightInvalid("to", "nobody records a consent to oneself, or to the own organisation")
+    if not sight.up_to.reaches(new.up_to):
+        raise RightInvalid("up_to", f"whoever records it sees no more than {sight.up_to.value}")
 
 
 def check_ends_later(ends_at: datetime | None, *, now: datetime) -> None:

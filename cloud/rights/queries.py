@@ -43,6 +43,13 @@ _GLASS = (
     "lower(b.during) AS opened_at, upper(b.during) AS ends_at, b.reviewed_at, b.reviewed_by, b.verdict, "
     "b.note"
 )
+_NOTICE = "n.notice_id, n.patient_id AS told_patient_id, n.kind, n.written_at"
+_TOLD = """
+    WHERE n.notice_id > %(after)s AND %(may_own)s AND n.patient_id IN (
+          SELECT k.patient_id FROM family_link l CROSS JOIN LATERAL same_people(ARRAY[l.patient_id]) k
+           WHERE l.person_id = %(asking_person)s AND l.during @> now() AND l.revoked_at IS NULL)
+    ORDER BY n.notice_id DESC LIMIT 200
+"""
 
 
 def insert_encounter(connection: Database, subject: Subject, patient_id: str, *, lasts: timedelta) -> None:
@@ -380,14 +387,14 @@ def insert_broken_glass(connection: Database, glass: BrokenGlass) -> None:
             glass.ends_at,
         ),
     )
-    insert_notice(connection, glass, kind=NoticeKind.BREAK_GLASS)
+    insert_notice(connection, glass.patient_id, kind=NoticeKind.BREAK_GLASS, about=glass.break_glass_id)
 
 
-def insert_notice(connection: Database, glass: BrokenGlass, *, kind: NoticeKind) -> None:
+def insert_notice(connection: Database, patient_id: str, *, kind: NoticeKind, about: str) -> None:
     """What the patient must be told."""
     connection.execute(
         "INSERT INTO patient_notice (patient_id, kind, about, written_at) VALUES (%s, %s, %s, now())",
-        (glass.patient_id, kind, glass.break_glass_id),
+        (patient_id, kind, about),
     )
 
 
@@ -435,22 +442,27 @@ def review_broken_glass(
     )
 
 
-def find_notices(connection: Database, subject: Subject) -> list[Notice]:
+def find_notices(connection: Database, subject: Subject, *, after: int) -> list[Notice]:
     """What this account is told of its patients, newest first: any grade of a link is enough."""
-    with connection.cursor(row_factory=kwargs_row(_notice)) as cursor:
-        return cursor.execute(
+    told = {**_who(subject), "after": after}
+    with connection.cursor(row_factory=kwargs_row(_glass_notice)) as cursor:
+        of_glass = cursor.execute(
             f"""
-            SELECT n.notice_id, n.patient_id AS told_patient_id, n.kind, n.written_at, {_GLASS}
-              FROM patient_notice n JOIN break_glass b ON b.break_glass_id = n.about
-             WHERE n.patient_id IN (
-                   SELECT k.patient_id FROM family_link l
-                    CROSS JOIN LATERAL same_people(ARRAY[l.patient_id]) k
-                    WHERE l.person_id = %(asking_person)s AND l.during @> now() AND l.revoked_at IS NULL)
-               AND %(may_own)s
-             ORDER BY n.notice_id DESC LIMIT 200
-            """.encode(),  # noqa: S608 only our own column lists
-            _who(subject),
+            SELECT {_NOTICE}, {_GLASS}
+              FROM patient_notice n JOIN break_glass b ON b.break_glass_id = n.about {_TOLD}
+            """.encode(),  # noqa: S608 only our own words
+            told,
         ).fetchall()
+    with connection.cursor(row_factory=kwargs_row(_consent_notice)) as cursor:
+        of_consent = cursor.execute(
+            f"""
+            SELECT {_NOTICE}, {_CONSENT}
+              FROM patient_notice n JOIN consent c ON c.consent_id = n.about {_TOLD}
+            """.encode(),  # noqa: S608 only our own words
+            told,
+        ).fetchall()
+    found = sorted([*of_glass, *of_consent], key=lambda notice: -notice.notice_id)
+    return found[:200]
 
 
 def note_told(connection: Database, notice_ids: Sequence[int]) -> None:
@@ -503,7 +515,7 @@ def _glass(*, category: str, verdict: str | None, **columns: Any) -> BrokenGlass
     )
 
 
-def _notice(
+def _glass_notice(
     *, notice_id: int, told_patient_id: str, kind: str, written_at: datetime, **columns: Any
 ) -> Notice:
     return Notice(
@@ -511,5 +523,17 @@ def _notice(
         patient_id=told_patient_id,
         kind=NoticeKind(kind),
         written_at=written_at,
-        glass=_glass(**columns),
+        about=_glass(**columns),
+    )
+
+
+def _consent_notice(
+    *, notice_id: int, told_patient_id: str, kind: str, written_at: datetime, **columns: Any
+) -> Notice:
+    return Notice(
+        notice_id=notice_id,
+        patient_id=told_patient_id,
+        kind=NoticeKind(kind),
+        written_at=written_at,
+        about=_consent(**columns),
     )

@@ -1,6 +1,7 @@
 """Consent, family, emergencies, and who looked (docs/live-api.md)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from cloud.identity.access import (
     BREAKS_GLASS,
     BREAKS_GLASS_BY_NUMBER,
     EDITS_ONE_PATIENT,
+    GIVES_SIGHT_OF_ONE_PATIENT,
     LOGGED_IN,
     OWNS_ONE_PATIENT,
     READS_ONE_PATIENT,
@@ -37,6 +39,7 @@ from cloud.rights.model import (
     Names,
     NewConsent,
     NewLink,
+    Notice,
     NoticeKind,
     PersonNotThere,
     Relation,
@@ -46,7 +49,7 @@ from cloud.rights.model import (
     TypedNumber,
     Verdict,
 )
-from cloud.rights.service import Looks, Named, RightsService
+from cloud.rights.service import RightsService
 from vitals.identifiers.identifier import IdentifierKind
 from vitals.identifiers.parse import LONGEST_TEXT
 from vitals.wire.batch import to_ms
@@ -100,9 +103,10 @@ class FamilyQuestion(Question):
 
 
 class CodeQuestion(Question):
-    """The code that somebody was given."""
+    """The code that somebody was given, and what is known of the patient."""
 
     code: SecretStr = Field(max_length=32)
+    known: SecretStr = Field(max_length=40)
 
 
 class GlassQuestion(Question):
@@ -145,18 +149,23 @@ class NameBody(BaseModel):
     en: str
 
 
-class ConsentBody(BaseModel):
-    """A consent as it stands."""
+class ToldConsentBody(BaseModel):
+    """Who may see how much, as a notice tells it."""
 
     id: str
+    to_person: NameBody | None
+    to_organisation: NameBody | None
+    up_to: DataClass
+
+
+class ConsentBody(ToldConsentBody):
+    """A consent as it stands."""
+
     patient: str
     capacity: Capacity
     given_by: str
     recorded_by: str
-    to_person: NameBody | None
-    to_organisation: NameBody | None
     purposes: list[Purpose]
-    up_to: DataClass
     text: str
     version: int
     language: str
@@ -217,13 +226,15 @@ class GlassBody(BaseModel):
 
 
 class NoticeBody(BaseModel):
-    """What the patient is told."""
+    """What the patient is told: who did it, and one of `glass` and `consent` says what."""
 
     id: int
     patient: str
     kind: NoticeKind
     written_at: int
-    glass: GlassBody
+    by: NameBody
+    glass: GlassBody | None = None
+    consent: ToldConsentBody | None = None
 
 
 class LookBody(BaseModel):
@@ -242,6 +253,7 @@ class LookBody(BaseModel):
 
 
 ReaderOf = Callable[[Access], SubjectOf]
+After = Annotated[int, Query(ge=0, le=2**62)]
 Before = Annotated[int | None, Query(ge=1, le=2**62)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 _ANSWERS: dict[int | str, dict[str, object]] = {
@@ -278,24 +290,17 @@ def _add(
 
 def _add_consents(router: APIRouter, rights: RightsService, reader_of: ReaderOf) -> None:
     logged_in, may_read, may_edit = map(reader_of, (LOGGED_IN, READS_ONE_PATIENT, EDITS_ONE_PATIENT))
+    may_give = reader_of(GIVES_SIGHT_OF_ONE_PATIENT)
 
     def read_texts(_subject: Annotated[Subject, Depends(logged_in)]) -> list[ConsentTextBody]:
-        return [
-            ConsentTextBody(
-                name=one.name,
-                version=one.version,
-                language=one.language,
-                text=one.text,
-                sha256=one.sha256.hex(),
-            )
-            for one in rights.consent_texts()
-        ]
+        return [ConsentTextBody(**asdict(one), sha256=one.sha256.hex()) for one in rights.consent_texts()]
 
     def read(patient_id: str, subject: Annotated[Subject, Depends(may_read)]) -> list[ConsentBody]:
-        return _consents(rights.consents_of(subject, patient_id))
+        found = rights.consents_of(subject, patient_id)
+        return [_consent(one, found.names) for one in found.things]
 
     def record(
-        patient_id: str, question: ConsentQuestion, subject: Annotated[Subject, Depends(may_edit)]
+        patient_id: str, question: ConsentQuestion, subject: Annotated[Subject, Depends(may_give)]
     ) -> ConsentBody:
         return _consent(rights.give_consent(subject, _new_consent(patient_id, question)), _NO_NAMES)
 
@@ -305,10 +310,10 @@ def _add_consents(router: APIRouter, rights: RightsService, reader_of: ReaderOf)
         rights.withdraw_consent(subject, consent_id, of_patient=patient_id)
         return Response(status_code=204)
 
-    path = "/people/{patient_id}/consents"
     _add(router, "GET /consent-texts", read_texts, access=LOGGED_IN)
+    path = "/people/{patient_id}/consents"
     _add(router, f"GET {path}", read, access=READS_ONE_PATIENT)
-    _add(router, f"POST {path}", record, access=EDITS_ONE_PATIENT, status=201)
+    _add(router, f"POST {path}", record, access=GIVES_SIGHT_OF_ONE_PATIENT, status=201)
     withdrawal = f"{path}/{{consent_id}}/withdraw"
     _add(router, f"POST {withdrawal}", withdraw, access=EDITS_ONE_PATIENT, status=204)
 
@@ -317,7 +322,8 @@ def _add_own_consents(router: APIRouter, rights: RightsService, reader_of: Reade
     of_own = reader_of(READS_OWN)
 
     def read(subject: Annotated[Subject, Depends(of_own)]) -> list[ConsentBody]:
-        return _consents(rights.own_consents(subject))
+        found = rights.own_consents(subject)
+        return [_consent(one, found.names) for one in found.things]
 
     def give(question: OwnConsentQuestion, subject: Annotated[Subject, Depends(of_own)]) -> ConsentBody:
         return _consent(rights.give_consent(subject, _new_consent(question.patient, question)), _NO_NAMES)
@@ -334,12 +340,13 @@ def _add_own_consents(router: APIRouter, rights: RightsService, reader_of: Reade
 
 def _add_family(router: APIRouter, rights: RightsService, reader_of: ReaderOf) -> None:
     may_read, may_edit = map(reader_of, (READS_ONE_PATIENT, EDITS_ONE_PATIENT))
+    may_give = reader_of(GIVES_SIGHT_OF_ONE_PATIENT)
 
     def read(patient_id: str, subject: Annotated[Subject, Depends(may_read)]) -> list[LinkBody]:
         return [_link(link) for link in rights.family_of(subject, patient_id)]
 
     def invite(
-        patient_id: str, question: InvitationQuestion, subject: Annotated[Subject, Depends(may_edit)]
+        patient_id: str, question: InvitationQuestion, subject: Annotated[Subject, Depends(may_give)]
     ) -> InvitationBody:
         new = NewLink(
             relation=question.relation,
@@ -356,7 +363,7 @@ def _add_family(router: APIRouter, rights: RightsService, reader_of: ReaderOf) -
 
     path = "/people/{patient_id}/family"
     _add(router, f"GET {path}", read, access=READS_ONE_PATIENT)
-    _add(router, f"POST {path}", invite, access=EDITS_ONE_PATIENT, status=201)
+    _add(router, f"POST {path}", invite, access=GIVES_SIGHT_OF_ONE_PATIENT, status=201)
     _add(router, f"POST {path}/{{link_id}}/revoke", revoke, access=EDITS_ONE_PATIENT, status=204)
 
 
@@ -365,9 +372,7 @@ def _add_own_family(router: APIRouter, rights: RightsService, reader_of: ReaderO
 
     def read(subject: Annotated[Subject, Depends(of_own)]) -> FamilyBody:
         family = rights.own_family(subject)
-        return FamilyBody(
-            given=[_link(link) for link in family.given], held=[_link(link) for link in family.held]
-        )
+        return FamilyBody(given=list(map(_link, family.given)), held=list(map(_link, family.held)))
 
     def invite(question: FamilyQuestion, subject: Annotated[Subject, Depends(of_own)]) -> InvitationBody:
         new = NewLink(
@@ -379,7 +384,8 @@ def _add_own_family(router: APIRouter, rights: RightsService, reader_of: ReaderO
         return _invitation(rights.invite(subject, new))
 
     def accept(question: CodeQuestion, subject: Annotated[Subject, Depends(of_own)]) -> LinkBody:
-        return _link(rights.accept(subject, question.code.get_secret_value()))
+        known = question.known.get_secret_value()
+        return _link(rights.accept(subject, question.code.get_secret_value(), known=known))
 
     def revoke(link_id: str, subject: Annotated[Subject, Depends(of_own)]) -> Response:
         rights.revoke(subject, link_id)
@@ -432,18 +438,9 @@ def _add_review(router: APIRouter, rights: RightsService, reader_of: ReaderOf) -
         glass = rights.review(subject, break_glass_id, verdict=question.verdict, note=question.note)
         return _glass(glass, _NO_NAMES)
 
-    def read_notices(subject: Annotated[Subject, Depends(of_own)]) -> list[NoticeBody]:
-        found = rights.notices(subject)
-        return [
-            NoticeBody(
-                id=one.notice_id,
-                patient=one.patient_id,
-                kind=one.kind,
-                written_at=to_ms(one.written_at),
-                glass=_glass(one.glass, found.names),
-            )
-            for one in found.things
-        ]
+    def read_notices(subject: Annotated[Subject, Depends(of_own)], after: After = 0) -> list[NoticeBody]:
+        found = rights.notices(subject, after=after)
+        return [_notice(one, found.names) for one in found.things]
 
     _add(router, "GET /break-glass", list_glass, access=REVIEWS_ACCESS)
     path = "/break-glass/{break_glass_id}/review"
@@ -457,7 +454,8 @@ def _add_looks(router: APIRouter, rights: RightsService, reader_of: ReaderOf) ->
     def own_looks(
         subject: Annotated[Subject, Depends(of_own)], before: Before = None, limit: Limit = 100
     ) -> list[LookBody]:
-        return _looks(rights.own_looks(subject, before=before, limit=limit))
+        found = rights.own_looks(subject, before=before, limit=limit)
+        return [_look(one, found.names) for one in found.acts]
 
     def looks(
         patient_id: str,
@@ -465,7 +463,8 @@ def _add_looks(router: APIRouter, rights: RightsService, reader_of: ReaderOf) ->
         before: Before = None,
         limit: Limit = 100,
     ) -> list[LookBody]:
-        return _looks(rights.looks_at(subject, patient_id, before=before, limit=limit))
+        found = rights.looks_at(subject, patient_id, before=before, limit=limit)
+        return [_look(one, found.names) for one in found.acts]
 
     _add(router, "GET /me/looks", own_looks, access=READS_OWN)
     _add(router, "GET /people/{patient_id}/looks", looks, access=READS_ONE_PATIENT)
@@ -473,11 +472,11 @@ def _add_looks(router: APIRouter, rights: RightsService, reader_of: ReaderOf) ->
 
 def answer_refusal(_request: Request, error: Exception) -> Response:
     """How the errors of this room look over HTTP."""
-    statuses = {PersonNotThere: 404, RightEnded: 409, AccountThere: 409, RightInvalid: 422}
-    return JSONResponse({"error": str(error)}, status_code=statuses[type(error)])
+    return JSONResponse({"error": str(error)}, status_code=_STATUS[type(error)])
 
 
-REFUSALS = (PersonNotThere, RightEnded, AccountThere, RightInvalid)
+_STATUS = {PersonNotThere: 404, RightEnded: 409, AccountThere: 409, RightInvalid: 422}
+REFUSALS = tuple(_STATUS)
 _NO_NAMES = Names(people={}, organisations={})
 
 
@@ -505,18 +504,9 @@ def _new_consent(patient_id: str, question: ConsentQuestion) -> NewConsent:
     )
 
 
-def _person_name(person_id: str, names: Names) -> NameBody:
-    zh, en = names.people.get(person_id, ("", ""))
-    return NameBody(id=person_id, zh=zh, en=en)
-
-
-def _organisation_name(organisation_id: str, names: Names) -> NameBody:
-    zh, en = names.organisations.get(organisation_id, ("", ""))
-    return NameBody(id=organisation_id, zh=zh, en=en)
-
-
-def _consents(found: Named[Consent]) -> list[ConsentBody]:
-    return [_consent(one, found.names) for one in found.things]
+def _name(of: str, names: Mapping[str, tuple[str, str]]) -> NameBody:
+    zh, en = names.get(of, ("", ""))
+    return NameBody(id=of, zh=zh, en=en)
 
 
 def _consent(one: Consent, names: Names) -> ConsentBody:
@@ -527,8 +517,8 @@ def _consent(one: Consent, names: Names) -> ConsentBody:
         capacity=one.capacity,
         given_by=one.given_by,
         recorded_by=one.recorded_by,
-        to_person=None if person is None else _person_name(person, names),
-        to_organisation=None if organisation is None else _organisation_name(organisation, names),
+        to_person=None if person is None else _name(person, names.people),
+        to_organisation=None if organisation is None else _name(organisation, names.organisations),
         purposes=list(one.purposes),
         up_to=one.up_to,
         text=one.text_name,
@@ -566,8 +556,8 @@ def _glass(glass: BrokenGlass, names: Names) -> GlassBody:
     return GlassBody(
         id=glass.break_glass_id,
         patient=glass.patient_id,
-        person=_person_name(glass.person_id, names),
-        organisation=_organisation_name(glass.organisation_id, names),
+        person=_name(glass.person_id, names.people),
+        organisation=_name(glass.organisation_id, names.organisations),
         role=glass.role,
         category=glass.category,
         reason=glass.reason,
@@ -580,8 +570,17 @@ def _glass(glass: BrokenGlass, names: Names) -> GlassBody:
     )
 
 
-def _looks(looks: Looks) -> list[LookBody]:
-    return [_look(one, looks.names) for one in looks.acts]
+def _notice(one: Notice, names: Names) -> NoticeBody:
+    told = one.about
+    return NoticeBody(
+        id=one.notice_id,
+        patient=one.patient_id,
+        kind=one.kind,
+        written_at=to_ms(one.written_at),
+        by=_name(one.people[0], names.people),
+        glass=_glass(told, names) if isinstance(told, BrokenGlass) else None,
+        consent=_consent(told, names) if isinstance(told, Consent) else None,
+    )
 
 
 def _look(recorded: RecordedAct, names: Names) -> LookBody:
@@ -590,8 +589,8 @@ def _look(recorded: RecordedAct, names: Names) -> LookBody:
         sequence=recorded.sequence,
         at=to_ms(recorded.at),
         patient=act.target.id,
-        person=_person_name(act.person, names),
-        organisation=_organisation_name(act.organisation, names),
+        person=_name(act.person, names.people),
+        organisation=_name(act.organisation, names.organisations),
         role=act.role,
         purpose=act.purpose,
         basis=act.basis,

@@ -2,34 +2,37 @@
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 import structlog
 
-from cloud.act import Act, Action, Memory, Origin, RecordedAct, Recorder, TargetKind, target
+from cloud.act import Act, Action, Memory, Origin, Outcome, Recorder, TargetKind, target
 from cloud.identity.codes import hash_code, new_code
 from cloud.identity.errors import NotAllowed
 from cloud.identity.joining.model import Invited
+from cloud.identity.joining.service import NumbersOf, hold_if_known
 from cloud.identity.model import SYSTEM, Role, Scope, Subject
 from cloud.identity.queries import find_sight, find_sights
-from cloud.identity.sight import Sight
+from cloud.identity.sight import LASTING, Sight
 from cloud.rights import queries
 from cloud.rights.model import (
     CODE_LASTS,
     ENCOUNTER_LASTS,
-    GLASS_IS_BROKEN_FOR,
     AccountThere,
     BrokenGlass,
     Capacity,
     Category,
     Consent,
     ConsentText,
+    Family,
     Grade,
     Invitation,
     Link,
+    Looks,
+    Named,
     Names,
     NewConsent,
     NewLink,
@@ -46,19 +49,30 @@ from cloud.rights.model import (
     Verdict,
     answers_of,
     check_ends_later,
+    check_gift,
     check_reason,
     end_of_guardianship,
+    glass_of,
     newest_texts,
+    said_now,
     state_of,
 )
 from cloud.store.connection import Database, Pool
 
 _log = structlog.get_logger()
 _TEXTS = Path(__file__).parent / "consent_texts"
+_GIVES_SIGHT = frozenset({Role.CLINICIAN, Role.NURSE, Role.RESIDENT})  # never another system
 _MEETS_PEOPLE = frozenset({Role.CLINICIAN, Role.NURSE, Role.CLIENT})
-Thing = TypeVar("Thing")
 
 FindByNumber = Callable[[Database, Subject, TypedNumber], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """What is known by numbers: who has one, and which some patients have."""
+
+    find: FindByNumber
+    of: NumbersOf
 
 
 class ConsentSigner(Protocol):
@@ -69,30 +83,6 @@ class ConsentSigner(Protocol):
 
     def prove(self, connection: Database, subject: Subject, answer: SignedAnswer) -> Proof:
         """What was signed, held against what is stored."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """The links of one's own patients, and those that others gave."""
-
-    given: tuple[Link, ...]
-    held: tuple[Link, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Looks:
-    """Who looked, and how they are called."""
-
-    acts: tuple[RecordedAct, ...]
-    names: Names
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named(Generic[Thing]):
-    """Things, and how those are called who stand in them."""
-
-    things: tuple[Thing, ...]
-    names: Names
 
 
 def read_consent_texts(folder: Path = _TEXTS) -> tuple[ConsentText, ...]:
@@ -143,13 +133,13 @@ class RightsService:
         *,
         recorder: Recorder,
         memory: Memory,
-        find_by_number: FindByNumber,
+        numbers: Numbers,
         signer: ConsentSigner,
     ) -> None:
         self._pool = pool
         self._recorder = recorder
         self._memory = memory
-        self._find_by_number = find_by_number
+        self._numbers = numbers
         self._signer = signer
         self._texts = read_consent_texts()
 
@@ -164,33 +154,30 @@ class RightsService:
 
         Raises:
             PersonNotThere: no such patient, or none for this subject.
-            RightInvalid: the text is not today's, the receiver is unknown, or the end has passed.
+            NotAllowed: the subject's own right does not last.
+            RightInvalid: the text is not today's, the receiver is unknown or the subject, it reaches further
+                than the subject's own right, or the end has passed.
         """
         text = self._newest(new)
         with self._pool.connection() as connection, connection.transaction():
-            sight = self._require_say(connection, subject, new.patient_id)
+            sight = self._require_gift(connection, subject, new.patient_id)
             if not queries.grantee_exists(connection, new.to):
                 raise RightInvalid("to", "nobody has this id")
+            check_gift(new, by=subject, sight=sight)
             now = queries.find_now(connection)
             check_ends_later(new.ends_at, now=now)
             own = subject.role is Role.RESIDENT
             if own and new.capacity is not self._capacity(connection, subject, new.patient_id):
                 raise RightInvalid("capacity", "this account is not that to the patient")
             consent_id = f"consent-{uuid.uuid4().hex}"
-            said = Consent(
-                **{one.name: getattr(new, one.name) for one in fields(NewConsent)},
-                consent_id=consent_id,
-                given_by=subject.person if own else "",
-                recorded_by=subject.person,
-                text_sha256=text.sha256,
-                signature="",
-                given_at=now,
-                withdrawn_at=None,
-                withdrawn_by=None,
-            )
+            said = said_now(new, by=subject, consent_id=consent_id, text=text, now=now)
             given, _ = answers_of(said, text=text)
             consent = replace(said, signature=self._signer.sign(connection, subject, given))
             queries.insert_consent(connection, consent)
+            if not own:
+                queries.insert_notice(
+                    connection, new.patient_id, kind=NoticeKind.CONSENT_RECORDED, about=consent_id
+                )
             self._record(subject, Action.GIVE_CONSENT, new.patient_id, sight=sight)
             proven = self._proven(connection, subject, consent)
         _log.info("consent_given", consent=consent_id, patient=new.patient_id)
@@ -243,7 +230,7 @@ class RightsService:
 
         Raises:
             PersonNotThere: no such patient, or none for this subject.
-            NotAllowed: not this relation by this subject.
+            NotAllowed: not this relation by this subject, or the subject's own right does not last.
             AccountThere: the patient has an account.
             RightInvalid: no proof, of age, or an end that has passed.
         """
@@ -251,7 +238,7 @@ class RightsService:
         if is_own is not (new.relation is Relation.FAMILY):
             raise NotAllowed
         with self._pool.connection() as connection, connection.transaction():
-            sight = self._require_say(connection, subject, new.patient_id)
+            sight = self._require_gift(connection, subject, new.patient_id)
             now = queries.find_now(connection)
             check_ends_later(new.ends_at, now=now)
             checked = self._checked(connection, subject, new, now=now)
@@ -268,20 +255,32 @@ class RightsService:
             self._record(subject, Action.INVITE_FAMILY, new.patient_id, sight=sight)
         return Invitation(link_id=link_id, code=code, code_ends_at=now + CODE_LASTS)
 
-    def accept(self, subject: Subject, code: str) -> Link:
-        """Take up a link with its code: once, by one account.
+    def accept(self, subject: Subject, code: str, *, known: str) -> Link:
+        """Take up a link with its code: once, by one account, that knows the patient as whoever joins does.
 
         Raises:
-            PersonNotThere: no link waits with this code.
+            PersonNotThere: no link waits with this code, or the patient is not known; five of those end it.
         """
+        link: Link | None = None
         with self._pool.connection() as connection, connection.transaction():
-            link_id = queries.take_up_link(connection, subject, hash_code(code))
-            link = None if link_id is None else queries.find_link(connection, subject, link_id)
-            if link is None:
-                raise PersonNotThere
-            self._record(subject, Action.ACCEPT_INVITATION, link.patient_id, sight=None)
+            book, numbers_of = InvitationBook(), self._numbers.of
+            invited, is_known = hold_if_known(connection, book, numbers_of, code=code, known=known)
+            if invited is not None and is_known:
+                book.take_up(connection, subject, code)
+                link = queries.find_link(connection, subject, invited.link_id)
+                self._record(subject, Action.ACCEPT_INVITATION, invited.patient_id, sight=None)
+        if link is None:
+            self._note_refusal(subject, invited)
+            raise PersonNotThere
         _log.info("family_linked", link=link.link_id, relation=link.relation.value)
         return link
+
+    def _note_refusal(self, subject: Subject, invited: Invited | None) -> None:
+        """Where the code was right, the patient can read that somebody tried."""
+        if invited is not None:
+            on = target(TargetKind.PATIENT, invited.patient_id)
+            act = subject.act(Action.ACCEPT_INVITATION, on, origin=Origin.HTTP, outcome=Outcome.REFUSED)
+            self._recorder.note(act)
 
     def revoke(self, subject: Subject, link_id: str, *, of_patient: str | None = None) -> None:
         """End a link now. The patient's account ends those of the family, everybody the own one, staff any.
@@ -357,7 +356,7 @@ class RightsService:
         _require_glass(subject)
         kept = check_reason(reason)
         with self._pool.connection() as connection, connection.transaction():
-            found = self._find_by_number(connection, subject, number)
+            found = self._numbers.find(connection, subject, number)
             if not found:
                 raise PersonNotThere
             return [
@@ -393,7 +392,9 @@ class RightsService:
             queries.review_broken_glass(
                 connection, break_glass_id, verdict=verdict, note=kept, by=subject.person
             )
-            queries.insert_notice(connection, found, kind=NoticeKind.BREAK_GLASS_REVIEWED)
+            queries.insert_notice(
+                connection, found.patient_id, kind=NoticeKind.BREAK_GLASS_REVIEWED, about=break_glass_id
+            )
             reviewed = self._find_glass(connection, subject, break_glass_id)
             on = target(TargetKind.BREAK_GLASS, break_glass_id)
             about = target(TargetKind.PATIENT, found.patient_id)
@@ -402,20 +403,19 @@ class RightsService:
         _log.info("break_glass_reviewed", break_glass=break_glass_id, verdict=verdict.value)
         return reviewed
 
-    def notices(self, subject: Subject) -> Named[Notice]:
-        """What this account is told of its patients."""
+    def notices(self, subject: Subject, *, after: int = 0) -> Named[Notice]:
+        """What this account is told of its patients, after a notice that it has.
+
+        A page asks every half minute; where it has everything nothing is told, and nothing recorded.
+        """
         with self._pool.connection() as connection, connection.transaction():
-            found = queries.find_notices(connection, subject)
-            glasses = [notice.glass for notice in found]
-            names = self._names(
-                connection,
-                [glass.person_id for glass in glasses],
-                [glass.organisation_id for glass in glasses],
-            )
+            found = queries.find_notices(connection, subject, after=after)
+            people = [person for notice in found for person in notice.people]
+            names = self._names(connection, people, [notice.organisation for notice in found])
             queries.note_told(connection, [notice.notice_id for notice in found])
-            self._record_own(
-                connection, subject, Action.READ_NOTICES, [notice.patient_id for notice in found]
-            )
+            told_of = [notice.patient_id for notice in found]
+            if told_of or not after:
+                self._record_own(connection, subject, Action.READ_NOTICES, told_of)
         return Named(things=tuple(found), names=names)
 
     def own_looks(self, subject: Subject, *, before: int | None, limit: int) -> Looks:
@@ -453,6 +453,14 @@ class RightsService:
             raise PersonNotThere
         return sight
 
+    def _require_gift(self, connection: Database, subject: Subject, patient_id: str) -> Sight:
+        """The same, and only by a right that lasts: an hour with a record must not become forever."""
+        self._require_say(connection, subject, patient_id)
+        sight = find_sight(connection, subject, patient_id, by=LASTING)
+        if sight is None or subject.role not in _GIVES_SIGHT:
+            raise NotAllowed
+        return sight
+
     def _capacity(self, connection: Database, subject: Subject, patient_id: str) -> Capacity:
         ids = queries.find_same_ids(connection, subject, patient_id)
         relations = {
@@ -484,21 +492,7 @@ class RightsService:
         self, connection: Database, subject: Subject, patient_id: str, *, category: Category, reason: str
     ) -> BrokenGlass:
         now = queries.find_now(connection)
-        glass = BrokenGlass(
-            break_glass_id=f"glass-{uuid.uuid4().hex}",
-            patient_id=patient_id,
-            person_id=subject.person,
-            role=subject.role.value,
-            organisation_id=subject.organisation or "",
-            category=category,
-            reason=reason,
-            opened_at=now,
-            ends_at=now + GLASS_IS_BROKEN_FOR,
-            reviewed_at=None,
-            reviewed_by=None,
-            verdict=None,
-            note=None,
-        )
+        glass = glass_of(subject, patient_id, category=category, reason=reason, now=now)
         queries.insert_broken_glass(connection, glass)
         sight = find_sight(connection, subject, patient_id)
         self._record(subject, Action.BREAK_GLASS, patient_id, sight=sight)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from cloud.identity.access import (
     CHANGES_ONE_ACCOUNT,
+    GIVES_SIGHT_BY_PLACE,
     MANAGES_ONE_ACCOUNT,
     MANAGES_ONE_PLACE,
     READS_ONE_PATIENT,
@@ -244,6 +245,7 @@ class ErrorBody(BaseModel):
 
 SubjectOf = Callable[[Request], Subject]
 SubjectReader = Callable[[Access], SubjectOf]
+_MANAGING, _GIVING = [Depends(MANAGES_ONE_PLACE)], [Depends(GIVES_SIGHT_BY_PLACE)]
 _REFUSALS: dict[int | str, dict[str, object]] = {
     status: {"model": ErrorBody} for status in (401, 403, 404, 409)
 }
@@ -254,10 +256,11 @@ def build_routes(staff: StaffService, *, subject_reader: SubjectReader) -> APIRo
     router = APIRouter(prefix="/api")
     may_read, may_manage = subject_reader(READS_ONE_PLACE), subject_reader(MANAGES_ONE_PLACE)
     _add_practitioners(router, staff, may_read=may_read, may_manage=may_manage)
-    _add_roles(router, staff, may_manage)
+    may_give = subject_reader(GIVES_SIGHT_BY_PLACE)
+    _add_roles(router, staff, may_manage=may_manage, may_give=may_give)
     _add_accounts(router, staff, subject_reader(MANAGES_ONE_ACCOUNT))
-    _add_teams(router, staff, may_read=may_read, may_manage=may_manage)
-    _add_duties(router, staff, may_read=may_read, may_manage=may_manage)
+    _add_teams(router, staff, may_read=may_read, may_manage=may_manage, may_give=may_give)
+    _add_duties(router, staff, may_read=may_read, may_manage=may_manage, may_give=may_give)
     _add_on_duty(router, staff, may_read=may_read, may_read_patient=subject_reader(READS_ONE_PATIENT))
     return router
 
@@ -286,15 +289,14 @@ def _add_practitioners(
         return _record(staff.read_practitioner(subject, practitioner_id))
 
     path = "/organisations/{organisation_id}/practitioners"
-    managing = [Depends(MANAGES_ONE_PLACE)]
     router.get(path, responses=_REFUSALS, dependencies=[Depends(READS_ONE_PLACE)])(list_them)
-    router.post(path, status_code=201, responses=_REFUSALS, dependencies=managing)(create)
-    router.get("/practitioners/{practitioner_id}", responses=_REFUSALS, dependencies=managing)(read)
+    router.post(path, status_code=201, responses=_REFUSALS, dependencies=_MANAGING)(create)
+    router.get("/practitioners/{practitioner_id}", responses=_REFUSALS, dependencies=_MANAGING)(read)
 
 
-def _add_roles(router: APIRouter, staff: StaffService, may_manage: SubjectOf) -> None:
+def _add_roles(router: APIRouter, staff: StaffService, *, may_manage: SubjectOf, may_give: SubjectOf) -> None:
     def begin_role(
-        practitioner_id: AskedId, question: RoleQuestion, subject: Annotated[Subject, Depends(may_manage)]
+        practitioner_id: AskedId, question: RoleQuestion, subject: Annotated[Subject, Depends(may_give)]
     ) -> PractitionerRecordBody:
         begun = staff.begin_role(
             subject, practitioner_id, organisation_id=question.organisation, kind=question.role
@@ -309,7 +311,7 @@ def _add_roles(router: APIRouter, staff: StaffService, may_manage: SubjectOf) ->
     def add_qualification(
         practitioner_id: AskedId,
         question: QualificationQuestion,
-        subject: Annotated[Subject, Depends(may_manage)],
+        subject: Annotated[Subject, Depends(may_give)],
     ) -> PractitionerRecordBody:
         licence = Licence(
             kind=question.kind,
@@ -329,15 +331,15 @@ def _add_roles(router: APIRouter, staff: StaffService, may_manage: SubjectOf) ->
             staff.revoke_qualification(subject, practitioner_id, qualification_id=qualification_id)
         )
 
-    path, one = "/practitioners/{practitioner_id}", [Depends(MANAGES_ONE_PLACE)]
-    router.post(f"{path}/roles", status_code=201, responses=_REFUSALS, dependencies=one)(begin_role)
-    router.post(f"{path}/roles/{{role_id}}/end", responses=_REFUSALS, dependencies=one)(end_role)
-    router.post(f"{path}/qualifications", status_code=201, responses=_REFUSALS, dependencies=one)(
+    path = "/practitioners/{practitioner_id}"
+    router.post(f"{path}/roles", status_code=201, responses=_REFUSALS, dependencies=_GIVING)(begin_role)
+    router.post(f"{path}/roles/{{role_id}}/end", responses=_REFUSALS, dependencies=_MANAGING)(end_role)
+    router.post(f"{path}/qualifications", status_code=201, responses=_REFUSALS, dependencies=_GIVING)(
         add_qualification
     )
-    router.post(f"{path}/qualifications/{{qualification_id}}/revoke", responses=_REFUSALS, dependencies=one)(
-        revoke
-    )
+    router.post(
+        f"{path}/qualifications/{{qualification_id}}/revoke", responses=_REFUSALS, dependencies=_MANAGING
+    )(revoke)
 
 
 def _add_accounts(router: APIRouter, staff: StaffService, may_manage: SubjectOf) -> None:
@@ -374,7 +376,14 @@ def _add_accounts(router: APIRouter, staff: StaffService, may_manage: SubjectOf)
     )(disable)
 
 
-def _add_teams(router: APIRouter, staff: StaffService, *, may_read: SubjectOf, may_manage: SubjectOf) -> None:
+def _add_teams(
+    router: APIRouter,
+    staff: StaffService,
+    *,
+    may_read: SubjectOf,
+    may_manage: SubjectOf,
+    may_give: SubjectOf,
+) -> None:
     def list_them(organisation_id: AskedId, subject: Annotated[Subject, Depends(may_read)]) -> list[TeamBody]:
         return [_team(one) for one in staff.list_teams(subject, organisation_id)]
 
@@ -391,7 +400,7 @@ def _add_teams(router: APIRouter, staff: StaffService, *, may_read: SubjectOf, m
         return _team(staff.close_team(subject, team_id))
 
     def add_place(
-        team_id: AskedId, question: PlaceQuestion, subject: Annotated[Subject, Depends(may_manage)]
+        team_id: AskedId, question: PlaceQuestion, subject: Annotated[Subject, Depends(may_give)]
     ) -> TeamBody:
         return _team(staff.add_place(subject, team_id, question.place))
 
@@ -400,21 +409,22 @@ def _add_teams(router: APIRouter, staff: StaffService, *, may_read: SubjectOf, m
     ) -> TeamBody:
         return _team(staff.remove_place(subject, team_id, question.place))
 
-    path, reading, managing = (
-        "/organisations/{organisation_id}/teams",
-        [Depends(READS_ONE_PLACE)],
-        [Depends(MANAGES_ONE_PLACE)],
-    )
+    path, reading = "/organisations/{organisation_id}/teams", [Depends(READS_ONE_PLACE)]
     router.get(path, responses=_REFUSALS, dependencies=reading)(list_them)
-    router.post(path, status_code=201, responses=_REFUSALS, dependencies=managing)(create)
+    router.post(path, status_code=201, responses=_REFUSALS, dependencies=_MANAGING)(create)
     router.get("/teams/{team_id}", responses=_REFUSALS, dependencies=reading)(read)
-    router.post("/teams/{team_id}/close", responses=_REFUSALS, dependencies=managing)(close)
-    router.post("/teams/{team_id}/places", responses=_REFUSALS, dependencies=managing)(add_place)
-    router.post("/teams/{team_id}/places/remove", responses=_REFUSALS, dependencies=managing)(remove_place)
+    router.post("/teams/{team_id}/close", responses=_REFUSALS, dependencies=_MANAGING)(close)
+    router.post("/teams/{team_id}/places", responses=_REFUSALS, dependencies=_GIVING)(add_place)
+    router.post("/teams/{team_id}/places/remove", responses=_REFUSALS, dependencies=_MANAGING)(remove_place)
 
 
 def _add_duties(
-    router: APIRouter, staff: StaffService, *, may_read: SubjectOf, may_manage: SubjectOf
+    router: APIRouter,
+    staff: StaffService,
+    *,
+    may_read: SubjectOf,
+    may_manage: SubjectOf,
+    may_give: SubjectOf,
 ) -> None:
     def list_them(
         team_id: AskedId,
@@ -426,14 +436,14 @@ def _add_duties(
         return [_duty(one) for one in staff.list_duties(subject, team_id, span=span)]
 
     def add(
-        team_id: AskedId, question: DutyQuestion, subject: Annotated[Subject, Depends(may_manage)]
+        team_id: AskedId, question: DutyQuestion, subject: Annotated[Subject, Depends(may_give)]
     ) -> DutyBody:
         end = None if question.ends_at is None else _moment(question.ends_at)
         during = _moment(question.begins_at), end
         return _duty(staff.add_duty(subject, team_id, person_id=question.person, during=during))
 
     def add_pattern(
-        team_id: AskedId, question: PatternQuestion, subject: Annotated[Subject, Depends(may_manage)]
+        team_id: AskedId, question: PatternQuestion, subject: Annotated[Subject, Depends(may_give)]
     ) -> MadeBody:
         shifts = tuple(
             Shift(
@@ -452,13 +462,13 @@ def _add_duties(
         staff.end_duty(subject, duty_id)
         return Response(status_code=204)
 
-    path, managing = "/teams/{team_id}", [Depends(MANAGES_ONE_PLACE)]
+    path = "/teams/{team_id}"
     router.get(f"{path}/duties", responses=_REFUSALS, dependencies=[Depends(READS_ONE_PLACE)])(list_them)
-    router.post(f"{path}/duties", status_code=201, responses=_REFUSALS, dependencies=managing)(add)
-    router.post(f"{path}/duty-pattern", status_code=201, responses=_REFUSALS, dependencies=managing)(
+    router.post(f"{path}/duties", status_code=201, responses=_REFUSALS, dependencies=_GIVING)(add)
+    router.post(f"{path}/duty-pattern", status_code=201, responses=_REFUSALS, dependencies=_GIVING)(
         add_pattern
     )
-    router.post("/duties/{duty_id}/end", status_code=204, responses=_REFUSALS, dependencies=managing)(end)
+    router.post("/duties/{duty_id}/end", status_code=204, responses=_REFUSALS, dependencies=_MANAGING)(end)
 
 
 def _add_on_duty(

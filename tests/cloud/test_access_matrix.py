@@ -37,7 +37,7 @@ EVERYBODY = [*PATIENT_OF.values(), *ANOTHER_OF.values()]
 CODE = "ABCDEFGH2345"
 REASON = "not responding, alone in the ambulance"
 CONSENT = {
-    "to_organisation": ORGANISATION,
+    "to_organisation": f"part-{ORGANISATION}-0",  # neither side: nobody records a consent to the own one
     "up_to": "general",
     "text": "share-for-care",
     "version": 1,
@@ -97,7 +97,7 @@ BODIES = {
         "issuer": "anywhere",
     },
     "/api/break-glass/{break_glass_id}/review": {"verdict": "justified", "note": REASON},
-    "/api/me/family/accept": {"code": CODE},
+    "/api/me/family/accept": {"code": CODE, "known": "1956-03-04"},
     "/api/join": {
         "code": CODE,
         "known": "1956-03-04",
@@ -207,6 +207,7 @@ def two_hospitals(cloud_server, database, tmp_path):
         " ('p-1-again', %(own)s, 'first-ward', '', '张三', '', '')",
         {"other": OTHER, "own": ORGANISATION},
     )
+    database.execute("UPDATE patient SET birth_date = '1956-03-04'")
     password_hash = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     for organisation, site in ((ORGANISATION, "first-ward"), (OTHER, "other-ward")):
         database.execute(
@@ -308,7 +309,7 @@ def relate(database, asker):
     }
     database.execute(
         "INSERT INTO care_relation (kind, patient_id, person_id, during, origin) "
-        "SELECT 'encounter', one, %(person)s, tstzrange('2020-01-01', NULL), 'matrix' "
+        "SELECT 'care', one, %(person)s, tstzrange('2020-01-01', NULL), 'matrix' "
         "FROM unnest(%(patients)s::text[]) one",
         relation,
     )

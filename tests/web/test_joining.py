@@ -37,9 +37,10 @@ def prove(page, password):
     expect(page.get_by_test_id("proof")).to_be_hidden()
 
 
-def invite(doctor, patient):
+def invite(doctor, patient, password):
     doctor.goto(doctor.url.split("#")[0] + f"#/person/{patient}")
     doctor.get_by_test_id("invite").click()
+    prove(doctor, password)
     return doctor.get_by_test_id("family-code").inner_text()
 
 
@@ -52,7 +53,9 @@ def fill(page, **fields):
     ("width", "language", "patient"),
     [pytest.param(390, "zh", "p-demo-2", id="phone"), pytest.param(1280, "en", "p-demo-3", id="desktop")],
 )
-def test_patient_joins_with_a_code_and_changes_the_password(open_page, width, language, patient):
+def test_patient_joins_with_a_code_and_changes_the_password(
+    open_page, running_demo, width, language, patient
+):
     doctor = open_page(width=width, language=language)
     post(
         doctor,
@@ -60,7 +63,7 @@ def test_patient_joins_with_a_code_and_changes_the_password(open_page, width, la
         {"kind": "passport", "text": f"E{width:08}", "issuer": "CHN"},
         status=200,
     )
-    code = invite(doctor, patient)
+    code = invite(doctor, patient, running_demo.passwords["doctor"])
     look(doctor, f"invitation-{width}-{language}")
 
     page = open_page(f"#/join/{code}", width=width, language=language, name=None)
@@ -81,6 +84,19 @@ def test_patient_joins_with_a_code_and_changes_the_password(open_page, width, la
     look(page, f"account-{width}-{language}")
     expect(invite_again(doctor)).to_be_visible()
     look(doctor, f"has-account-{width}-{language}")
+    is_told_of_an_emergency(page, doctor, patient)
+    look(page, f"notice-{width}-{language}")
+
+
+def is_told_of_an_emergency(page, doctor, patient):
+    """On a page that stays open and speaks of something else, within a minute."""
+    glass = {"category": "unconscious", "reason": "not responding, alone at home"}
+    post(doctor, f"people/{patient}/break-glass", glass)
+    expect(page.get_by_test_id("account")).to_be_visible()
+    expect(page.get_by_test_id("notice-band")).to_be_visible(timeout=60_000)
+    page.get_by_test_id("notice-band").get_by_role("link").click()
+    expect(page.get_by_test_id("notice")).to_contain_text(glass["reason"])
+    expect(page.get_by_test_id("notice-band")).to_be_hidden()
 
 
 def invite_again(doctor):

@@ -33,6 +33,23 @@ class Invitations(Protocol):
         """The account has what the code is for."""
 
 
+def hold_if_known(
+    connection: Database, invitations: Invitations, numbers_of: NumbersOf, *, code: str, known: str
+) -> tuple[Invited | None, bool]:
+    """What waits for a code, and whether the patient is known; an answer that is wrong is counted.
+
+    The count is the caller's transaction's, which must not be rolled back by the refusal.
+    """
+    invited = invitations.hold(connection, code)
+    if invited is None:
+        return None, False
+    numbers = numbers_of(connection, invited.patient_ids)
+    is_known = knows_patient(known, births=invited.births, numbers=numbers)
+    if not is_known:
+        invitations.count_wrong_try(connection, invited)
+    return invited, is_known
+
+
 class Joining:
     """The use case of joining; safe to call from several threads."""
 
@@ -68,7 +85,9 @@ class Joining:
             charged = self._identity.charge_source(connection, visitor)
         password_hash = self._identity.hash_password(wish.password)
         with pool.connection() as connection, connection.transaction():
-            invited, is_known = self._judge(connection, wish)
+            invited, is_known = hold_if_known(
+                connection, self._invitations, self._numbers_of, code=wish.code, known=wish.known
+            )
             account = None
             if invited is not None and is_known:
                 account = self._create(
@@ -81,16 +100,6 @@ class Joining:
         with pool.connection() as connection:
             self._identity.forgive(connection, charged)
             return self._identity.open_session(connection, account, visitor=visitor)
-
-    def _judge(self, connection: Database, wish: Applicant) -> tuple[Invited | None, bool]:
-        invited = self._invitations.hold(connection, wish.code)
-        if invited is None:
-            return None, False
-        numbers = self._numbers_of(connection, invited.patient_ids)
-        is_known = knows_patient(wish.known, births=invited.births, numbers=numbers)
-        if not is_known:
-            self._invitations.count_wrong_try(connection, invited)
-        return invited, is_known
 
     def _create(
         self, connection: Database, wish: Applicant, *, name: str, password_hash: str, invited: Invited

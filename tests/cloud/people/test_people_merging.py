@@ -5,12 +5,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloud.binding.service import bind_from_ward_file
+from cloud.identity.errors import NotAllowed
+from cloud.identity.queries import find_sight
 from cloud.ingest.service import Writer
 from cloud.people.model import CandidateRule, MergeRefused, MergeRule, Outcome, Registered
 from cloud.ward import queries as ward_queries
 from tests.cloud.people.conftest import (
     DOCTOR,
     NOW,
+    STRANGER,
     dump,
     new_person,
     record_number,
@@ -66,6 +69,30 @@ def test_unmerge_restores_exactly_and_keeps_the_history(people, database, clock,
         "doctor-1",
         "sisters",
     )
+
+
+SEEN_ONLY = {
+    "by an emergency": "INSERT INTO break_glass VALUES ('g-' || %(patient)s, %(patient)s, 'doctor-2', "
+    "'clinician', 'other', 'other', 'x', tstzrange(now(), now() + interval '1 hour'))",
+    "without a name": "INSERT INTO consent VALUES ('c-' || %(patient)s, %(patient)s, 'patient', '', '', "
+    "'doctor-2', NULL, '{care}', 'general', 't', 1, 'zh', sha256(''), '', tstzrange('2020-01-01', NULL))",
+}
+
+
+@pytest.mark.parametrize("how", SEEN_ONLY)
+def test_who_sees_too_little_or_too_shortly_joins_and_separates_nobody(people, database, pair, how):
+    for patient in pair:
+        database.execute(SEEN_ONLY[how], {"patient": patient})
+        assert find_sight(database, STRANGER, patient) is not None
+    with pytest.raises(NotAllowed):
+        people.merge(STRANGER, pair[0], into=pair[1], reason="r")
+    people.merge(DOCTOR, pair[0], into=pair[1], reason="same")
+    with pytest.raises(NotAllowed):
+        people.unmerge(STRANGER, pair[0], reason="r")
+
+    kept = database.execute("SELECT DISTINCT person_id FROM care_relation").fetchall()
+    assert ("doctor-2",) not in kept
+    assert resolved(people, "100") == pair[1]
 
 
 def test_bindings_and_observations_stay_where_they_are(people, database, pair):

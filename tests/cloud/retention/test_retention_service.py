@@ -53,6 +53,70 @@ def test_export_holds_everything_of_the_person_and_nothing_of_others(rooms, ids)
     assert len(rows(files, "patient_merge")) == 1
 
 
+def block(database, *, t0, shift="0"):
+    """Ten seconds of a wave on the first person's sensor."""
+    database.execute(
+        "INSERT INTO wave_block (src, stream, t0_us, rate_numerator, rate_denominator, n, first_sample, "
+        "codec, samples, sent_at, stored_at, late, lane, s, clock_shift) VALUES ('s-p', 'ecg', "
+        "extract(epoch FROM %s::timestamptz) * 1000000, 100, 1, 1000, 0, 1, '', now(), now(), false, "
+        "'live', 1, %s)",
+        (t0, shift),
+    )
+
+
+def value(database, *, s, shift):
+    """One more value of the first person's sensor, `s` minutes after it was put on."""
+    database.execute(
+        "INSERT INTO observation (src, key, measured_at, value, unit, quality, received_at, sent_at, "
+        "stored_at, late, lane, s, clock_shift) VALUES ('s-p', 'spo2', %s, 97, '%%', 'good', now(), now(), "
+        "now(), false, 'live', %s, %s)",
+        (LONG_AGO + timedelta(minutes=s), s, shift),
+    )
+
+
+def test_value_of_a_doubtful_time_is_nobodys_to_export_or_erase(rooms, ids, database):
+    value(database, s=2, shift=None)
+    value(database, s=3, shift=timedelta(hours=1))
+    value(database, s=4, shift=timedelta(minutes=-30))
+    value(database, s=5, shift=timedelta(minutes=1))
+    assert [row["s"] for row in rows(exported(rooms[1], DOCTOR, ids["p"]), "observation")] == [1, 1, 5]
+    asked_and_decided(rooms[1], ids["p"])
+
+    left = database.execute("SELECT s FROM observation WHERE src = 's-p' ORDER BY s").fetchall()
+    assert left == [(2,), (3,), (4,), (90,)]
+
+
+def test_wave_that_ends_with_another_or_in_doubt_is_nobodys(rooms, ids, database):
+    block(database, t0=LONG_AGO)
+    block(database, t0=LONG_AGO + timedelta(minutes=59, seconds=55))
+    block(database, t0=LONG_AGO + timedelta(minutes=10), shift="-11 minutes")
+    block(database, t0=LONG_AGO + timedelta(minutes=20), shift="1 minute")
+    found = rows(exported(rooms[1], DOCTOR, ids["p"]), "wave_block")
+    _, tombstone = asked_and_decided(rooms[1], ids["p"])
+
+    assert [(row["t0_us"] - int(LONG_AGO.timestamp()) * 10**6) // 60_000_000 for row in found] == [0, 20]
+    assert tombstone.counts["wave_block"] == 2
+    assert database.execute("SELECT count(*) FROM wave_block").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("up_to", ["general", "sensitive"])
+def test_whole_record_is_given_to_whoever_sees_as_much(rooms, ids, database, recorder, up_to):
+    database.execute("DELETE FROM care_relation")
+    database.execute("INSERT INTO person VALUES ('doctor', 'own', '', '') ON CONFLICT DO NOTHING")
+    database.execute(
+        "INSERT INTO consent VALUES ('c', %s, 'patient', '', '', 'doctor', NULL, '{care}', %s, 't', 1, 'zh', "
+        "sha256(''), '', tstzrange('2020-01-01', NULL))",
+        (ids["p"], up_to),
+    )
+    if up_to == "general":
+        with pytest.raises(NotAllowed):
+            rooms[1].export(DOCTOR, ids["p"])
+        assert recorder.acts == []
+    else:
+        rooms[1].export(DOCTOR, ids["p"])
+        assert {act.basis for act in recorder.acts} == {"consent"}
+
+
 def test_export_is_summed_and_signed(rooms, ids):
     files = exported(rooms[1], DOCTOR, ids["p"])
     sums = dict(reversed(line.split("  ")) for line in files["SHA256SUMS"].decode().splitlines())

@@ -1,5 +1,7 @@
 """Two hospitals with a ward each, a doctor without any right, and the service on a real database."""
 
+from datetime import date
+
 import pytest
 
 from cloud.act import AuditUnavailable
@@ -8,7 +10,7 @@ from cloud.identity import queries as identity_queries
 from cloud.identity.model import Role, subject_of
 from cloud.identity.service import utc_now
 from cloud.rights.model import Grade, NewLink, Relation
-from cloud.rights.service import RightsService
+from cloud.rights.service import Numbers, RightsService
 from cloud.signing.service import SigningService, may_sign_by_register
 from cloud.store.connection import build_pool
 from cloud.store.sealing import Sealer
@@ -24,6 +26,8 @@ PATIENT = subject_of(person="account-of-p-1", role=Role.RESIDENT, organisation="
 DAUGHTER = subject_of(person="daughter", role=Role.RESIDENT, organisation="own")
 EVERYBODY = (DOCTOR, NURSE, STRANGER, AUDITOR, FOREIGN_AUDITOR, PATIENT, DAUGHTER)
 SEALER = Sealer(b"k" * 32)
+BORN = date(1956, 3, 4)
+KNOWN = "1956-03-04"
 REASON = "not responding, alone in the ambulance"
 
 
@@ -66,7 +70,7 @@ def hospitals(database):
         )
     for subject in EVERYBODY:
         hire(database, subject.person, subject.organisation)
-    admit(database, "p-1", site="ward-1")
+    admit(database, "p-1", site="ward-1", born=BORN)
     admit(database, "p-far", organisation="other", site="far-ward")
     return database
 
@@ -105,14 +109,13 @@ def rights(hospitals, database_url, notebook):
             pool,
             recorder=notebook,
             memory=notebook,
-            find_by_number=by_number,
+            numbers=Numbers(find=by_number, of=lambda connection, patients: []),
             signer=ConsentProofs(signing),
         )
 
 
 def link_account(rights, database, subject, *, patient="p-1"):
-    """Let the account of a patient be linked by a nurse who has the patient before her."""
-
-    relate(database, "encounter", person=NURSE.person, patient=patient)
+    """Let the account of a patient be linked by a nurse who cares for the patient."""
+    relate(database, "care", person=NURSE.person, patient=patient)
     new = NewLink(relation=Relation.SELF, patient_id=patient, grade=Grade.EVERYTHING)
-    return rights.accept(subject, rights.invite(NURSE, new).code)
+    return rights.accept(subject, rights.invite(NURSE, new).code, known=KNOWN)

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from cloud.act import AuditUnavailable
+from cloud.identity.errors import NotAllowed
 from cloud.identity.model import Scope, subject_of_client
 from cloud.rights.model import SignatureState
 from cloud.signing.model import parse_statement
@@ -136,7 +137,7 @@ def test_signature_with_a_key_that_somebody_put_into_the_database_is_found(right
 
 
 def test_witness_signs_what_was_agreed_to_on_paper_and_names_the_licence(rights, hospitals):
-    relate(hospitals, "encounter", person="nurse")
+    relate(hospitals, "care", person="nurse")
     hospitals.execute(
         "INSERT INTO practitioner_role (person_id, organisation_id, role, during) "
         "VALUES ('nurse', 'own', 'nurse', '[2020-01-01,)')"
@@ -151,13 +152,13 @@ def test_witness_signs_what_was_agreed_to_on_paper_and_names_the_licence(rights,
     assert (said.signer, said.purpose, said.licence is None) == ("nurse", "care", False)
 
 
-def test_another_system_records_without_a_signature(rights, hospitals):
+def test_another_system_records_no_consent(rights, hospitals):
     scopes = frozenset({Scope.READ_PATIENTS, Scope.EDIT_PATIENTS})
     client = subject_of_client("client-1", organisation="own", scopes=scopes)
     relate(hospitals, "care", person="client-1")
-    consent = rights.give_consent(client, new_consent())
 
-    assert (consent.state, consent.proofs) == (SignatureState.UNSIGNED, ())
+    with pytest.raises(NotAllowed):
+        rights.give_consent(client, new_consent())
 
 
 def test_consent_and_signature_exist_both_or_neither(rights, hospitals, notebook):

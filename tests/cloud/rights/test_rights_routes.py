@@ -46,12 +46,22 @@ def doctor(cloud_server):
     return cloud_server.client("doctor")
 
 
+def prove(server, client):
+    """The doctor shows the password again."""
+    assert client.post("/api/step-up", json={"password": server.passwords["doctor"]}).status_code == 200
+
+
 @pytest.fixture
-def patient(cloud_server, database, doctor):
-    """The account of p-1, linked by the doctor on duty."""
-    client = log_in_as(cloud_server, database, "zhang", Role.RESIDENT)
+def patient(cloud_server, database):
+    """The account of p-1, linked by the doctor on duty, who has just proved to be the doctor."""
+    client, doctor = log_in_as(cloud_server, database, "zhang", Role.RESIDENT), cloud_server.client("doctor")
+    prove(cloud_server, doctor)
+    database.execute("UPDATE patient SET birth_date = '1956-03-04' WHERE patient_id = 'p-1'")
     code = doctor.post("/api/people/p-1/family", json={"relation": "self"}).json()["code"]
-    assert client.post("/api/me/family/accept", json={"code": code}).json()["relation"] == "self"
+    body = {"code": code, "known": "1956-03-04"}
+    assert client.post("/api/me/family/accept", json=body | {"known": "1957"}).status_code == 404
+    assert client.post("/api/me/family/accept", json={"code": code}).status_code == 422
+    assert client.post("/api/me/family/accept", json=body).json()["relation"] == "self"
     return client
 
 
@@ -138,6 +148,24 @@ def test_consent_over_http_is_given_in_todays_words_and_taken_back_at_once(docto
     assert (kept["signature"], len(kept["proofs"])) == ("signed", 2)
     both = patient.post("/api/me/consents", json=body | {"to_person": "x"})
     assert (both.status_code, both.json()) == (422, {"error": "to: one person, or one organisation"})
+
+
+def test_staff_record_a_consent_with_a_fresh_proof_and_the_patient_is_told(cloud_server, doctor, patient):
+    (text,) = [one for one in doctor.get("/api/consent-texts").json() if one["language"] == "zh"]
+    body = {"up_to": "general", "text": text["name"], "version": text["version"], "language": "zh"}
+    body["to_person"] = "person-zhang"
+    for path, asked in (("consents", body), ("family", {"relation": "self"})):
+        assert doctor.post(f"/api/people/p-1/{path}", json=asked).json()["needs"] == "step_up"
+    prove(cloud_server, doctor)
+    consent = doctor.post("/api/people/p-1/consents", json=body)
+    assert consent.status_code == 201, consent.text
+    (notice,) = patient.get("/api/me/notices").json()
+
+    assert (notice["kind"], notice["glass"]) == ("consent_recorded", None)
+    assert notice["by"]["zh"] == "医生"
+    assert set(notice["consent"]) == {"id", "to_person", "to_organisation", "up_to"}
+    assert (notice["consent"]["id"], notice["consent"]["to_person"]["en"]) == (consent.json()["id"], "zhang")
+    assert patient.get("/api/me/notices", params={"after": notice["id"]}).json() == []
 
 
 def test_auditor_searches_the_audit_page_by_page_and_is_recorded(cloud_server, database, doctor):

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from cloud.act import AuditUnavailable
+from cloud.act import AuditUnavailable, Outcome
 from cloud.identity.errors import NotAllowed
 from cloud.identity.model import Purpose
 from cloud.identity.queries import find_sight
@@ -34,6 +34,7 @@ from tests.cloud.rights.conftest import (
     DAUGHTER,
     DOCTOR,
     FOREIGN_AUDITOR,
+    KNOWN,
     NURSE,
     PATIENT,
     REASON,
@@ -42,6 +43,7 @@ from tests.cloud.rights.conftest import (
     link_account,
     relate,
 )
+from tests.fixtures.duty import put_on_duty
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -91,7 +93,7 @@ def test_consent_lets_the_other_hospital_see_until_it_is_withdrawn(rights, hospi
 
 
 def test_consent_on_paper_keeps_the_hash_of_its_words_and_is_signed_by_its_witness(hospitals, rights):
-    relate(hospitals, "encounter", person="nurse")
+    relate(hospitals, "care", person="nurse")
     consent = rights.give_consent(NURSE, new_consent())
     (text,) = [one for one in rights.consent_texts() if one.language == "zh"]
 
@@ -118,6 +120,70 @@ def test_consent_that_cannot_be_names_its_field(rights, hospitals, changes, fiel
     assert refused.value.field == field
 
 
+@pytest.mark.parametrize("kind", ["encounter", "referral", "consultation", "trip", "consent", "break_glass"])
+def test_right_that_is_taken_or_ends_by_itself_gives_none_to_others(rights, hospitals, kind):
+    if kind == "break_glass":
+        break_it(rights)
+    elif kind == "consent":
+        link_account(rights, hospitals, PATIENT)
+        rights.give_consent(PATIENT, new_consent(to=Grantee(person_id="doctor")))
+    else:
+        relate(hospitals, kind, person="doctor")
+    assert find_sight(hospitals, DOCTOR, "p-1") is not None
+
+    with pytest.raises(NotAllowed):
+        rights.give_consent(DOCTOR, new_consent(up_to=DataClass.GENERAL))
+    with pytest.raises(NotAllowed):
+        rights.invite(DOCTOR, OWN)
+
+
+def test_emergency_beside_a_duty_widens_no_consent(rights, hospitals):
+    put_on_duty(hospitals, "doctor", site="ward-1")
+    break_it(rights)
+    with pytest.raises(RightInvalid) as refused:
+        rights.give_consent(DOCTOR, new_consent(up_to=DataClass.HIGHLY_SENSITIVE))
+
+    assert refused.value.field == "up_to"
+    assert rights.give_consent(DOCTOR, new_consent()).up_to is DataClass.SENSITIVE
+
+
+@pytest.mark.parametrize(
+    "to", [Grantee(person_id="doctor"), Grantee(organisation_id="own")], ids=["oneself", "own hospital"]
+)
+def test_nobody_records_a_consent_to_the_own_side(rights, hospitals, to):
+    put_on_duty(hospitals, "doctor", site="ward-1")
+    with pytest.raises(RightInvalid) as refused:
+        rights.give_consent(DOCTOR, new_consent(to=to))
+
+    assert refused.value.field == "to"
+
+
+def test_patient_is_told_of_a_consent_that_staff_recorded(rights, hospitals):
+    link_account(rights, hospitals, PATIENT)
+    own = rights.give_consent(PATIENT, new_consent())
+    recorded = rights.give_consent(NURSE, new_consent())
+    found = rights.notices(PATIENT)
+
+    assert [notice.kind for notice in found.things] == [NoticeKind.CONSENT_RECORDED]
+    assert own.consent_id != recorded.consent_id == found.things[0].about.consent_id
+    assert found.names.people["nurse"] == ("nurse 中文", "nurse")
+    assert found.names.organisations["other"] == ("other院", "other")
+
+
+def test_asking_again_for_notices_that_are_known_records_nothing(rights, hospitals, notebook):
+    link_account(rights, hospitals, PATIENT)
+    break_it(rights)
+    (known,) = rights.notices(PATIENT).things
+    notebook.acts.clear()
+
+    assert rights.notices(PATIENT, after=known.notice_id).things == ()
+    assert notebook.acts == []
+    break_it(rights)
+    (newer,) = rights.notices(PATIENT, after=known.notice_id).things
+    assert newer.notice_id > known.notice_id
+    assert notebook.words()[-1] == ("read_notices", "p-1", "self")
+
+
 def test_nobody_consents_for_a_patient_who_is_not_theirs(rights, hospitals):
     for subject in (DOCTOR, STRANGER, PATIENT, AUDITOR):
         with pytest.raises(PersonNotThere):
@@ -128,13 +194,36 @@ def test_family_is_linked_by_a_code_that_works_once(rights, hospitals):
     link_account(rights, hospitals, PATIENT)
     invitation = rights.invite(PATIENT, family(Grade.NUMBERS))
     code = invitation.code
-    link = rights.accept(DAUGHTER, f" {code[:6]}-{code[6:]} ".lower())
+    link = rights.accept(DAUGHTER, f" {code[:6]}-{code[6:]} ".lower(), known=KNOWN)
 
     assert (link.person_id, link.grade) == ("daughter", Grade.NUMBERS)
     assert find_sight(hospitals, DAUGHTER, "p-1") == Sight(basis=Basis.FAMILY, up_to=DataClass.GENERAL)
     with pytest.raises(PersonNotThere):
-        rights.accept(PATIENT, code)
+        rights.accept(PATIENT, code, known=KNOWN)
     assert code not in repr(invitation)
+
+
+def test_account_that_does_not_know_the_patient_gets_nothing_for_a_code(rights, hospitals, notebook):
+    relate(hospitals, "care", person="nurse")
+    code = rights.invite(NURSE, OWN).code
+    for _ in range(4):
+        with pytest.raises(PersonNotThere):
+            rights.accept(DAUGHTER, code, known="1957-01-01")
+    assert rights.accept(PATIENT, code, known="19560304").person_id == PATIENT.person
+
+    refused = [act for act in notebook.acts if act.outcome is Outcome.REFUSED]
+    assert [(act.person, act.target.id) for act in refused] == [("daughter", "p-1")] * 4
+
+
+def test_five_wrong_answers_end_a_code_for_accounts_too(rights, hospitals):
+    relate(hospitals, "care", person="nurse")
+    code = rights.invite(NURSE, OWN).code
+    for known in [*["1957-01-01"] * 5, KNOWN]:
+        with pytest.raises(PersonNotThere):
+            rights.accept(PATIENT, code, known=known)
+
+    link = hospitals.execute("SELECT wrong_tries, revoked_by FROM family_link").fetchone()
+    assert link == (5, "wrong-tries")
 
 
 @pytest.mark.parametrize(
@@ -151,13 +240,14 @@ def test_code_that_is_over_is_like_one_that_never_was(rights, hospitals, change)
     hospitals.execute(change)
 
     with pytest.raises(PersonNotThere):
-        rights.accept(DAUGHTER, code)
+        rights.accept(DAUGHTER, code, known=KNOWN)
 
 
 def test_family_sees_nothing_after_it_was_revoked_or_ended(rights, hospitals):
     link_account(rights, hospitals, PATIENT)
     soon = datetime.now(UTC) + timedelta(hours=1)
-    link = rights.accept(DAUGHTER, rights.invite(PATIENT, family(Grade.EVERYTHING, ends_at=soon)).code)
+    code = rights.invite(PATIENT, family(Grade.EVERYTHING, ends_at=soon)).code
+    link = rights.accept(DAUGHTER, code, known=KNOWN)
     later = hospitals.execute(
         "SELECT may_see('daughter', 'resident', 'own', 'p-1', now() + interval '2 hours')"
     ).fetchone()
@@ -171,7 +261,7 @@ def test_family_sees_nothing_after_it_was_revoked_or_ended(rights, hospitals):
 
 def test_family_may_give_itself_up_but_takes_nothing_from_others(rights, hospitals):
     own = link_account(rights, hospitals, PATIENT)
-    link = rights.accept(DAUGHTER, rights.invite(PATIENT, family(Grade.EVERYTHING)).code)
+    link = rights.accept(DAUGHTER, rights.invite(PATIENT, family(Grade.EVERYTHING)).code, known=KNOWN)
     with pytest.raises(PersonNotThere):
         rights.revoke(DAUGHTER, own.link_id)
     with pytest.raises(PersonNotThere):
@@ -183,7 +273,7 @@ def test_family_may_give_itself_up_but_takes_nothing_from_others(rights, hospita
 
 
 def test_staff_link_accounts_and_only_the_patient_links_the_family(rights, hospitals):
-    relate(hospitals, "encounter", person="nurse")
+    relate(hospitals, "care", person="nurse")
     link_account(rights, hospitals, PATIENT)
     with pytest.raises(NotAllowed):
         rights.invite(NURSE, family(Grade.EVERYTHING))
@@ -203,13 +293,13 @@ def test_second_account_of_a_patient_needs_the_end_of_the_first(rights, hospital
         rights.invite(NURSE, OWN)
 
     rights.revoke(NURSE, first.link_id)
-    assert rights.accept(DAUGHTER, rights.invite(NURSE, OWN).code).relation is Relation.SELF
+    assert rights.accept(DAUGHTER, rights.invite(NURSE, OWN).code, known=KNOWN).relation is Relation.SELF
 
 
 def test_account_of_a_merged_record_is_the_patients_too(rights, hospitals):
     link_account(rights, hospitals, PATIENT)
     admit(hospitals, "p-2")
-    relate(hospitals, "encounter", person="nurse", patient="p-2")
+    relate(hospitals, "care", person="nurse", patient="p-2")
     hospitals.execute(
         "INSERT INTO patient_merge (organisation_id, merged_id, survivor_id, merged_at, merged_by, reason) "
         "VALUES ('own', 'p-1', 'p-2', now(), 'x', 'x')"
@@ -219,12 +309,12 @@ def test_account_of_a_merged_record_is_the_patients_too(rights, hospitals):
 
 
 def test_newer_code_for_the_patients_account_ends_the_older(rights, hospitals):
-    relate(hospitals, "encounter", person="nurse")
+    relate(hospitals, "care", person="nurse")
     older, newer = rights.invite(NURSE, OWN), rights.invite(NURSE, OWN)
 
     with pytest.raises(PersonNotThere):
-        rights.accept(PATIENT, older.code)
-    assert rights.accept(PATIENT, newer.code).link_id == newer.link_id
+        rights.accept(PATIENT, older.code, known=KNOWN)
+    assert rights.accept(PATIENT, newer.code, known=KNOWN).link_id == newer.link_id
 
 
 def test_link_that_is_over_makes_room_for_another(rights, hospitals):
@@ -234,7 +324,7 @@ def test_link_that_is_over_makes_room_for_another(rights, hospitals):
 
 
 def test_invitations_at_once_leave_one_that_waits(rights, hospitals):
-    relate(hospitals, "encounter", person="nurse")
+    relate(hospitals, "care", person="nurse")
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda _: rights.invite(NURSE, OWN), range(8)))
     waiting = hospitals.execute("SELECT count(*) FROM family_link WHERE revoked_at IS NULL").fetchone()
@@ -248,8 +338,9 @@ def guardian(patient, proof="birth certificate no. 7"):
 def test_guardian_acts_for_a_minor_until_the_eighteenth_birthday(rights, hospitals):
     born = date.today().replace(day=1) - timedelta(days=10 * 365)  # noqa: DTZ011 a day more or less is the same
     admit(hospitals, "child", born=born)
-    relate(hospitals, "encounter", person="nurse", patient="child")
-    link = rights.accept(DAUGHTER, rights.invite(NURSE, guardian("child")).code)
+    relate(hospitals, "care", person="nurse", patient="child")
+    code = rights.invite(NURSE, guardian("child")).code
+    link = rights.accept(DAUGHTER, code, known=born.isoformat())
     assert link.ends_at == datetime(born.year + 18, born.month, born.day, tzinfo=UTC)
     consent = rights.give_consent(DAUGHTER, new_consent(patient_id="child", capacity=Capacity.GUARDIAN))
 
@@ -264,7 +355,7 @@ def test_guardian_acts_for_a_minor_until_the_eighteenth_birthday(rights, hospita
 )
 def test_nobody_is_made_guardian_without_proof_or_of_an_adult(rights, hospitals, born, proof):
     admit(hospitals, "child", born=born)
-    relate(hospitals, "encounter", person="nurse", patient="child")
+    relate(hospitals, "care", person="nurse", patient="child")
 
     with pytest.raises(RightInvalid):
         rights.invite(NURSE, guardian("child", proof))
@@ -280,7 +371,7 @@ def test_broken_glass_shows_the_patient_and_tells_the_account_at_once(rights, ho
     assert find_sight(hospitals, DOCTOR, "p-1").basis is Basis.BREAK_GLASS
     (notice,) = rights.notices(PATIENT).things
 
-    assert (notice.kind, notice.glass.reason) == (NoticeKind.BREAK_GLASS, REASON)
+    assert (notice.kind, notice.about.reason) == (NoticeKind.BREAK_GLASS, REASON)
     told = hospitals.execute("SELECT told_at - written_at FROM patient_notice").fetchone()[0]
     assert timedelta(0) <= told <= timedelta(seconds=60)
     assert ("break_glass", "p-1", "break_glass") in notebook.words()
@@ -289,7 +380,7 @@ def test_broken_glass_shows_the_patient_and_tells_the_account_at_once(rights, ho
 
 def test_family_that_is_only_told_is_told_of_a_broken_glass(rights, hospitals):
     link_account(rights, hospitals, PATIENT)
-    rights.accept(DAUGHTER, rights.invite(PATIENT, family(Grade.NOTICES)).code)
+    rights.accept(DAUGHTER, rights.invite(PATIENT, family(Grade.NOTICES)).code, known=KNOWN)
     break_it(rights)
 
     assert [notice.patient_id for notice in rights.notices(DAUGHTER).things] == ["p-1"]

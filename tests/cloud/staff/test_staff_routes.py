@@ -10,6 +10,8 @@ pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 PERSON = {"display_zh": "王护士", "display_en": "Nurse Wang", "role": "nurse"}
 LICENCE = {"kind": "nurse", "number": "NURSE-0123456789", "issuer": "x", "valid_from": "2026-01-01"}
 
+NIGHT = {"weekday": 0, "begins": "20:00", "ends": "08:00"}
+
 
 @pytest.fixture
 def admin(cloud_server):
@@ -52,6 +54,24 @@ def test_account_is_made_and_disabled_only_with_a_fresh_proof(cloud_server):
     assert post(admin, f"practitioners/{hire(admin)}/accounts", wanted, status=403)["needs"] == "step_up"
     assert post(admin, "accounts/doctor/disable", status=403)["needs"] == "step_up"
     assert cloud_server.client("doctor").get("/api/me").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (f"teams/{TEAM}/places", {"site": SITE}),
+        (f"teams/{TEAM}/duties", {"person": "p", "begins_at": 1}),
+        (
+            f"teams/{TEAM}/duty-pattern",
+            {"person": "p", "first": "2031-01-06", "last": "2031-01-06", "shifts": [NIGHT]},
+        ),
+        ("practitioners/p/roles", {"organisation": ORGANISATION, "role": "nurse"}),
+        ("practitioners/p/qualifications", LICENCE),
+    ],
+    ids=["place", "duty", "pattern", "role", "licence"],
+)
+def test_what_lets_staff_see_people_or_sign_needs_a_fresh_proof(cloud_server, path, body):
+    assert post(cloud_server.client("admin"), path, body, status=403)["needs"] == "step_up"
 
 
 def test_nobody_disables_the_own_account(admin):

@@ -68,7 +68,15 @@ export type Glass = {
   verdict: "justified" | "not_justified" | null;
   note: string | null;
 };
-export type Notice = { id: number; patient: string; kind: string; written_at: number; glass: Glass };
+export type Notice = {
+  id: number;
+  patient: string;
+  kind: string;
+  written_at: number;
+  by: Name;
+  glass: Glass | null;
+  consent: Pick<Consent, "id" | "to_person" | "to_organisation" | "up_to"> | null;
+};
 export type Look = {
   sequence: number;
   at: number;
@@ -123,9 +131,10 @@ export const withdrawOwnConsent = (consent: string): Promise<Answer<null>> =>
 export const readOwnFamily = (): Promise<Answer<{ given: Link[]; held: Link[] }>> => read("api/me/family");
 export const inviteFamily = (patient: string, grade: Grade): Promise<Answer<Invitation>> =>
   ask("POST", "api/me/family", { patient, grade });
-export const acceptInvitation = (code: string): Promise<Answer<Link>> =>
-  ask("POST", "api/me/family/accept", { code });
+export const acceptInvitation = (code: string, known: string): Promise<Answer<Link>> =>
+  ask("POST", "api/me/family/accept", { code, known });
 export const revokeOwnLink = (link: string): Promise<Answer<null>> =>
   ask("POST", `api/me/family/${encodeURIComponent(link)}/revoke`);
-export const readNotices = (): Promise<Answer<Notice[]>> => read("api/me/notices");
+export const readNotices = (after: number): Promise<Answer<Notice[]>> =>
+  read(`api/me/notices?after=${after}`);
 export const readOwnLooks = (before?: number): Promise<Answer<Look[]>> => read(`api/me/looks${page(before)}`);

@@ -68,6 +68,15 @@ export const rights = {
     "The emergency look of {who} of {where} was reviewed: {verdict}.",
   ],
 
+  "me.noticeConsent": [
+    "{who} 录入了您的书面同意:{to} 可以查看,最多到:{upTo}。如非您本意,请在下方撤回。",
+    "{who} recorded a consent of yours on paper: {to} may see, at most: {upTo}. If you did not agree, take it back below.",
+  ],
+  "me.newNotices": [
+    "有 {count} 条新通知:谁看过或可以看您的档案",
+    "{count} new: who looked, or may look, at your record",
+  ],
+
   "glass.title": ["紧急查阅(打破玻璃)", "Break the glass (emergency)"],
   "glass.about": [
     "只在危及生命等紧急情况使用:可查看 1 小时,患者会立即得到通知,事后必须复核。",
