@@ -291,9 +291,10 @@ def test_body_that_says_it_is_too_long_is_not_read(cloud, files):
 
 def test_body_in_chunks_is_cut_off_where_it_is_too_large(cloud, files):
     door.enrol(files, cloud.invitation())
-    endless = (b" " * 4096 for _ in range(1000))
+    # One piece more than is taken: whoever goes on sending finds the connection closed before the answer.
+    pieces = (b" " * 4096 for _ in range(17))
 
-    assert cloud.ask("POST", "/agent/v1/renew", pair=files.pair, content=endless).status_code == 413
+    assert cloud.ask("POST", "/agent/v1/renew", pair=files.pair, content=pieces).status_code == 413
 
 
 @pytest.mark.parametrize("path", ["/", "/agent/v1/authority", "/agent/v1/people-context", "/agent/v1/none"])
