@@ -1,4 +1,6 @@
 import json
+import secrets
+import sys
 import time
 from contextlib import ExitStack
 
@@ -15,6 +17,12 @@ from tests.fixtures.wire_messages import SOURCE, WireAgent, seconds, utc_now
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 
 AGENT = WireAgent()
+
+
+@pytest.fixture(autouse=True)
+def _new_spool(monkeypatch):
+    """The broker may still send what an earlier test left: the same place must not be another message."""
+    monkeypatch.setattr(sys.modules[__name__], "AGENT", WireAgent(lineage=secrets.token_hex(8)))
 
 
 @pytest.fixture
