@@ -21,7 +21,7 @@ def test_logout_in_one_tab_ends_every_other_tab(open_page):
 
 
 def test_administrator_is_told_why_there_is_no_patient(open_page):
-    page = open_page(name="admin", language="en")
+    page = open_page("#/wall", name="admin", language="en")
 
     expect(page.get_by_test_id("wall-empty")).to_have_text(re.compile("administrator does not see patients"))
     expect(page.get_by_test_id("tile")).to_have_count(0)
