@@ -422,7 +422,8 @@ class RightsService:
         """Who looked at those whose account this is, or whose guardian's."""
         with self._pool.connection() as connection:
             ids = queries.find_own_ids(connection, subject)
-            looks = self._looks(connection, ids, before=before, limit=limit)
+        looks = self._looks(ids, before=before, limit=limit)
+        with self._pool.connection() as connection:
             self._record_own(connection, subject, Action.READ_LOOKS, ids)
         return looks
 
@@ -435,7 +436,7 @@ class RightsService:
         with self._pool.connection() as connection:
             sight = _require_sight(connection, subject, patient_id)
             ids = queries.find_same_ids(connection, subject, patient_id)
-            looks = self._looks(connection, ids, before=before, limit=limit)
+        looks = self._looks(ids, before=before, limit=limit)
         self._record(subject, Action.READ_LOOKS, patient_id, sight=sight)
         return looks
 
@@ -507,13 +508,12 @@ class RightsService:
             raise PersonNotThere
         return found
 
-    def _looks(
-        self, connection: Database, patient_ids: Sequence[str], *, before: int | None, limit: int
-    ) -> Looks:
+    def _looks(self, patient_ids: Sequence[str], *, before: int | None, limit: int) -> Looks:
+        """Holds no connection while the memory takes one: many who ask at once would wait for each other."""
         acts = self._memory.find_acts_about(patient_ids, before=before, limit=limit)
-        names = self._names(
-            connection, [one.act.person for one in acts], [one.act.organisation for one in acts]
-        )
+        people, organisations = [one.act.person for one in acts], [one.act.organisation for one in acts]
+        with self._pool.connection() as connection:
+            names = self._names(connection, people, organisations)
         return Looks(acts=tuple(acts), names=names)
 
     def _named_consents(

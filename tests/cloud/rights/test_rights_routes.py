@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -187,3 +188,11 @@ def test_auditor_searches_the_audit_page_by_page_and_is_recorded(cloud_server, d
         ("audit", "search"),
         ("patient", "p-1"),
     }
+
+
+def test_many_who_ask_at_once_who_looked_are_all_answered(cloud_server):
+    clients = [cloud_server.client("doctor") for _ in range(12)]
+    with ThreadPoolExecutor(12) as threads:
+        answers = list(threads.map(lambda client: client.get("/api/people/p-1/looks"), clients))
+
+    assert {answer.status_code for answer in answers} == {200}
