@@ -36,7 +36,8 @@ def test_demo_runs_steadily(running_demo, viewer):
         f"longest wait for a tick {longest_silence_s:.1f} s"
     )
 
-    assert everything_lives(viewer)
+    # The recordings hold seconds in which an oximeter finds no pulse, and says so.
+    wait_until(lambda: everything_lives(viewer), within_s=60, what="everything live after the run")
     assert longest_silence_s < 3
     assert last_mb < MEMORY_MB
     assert last_mb - first_mb < 25 + GROWTH_MB_PER_HOUR * hours
