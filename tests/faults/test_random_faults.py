@@ -21,20 +21,14 @@ WATCHED = ("h10-1", "h10-2", "h10-3", "h10-4")
 HOLE_S = 3.0
 
 
-def what_is_silent(viewer):
-    """By patient the age of the heart rate, where it is not fresh, and the causes that are told."""
-    now = time.time() * 1000
-    values = {patient: viewer.value(patient, "heart_rate") for patient in PATIENTS}
-    ages = {patient: now - value["measured_at"] if value else None for patient, value in values.items()}
-    return {
-        patient: (age, viewer.causes(patient))
-        for patient, age in ages.items()
-        if age is None or age > 4000 or viewer.causes(patient)
-    }
+def every_heart_is_fresh(viewer):
+    fresh_after = time.time() * 1000 - 4000
+    values = [viewer.value(patient, "heart_rate") for patient in PATIENTS]
+    return all(value and value["measured_at"] > fresh_after for value in values)
 
 
 def everything_lives(viewer):
-    return not what_is_silent(viewer)
+    return every_heart_is_fresh(viewer) and not any(viewer.causes(patient) for patient in PATIENTS)
 
 
 def kill(demo, part, _pause_s):
