@@ -1,4 +1,4 @@
-"""`python -m cloud` serves; `python -m cloud seed` fills an empty database and invites an agent."""
+"""`python -m cloud` serves people, `python -m cloud ingest` stores what agents send; the rest is small."""
 
 import argparse
 import json
@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "broker-certificate":
             hosts = [host for given in arguments.hosts for host in given.split(",") if host]
             return _certify_broker(settings, hosts, into=arguments.into, follow=arguments.follow)
+        if arguments.command == "ingest":
+            return _work(settings)
         return _serve(settings)
     except (CloudError, psycopg.Error) as error:
         sys.stderr.write(" ".join(str(error).split()) + "\n")
@@ -44,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cloud", description="The service and its pages")
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("serve", help="serve on 127.0.0.1 (the default)")
+    commands.add_parser("ingest", help="store what agents send; several may run, on several machines")
     seed = commands.add_parser("seed", help="create accounts, patients and bindings where they are missing")
     seed.add_argument("--ward", type=Path, help="JSON file of patients and their sources")
     seed.add_argument("--invite", metavar="AGENT", help="make a one-time code for an agent of the first site")
@@ -102,6 +105,12 @@ def _certify_broker(settings: CloudSettings, hosts: list[str], *, into: Path | N
     for name, path in files.items():
         sys.stdout.write(f"{path if into is None else into / name}\n")
     return 0
+
+
+def _work(settings: CloudSettings) -> int:
+    from cloud.worker import work  # noqa: PLC0415 seeding does without it and starts at once
+
+    return work(settings)
 
 
 def _serve(settings: CloudSettings) -> int:

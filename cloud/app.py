@@ -19,7 +19,7 @@ from cloud.assembly import Assembly
 from cloud.audit import routes as audit_routes
 from cloud.binding import routes as binding_routes
 from cloud.enrolment import routes as enrolment_routes
-from cloud.events import PartState
+from cloud.events import Part, PartState
 from cloud.guard import LOOPBACK_HOSTS, Guard, Hosts
 from cloud.identity import account_routes
 from cloud.identity import routes as identity_routes
@@ -66,6 +66,7 @@ class Health(BaseModel):
     version: str
     database: bool
     broker: bool
+    ingest: bool
 
 
 def build_app(
@@ -147,7 +148,7 @@ def _care_routes(built: Assembly) -> list[APIRouter]:
 def _upkeep_routes(built: Assembly) -> list[APIRouter]:
     reader_of = partial(identity_routes.subject_reader, built.identity)
     return [
-        _health_routes(built.watching.ingest.part_states),
+        _health_routes(built.watching.parts),
         place_routes.build_routes(built.places, subject_reader=reader_of),
         staff_routes.build_routes(built.staff, subject_reader=reader_of),
         enrolment_routes.build_routes(
@@ -165,7 +166,8 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
     built.watching.mailbox.open(asyncio.get_running_loop())
     built.pool.open(wait=False)
     built.audit.start()
-    built.watching.ingest.start()
+    built.watching.pulse.start()
+    built.watching.ear.start()
     timers = asyncio.create_task(built.watching.live.run(), name="live")
     timers.add_done_callback(_end_without_timers)
     trust = [asyncio.create_task(built.trust.run(), name="trust")]
@@ -186,7 +188,8 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
         for task in trust:
             task.cancel()
         await asyncio.gather(timers, *trust, settling, keeping, return_exceptions=True)
-        await asyncio.to_thread(built.watching.ingest.stop)
+        await asyncio.to_thread(built.watching.ear.stop)
+        await asyncio.to_thread(built.watching.pulse.stop)
         await asyncio.to_thread(built.audit.stop)
         built.oidc.close()
         await asyncio.to_thread(built.pool.close, 1.0)
@@ -207,12 +210,17 @@ def _sights_from(pool: Pool) -> Callable[[Subject, Sequence[str]], Mapping[str, 
     return find
 
 
-def _health_routes(part_states: Callable[[], tuple[PartState, PartState]]) -> APIRouter:
+def _health_routes(parts: Callable[[], tuple[PartState, ...]]) -> APIRouter:
     router = APIRouter(prefix="/api")
 
     def health() -> Health:
-        database, broker = part_states()
-        return Health(version=version("qianli"), database=database.ok, broker=broker.ok)
+        is_ok = {state.part: state.ok for state in parts()}
+        return Health(
+            version=version("qianli"),
+            database=is_ok[Part.DATABASE],
+            broker=is_ok[Part.BROKER],
+            ingest=is_ok[Part.INGEST],
+        )
 
     router.add_api_route(
         "/health", health, methods=["GET"], response_model=Health, dependencies=[Depends(PUBLIC)]

@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from cloud.audit.service import AuditReader, load_signing_key
 from cloud.audit.stream import AuditStream
 from cloud.binding.queries import find_once_sources
 from cloud.binding.service import BindingService
 from cloud.binding.stream import BindingStream
-from cloud.broker.address import BrokerAddress, parse_mqtt_url
+from cloud.broker.address import CLOUD, BrokerAddress, parse_mqtt_url
 from cloud.broker.stand_in import StandIn
 from cloud.consent_proofs import ConsentProofs
 from cloud.enrolment.authority.files import cloud_pair, open_authority
 from cloud.enrolment.service import EnrolmentService, write_list
 from cloud.enrolment.stream import EvictionStream, TrustStream
-from cloud.events import Clock, Event
+from cloud.events import Clock, Event, PartState
 from cloud.identity.accounts import Accounts
 from cloud.identity.joining.service import Joining
 from cloud.identity.model import SYSTEM, Subject
@@ -23,7 +22,7 @@ from cloud.identity.oidc.model import read_providers
 from cloud.identity.oidc.service import OidcSignIn
 from cloud.identity.passwords.service import Passwords
 from cloud.identity.service import IdentityService, SignInRules, utc_now
-from cloud.ingest.stream import IngestStream
+from cloud.ingest.hearing import Ear
 from cloud.live.service import Hub
 from cloud.live.stream import LiveStream, load_hub
 from cloud.mailbox import LiveWall, Mailbox
@@ -35,10 +34,13 @@ from cloud.retention.stream import RetentionStream, read_policy
 from cloud.rights.model import TypedNumber
 from cloud.rights.service import EncounterBook, InvitationBook, Numbers, RightsService
 from cloud.settings import CloudSettings
+from cloud.shards.model import part_of
+from cloud.shards.service import are_all_held
 from cloud.signing.service import SigningService, may_sign_by_register
 from cloud.silence.service import SilenceService
 from cloud.staff.service import StaffService
 from cloud.store.connection import Database, Pool, build_pool
+from cloud.store.pulse import DatabasePulse
 from cloud.trend.service import TrendService
 from cloud.warning.model import score_patient
 from vitals.identifiers.identifier import IdentifierKind
@@ -57,11 +59,13 @@ class Watching:
     """From the broker to the wall."""
 
     hub: Hub
-    ingest: IngestStream
+    ear: Ear
+    pulse: DatabasePulse
     live: LiveStream
     bindings: BindingService
     settling: BindingStream
     mailbox: Mailbox
+    parts: Callable[[], tuple[PartState, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     people = PeopleService(pool, sealer=sealer, encounters=EncounterBook(), recorder=audit, clock=clock)
     reader = AuditReader(pool, recorder=audit)
     watching = _assemble_watching(settings, connection, pool=pool, audit=audit, clock=clock)
-    enrolment, renew = _assemble_enrolment(connection, keys, pool=pool, audit=audit, clock=clock)
+    enrolment, renew = _assemble_enrolment(settings, connection, pool=pool, audit=audit, clock=clock)
     providers = read_providers(settings.oidc_file)
     policy = read_policy(settings.retention_file)
     ports = Ports(numbers=people.list_numbers, signed=signed_with(signing_key))
@@ -150,14 +154,16 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
 
 
 def _assemble_enrolment(
-    connection: Database, keys: Path, *, pool: Pool, audit: AuditStream, clock: Clock
+    settings: CloudSettings, connection: Database, *, pool: Pool, audit: AuditStream, clock: Clock
 ) -> tuple[EnrolmentService, Callable[[], None]]:
-    """The authority's room, and what keeps the cloud's own certificate current."""
+    """The authority's room, and what keeps the cloud's own certificates current."""
+    keys = settings.home / "keys"
     authority = open_authority(keys, now=clock())
     write_list(connection, authority, keys, now=clock())
 
     def renew() -> None:
-        cloud_pair(keys, authority, now=clock())
+        for name in (CLOUD, *map(part_of, range(settings.ingest_groups))):
+            cloud_pair(keys, authority, name=name, now=clock())
 
     renew()
     return EnrolmentService(pool, authority=authority, keys=keys, recorder=audit, clock=clock), renew
@@ -186,9 +192,11 @@ def _assemble_watching(
     load_hub(hub, connection, clock=clock)
 
     def take(event: Event) -> None:
-        settling.take(event)
-        silence.watch.take(event)
-        hub.take(event)
+        believed = hub.believe(event)
+        if believed is not None:
+            settling.take(believed)
+            silence.watch.take(believed)
+            hub.take(believed)
 
     mailbox = Mailbox(take)
     wall = LiveWall(hub, mailbox)
@@ -196,14 +204,21 @@ def _assemble_watching(
     bindings.once_sources |= find_once_sources(connection, SYSTEM)
     settling = BindingStream(bindings, wall)
     broker = parse_mqtt_url(settings.mqtt_url, keys=settings.home / "keys")
-    ingest = IngestStream(settings.database_url, broker, deliver=mailbox.deliver, clock=clock)
+    ear = Ear(broker, deliver=mailbox.deliver, clock=clock)
+    pulse = DatabasePulse(settings.database_url, is_storing=are_all_held, clock=clock)
+
+    def parts() -> tuple[PartState, ...]:
+        return *pulse.states(), ear.state
+
     return Watching(
         hub=hub,
-        ingest=ingest,
-        live=LiveStream(hub, pool, parts=ingest.part_states, books=silence, clock=clock),
+        ear=ear,
+        pulse=pulse,
+        live=LiveStream(hub, pool, parts=parts, books=silence, clock=clock),
         bindings=bindings,
         settling=settling,
         mailbox=mailbox,
+        parts=parts,
     )
 
 

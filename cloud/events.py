@@ -1,7 +1,7 @@
 """The typed events and values in which the rooms of the cloud meet: they know these, never each other."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -9,11 +9,15 @@ from vitals.gap import Gap, GapCause
 from vitals.observation import Flag, Quality, SourceId, VitalKey
 from vitals.wave import WaveBlock
 from vitals.wire.status import SourceDeclaration
+from vitals.wire.topics import Lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One stored value of one source. `late` means: fills history, was never a live value."""
+    """One value of one source. `late` means: fills history, was never a live value.
+
+    `arrived_at`: the cloud got it; `stored_at`: it is committed, None as long as nobody has said so.
+    """
 
     src: SourceId
     key: VitalKey
@@ -21,7 +25,8 @@ class Reading:
     unit: str
     measured_at: datetime
     received_at: datetime
-    stored_at: datetime
+    arrived_at: datetime
+    stored_at: datetime | None
     quality: Quality
     flags: tuple[Flag, ...]
     late: bool
@@ -30,12 +35,12 @@ class Reading:
 
     @property
     def credible_at(self) -> datetime:
-        """When it was measured, as far as can be: nothing is measured after it was stored.
+        """When it was measured, as far as can be: nothing is measured after it has arrived.
 
         An agent whose clock runs ahead would else look fresh for minutes after its device has died, and
         its old values would outrank the new ones once the clock is put right.
         """
-        return min(self.measured_at, self.stored_at)
+        return min(self.measured_at, self.arrived_at)
 
     @property
     def has_value(self) -> bool:
@@ -44,17 +49,38 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadingsStored:
-    """Committed values: of each source and key the newest of the transaction."""
+class LaneOf:
+    """One of the sequences of an agent's spool."""
 
-    readings: tuple[Reading, ...]
-    heard_at: datetime
+    agent: str
+    lineage: str
+    lane: Lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaveStored:
-    """A committed block."""
+class ReadingsHeard:
+    """The values of one message, of each key the newest; number `s` of its lane."""
 
+    readings: tuple[Reading, ...]
+    heard_at: datetime
+    lane: LaneOf
+    s: int
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it is committed."""
+        return all(reading.stored_at is not None for reading in self.readings)
+
+    def as_stored(self, at: datetime) -> "ReadingsHeard":
+        """The same, committed."""
+        return replace(self, readings=tuple(replace(reading, stored_at=at) for reading in self.readings))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveHeard:
+    """A block of a live wave."""
+
+    agent: str
     src: SourceId
     block: WaveBlock
     late: bool
@@ -63,10 +89,25 @@ class WaveStored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GapStored:
-    """A committed gap that an edge agent told of."""
+class GapHeard:
+    """A gap, or its end, that an edge agent tells of."""
 
+    agent: str
     gap: Gap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredUpTo:
+    """Everything of a lane up to `s` is committed."""
+
+    lane: LaneOf
+    s: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerBack:
+    """The broker is there again: what came meanwhile was not heard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +147,7 @@ class Part(StrEnum):
 
     DATABASE = "database"
     BROKER = "broker"
+    INGEST = "ingest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +218,16 @@ class ScoreQuestion:
 CONTINUOUS_WITHIN_S = 60.0
 """A key whose declared cadence is not longer is continuous; any other is a spot measurement."""
 
-Event = ReadingsStored | WaveStored | GapStored | AgentBorn | AgentHeard | AgentGone | BindingsChanged
+Event = (
+    ReadingsHeard
+    | WaveHeard
+    | GapHeard
+    | StoredUpTo
+    | BrokerBack
+    | AgentBorn
+    | AgentHeard
+    | AgentGone
+    | BindingsChanged
+)
 Deliver = Callable[[Sequence[Event]], None]
 Clock = Callable[[], datetime]

@@ -1,6 +1,7 @@
 """Settings of the cloud process, read from the environment only."""
 
 import os
+import socket
 from pathlib import Path
 
 from pydantic import Field, ValidationError, field_validator
@@ -8,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cloud.errors import SettingInvalid
 from cloud.identity.model import SecondFactorPolicy
+from cloud.shards.model import MOST_GROUPS
 from cloud.store.suite import Suite
 from vitals.wire.invitation import DEFAULT_PORT
 
@@ -68,6 +70,17 @@ class CloudSettings(BaseSettings):
     )
     retention_file: Path | None = Field(
         default=None, description="TOML file that says how long what is kept; without it the law's periods"
+    )
+    ingest_groups: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_GROUPS,
+        description="Into how many groups the 256 shards of agents are divided among ingest workers",
+    )
+    worker_name: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        min_length=1,
+        description="Name of an ingest worker; one that keeps its name after a crash goes on at once",
     )
     retention_hour: int | None = Field(
         default=3, ge=0, le=23, description="Hour in China at which what is over is removed; empty: never"

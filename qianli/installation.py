@@ -29,6 +29,7 @@ from qianli.processes import (
     database_child,
     edge_child,
     embedded_mqtt_url,
+    ingest_child,
 )
 from qianli.supervisor import Keeper, Say, Supervisor
 from vitals.wire.invitation import DEFAULT_PORT
@@ -169,8 +170,9 @@ class Installation:
         if not postgres_url:
             floor.append(await self._begin_database())
         cloud = self._supervisor.start(cloud_child(self._home, self._environment, port=self._ports.http))
+        ingest = self._supervisor.start(ingest_child(self._home, self._environment, port=self._ports.http))
         await self._supervisor.wait_ready(*floor)
-        await self._wait_and_seed(cloud, edge)
+        await self._wait_and_seed(cloud, ingest, edge)
 
     async def _wait_and_seed(self, *keepers: Keeper) -> None:
         ward = DEMO_WARD if self._wishes.demo else self._wishes.ward

@@ -1,6 +1,7 @@
 """Which processes make up an installation, how each is started, and how one sees that it works."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from qianli.embedded.postgres import Programs, clear_stale_server, database_answ
 from qianli.home import Home
 from qianli.supervisor import CHILD_MARK, Child
 
-STOP_ORDER = ("edge", "cloud", "broker", "database")
+STOP_ORDER = ("edge", "ingest", "cloud", "broker", "database")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +93,22 @@ def cloud_child(home: Home, environment: Mapping[str, str], *, port: int) -> Chi
     return Child(
         name="cloud",
         zh="云端服务",
-        command=_python("-m", "cloud"),
+        command=_python("-m", "cloud", "serve"),
         log_path=home.logs / "cloud.log",
         is_ready=partial(http_answers, f"http://127.0.0.1:{port}/api/health"),
         environment=environment,
+    )
+
+
+def ingest_child(home: Home, environment: Mapping[str, str], *, port: int) -> Child:
+    """What stores; its lease tells the service so. With a lasting name it goes on at once after a crash."""
+    return Child(
+        name="ingest",
+        zh="存储进程",
+        command=_python("-m", "cloud", "ingest"),
+        log_path=home.logs / "ingest.log",
+        is_ready=partial(health_says, f"http://127.0.0.1:{port}/api/health", "ingest"),
+        environment={**environment, "QIANLI_WORKER_NAME": "local"},
     )
 
 
@@ -114,6 +127,19 @@ def edge_child(home: Home, environment: Mapping[str, str], *, port: int, demo: b
 async def http_answers(address: str) -> bool:
     """Does a server there answer at all? Its answer may be an error."""
     return await asyncio.to_thread(_get, address)
+
+
+async def health_says(address: str, part: str) -> bool:
+    """Does the service there say that a part works?"""
+    return await asyncio.to_thread(_read_health, address, part)
+
+
+def _read_health(address: str, part: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310  # always http on the loopback
+            return json.load(answer).get(part) is True
+    except (OSError, HTTPException, ValueError):
+        return False
 
 
 def _get(address: str) -> bool:

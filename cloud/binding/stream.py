@@ -7,7 +7,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from cloud.binding.service import BindingService, Wall
-from cloud.events import Event, ReadingsStored
+from cloud.events import Event, LaneOf, ReadingsHeard, StoredUpTo
 from vitals.observation import SourceId
 
 _log = structlog.get_logger()
@@ -25,17 +25,40 @@ class BindingStream:
         self._bindings = bindings
         self._wall = wall
         self._waiting: dict[SourceId, int] = {}
+        self._unstored: dict[LaneOf, list[tuple[int, set[SourceId]]]] = {}
         self._changed = asyncio.Event()
 
     def take(self, event: Event) -> None:
-        """Learn which sources have to be settled: before the wall sees the event."""
-        if isinstance(event, ReadingsStored):
-            self.ask({reading.src for reading in event.readings} & self._bindings.once_sources)
+        """Learn which sources have to be settled: before the wall sees the event.
+
+        The database can only settle what is stored; until then the readings are held.
+        """
+        if isinstance(event, ReadingsHeard):
+            sources = {reading.src for reading in event.readings} & self._bindings.once_sources
+            if event.is_stored:
+                self.ask(sources)
+            elif sources:
+                self._wall.hold(sources)
+                self._unstored.setdefault(event.lane, []).append((event.s, sources))
+        elif isinstance(event, StoredUpTo):
+            self._take_stored(event)
+
+    def _take_stored(self, event: StoredUpTo) -> None:
+        waiting = self._unstored.pop(event.lane, [])
+        later = [(s, sources) for s, sources in waiting if s > event.s]
+        if later:
+            self._unstored[event.lane] = later
+        for s, sources in waiting:
+            if s <= event.s:
+                self._await_settling(sources)
 
     def ask(self, sources: set[SourceId]) -> None:
         """Settle these soon."""
+        self._wall.hold(sources)
+        self._await_settling(sources)
+
+    def _await_settling(self, sources: set[SourceId]) -> None:
         for src in sources:
-            self._wall.hold([src])
             self._waiting[src] = self._waiting.get(src, 0) + 1
             self._changed.set()
 

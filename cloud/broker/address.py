@@ -3,7 +3,7 @@
 import socket
 import ssl
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -12,7 +12,13 @@ from cloud.errors import SettingInvalid
 _DEFAULT_USER = "qianli-cloud"
 _CONNECT_TIMEOUT_S = 3.0
 AUTHORITY_FILE = "authority.crt"
-CLIENT_FILE = "cloud-client.pem"
+CLOUD = "cloud"
+"""The part of the service that serves people; the others have names of their own at the broker."""
+
+
+def client_file(name: str) -> str:
+    """The file with key and certificate of a part of the service, below `keys/`."""
+    return f"{name}-client.pem"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +54,12 @@ class BrokerAddress:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+    def as_part(self, name: str) -> "BrokerAddress":
+        """The same broker for another part of the service: a broker may let each name in only once."""
+        if self.tls is None:
+            return self
+        return replace(self, tls=replace(self.tls, pair=self.tls.pair.with_name(client_file(name))))
 
 
 def parse_mqtt_url(url: str, *, keys: Path | None = None) -> BrokerAddress:
@@ -85,7 +97,7 @@ def parse_mqtt_url(url: str, *, keys: Path | None = None) -> BrokerAddress:
 
 
 def _tls_files(keys: Path) -> TlsFiles:
-    return TlsFiles(authority=keys / AUTHORITY_FILE, pair=keys / CLIENT_FILE)
+    return TlsFiles(authority=keys / AUTHORITY_FILE, pair=keys / client_file(CLOUD))
 
 
 def speaks_mqtt5(address: BrokerAddress) -> bool:

@@ -1,4 +1,4 @@
-"""One lasting connection to the broker over paho, with acknowledgement by hand."""
+"""One connection to the broker over paho that comes back by itself, with acknowledgement by hand."""
 
 import threading
 from collections.abc import Callable
@@ -34,18 +34,26 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinkRole:
-    """Who we are at the broker. `offline` is the will of `status_topic`; both messages there are retained."""
+class Announcement:
+    """What a link says of itself, retained: `online` when it is there, `offline` as its will."""
 
-    client_id: str
-    subscriptions: tuple[tuple[str, int], ...]
-    status_topic: str
+    topic: str
     online: Callable[[], bytes]
     offline: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRole:
+    """Who we are at the broker. A lasting session gets later what came while we were away."""
+
+    client_id: str
+    subscriptions: tuple[tuple[str, int], ...]
+    is_lasting: bool
+    announcement: Announcement | None = None
+
+
 class BrokerLink:
-    """Keeps a persistent session at the broker and comes back by itself.
+    """Keeps a session at the broker and comes back by itself.
 
     `on_delivery` and `on_connected` are called in paho's thread and must return at once. Acknowledging and
     publishing are safe from any thread.
@@ -86,10 +94,14 @@ class BrokerLink:
         """Begin to connect, in the background."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Say that we go, and end the connection."""
+    def leave(self) -> None:
+        """Say that we go, in the background."""
         self._stopping.set()
         self._session_over.set()
+
+    def stop(self) -> None:
+        """Say that we go, and end the connection."""
+        self.leave()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
 
@@ -131,10 +143,9 @@ class BrokerLink:
             greeted = self._connected.wait(_CONNACK_WITHIN_S)
             if greeted and not self._stopping.is_set():
                 self._session_over.wait()
-            if self._stopping.is_set() and self._connected.is_set():
-                client.publish(
-                    self._role.status_topic, self._role.offline, qos=1, retain=True
-                ).wait_for_publish(timeout=0.5)
+            spoken = self._role.announcement
+            if spoken is not None and self._stopping.is_set() and self._connected.is_set():
+                client.publish(spoken.topic, spoken.offline, qos=1, retain=True).wait_for_publish(timeout=0.5)
         except (RuntimeError, ValueError):
             greeted = True  # the connection went away while we said goodbye
         finally:
@@ -149,7 +160,7 @@ class BrokerLink:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._role.client_id,
-            clean_session=None if modern else False,
+            clean_session=None if modern else not self._role.is_lasting,
             protocol=MQTTProtocolVersion.MQTTv5 if modern else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
             manual_ack=True,
@@ -160,7 +171,9 @@ class BrokerLink:
             # amqtt keeps no session of a client without a user name; the certificate says who it is.
             client.username_pw_set(self._address.user)
             client.tls_set_context(self._address.tls.context())
-        client.will_set(self._role.status_topic, self._role.offline, qos=1, retain=True)
+        if self._role.announcement is not None:
+            spoken = self._role.announcement
+            client.will_set(spoken.topic, spoken.offline, qos=1, retain=True)
         client.connect_timeout = 3.0
         client.on_connect = self._greeted
         client.on_disconnect = self._disconnected
@@ -173,9 +186,15 @@ class BrokerLink:
             client.connect(host, port, keepalive=_KEEPALIVE_S)
             return
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's own
-        properties.SessionExpiryInterval = _SESSION_EXPIRY_S
+        properties.SessionExpiryInterval = _SESSION_EXPIRY_S if self._role.is_lasting else 0
         properties.ReceiveMaximum = _RECEIVE_MAXIMUM
-        client.connect(host, port, keepalive=_KEEPALIVE_S, clean_start=False, properties=properties)
+        client.connect(
+            host,
+            port,
+            keepalive=_KEEPALIVE_S,
+            clean_start=not self._role.is_lasting,
+            properties=properties,
+        )
 
     def _greeted(self, client: mqtt.Client, _state: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
@@ -183,7 +202,9 @@ class BrokerLink:
             self._session_over.set()
             return
         client.subscribe(list(self._role.subscriptions))
-        client.publish(self._role.status_topic, self._role.online(), qos=1, retain=True)
+        if self._role.announcement is not None:
+            spoken = self._role.announcement
+            client.publish(spoken.topic, spoken.online(), qos=1, retain=True)
         self._connected.set()
         _log.info("broker_connected", broker=str(self._address))
         self._note_state(ok=True)

@@ -12,7 +12,7 @@ from cloud.events import Reading
 from cloud.ingest.model import LaneProgress, Place, Refused, WaveBlockMessage
 from cloud.store.connection import Database
 from vitals.gap import Gap
-from vitals.observation import SourceId, VitalKey
+from vitals.observation import SourceId
 from vitals.wire.status import SourceDeclaration
 from vitals.wire.topics import Lane
 
@@ -25,11 +25,6 @@ class ObservationRow:
     device_time: datetime | None
     sent_at: datetime
     place: Place
-
-
-def is_alive(connection: Database) -> None:
-    """Ask for nothing."""
-    connection.execute("SELECT 1")
 
 
 def note_agents(connection: Database, lineages: Mapping[str, str | None], *, now: datetime) -> None:
@@ -174,8 +169,8 @@ def _count_value_conflicts(connection: Database, readings: Sequence[Reading]) ->
     )
 
 
-def insert_wave_block(connection: Database, block: WaveBlockMessage, *, now: datetime) -> bool:
-    """Store a block; False when its key was there already. Other samples for the key are counted."""
+def insert_wave_block(connection: Database, block: WaveBlockMessage, *, now: datetime) -> None:
+    """Store a block, once; other samples for the same key are counted."""
     message = block.message
     inserted = connection.execute(
         """
@@ -204,7 +199,6 @@ def insert_wave_block(connection: Database, block: WaveBlockMessage, *, now: dat
     ).rowcount
     if not inserted:
         _count_block_conflict(connection, block)
-    return bool(inserted)
 
 
 def _count_block_conflict(connection: Database, block: WaveBlockMessage) -> None:
@@ -220,25 +214,16 @@ def _count_block_conflict(connection: Database, block: WaveBlockMessage) -> None
     )
 
 
-def upsert_gap(connection: Database, gap: Gap) -> Gap:
-    """Store a gap or its end; the first end that is told stays. Returns the gap as it is stored."""
-    row = connection.execute(
+def upsert_gap(connection: Database, gap: Gap) -> None:
+    """Store a gap or its end; the first end that is told stays."""
+    connection.execute(
         """
         INSERT INTO gap (src, keys, cause, started_at, ended_at, told_by)
         VALUES (%s, %s, %s, %s, %s, 'edge')
         ON CONFLICT (src, keys, cause, started_at) DO UPDATE
            SET ended_at = COALESCE(gap.ended_at, excluded.ended_at)
-        RETURNING ended_at
         """,
         (gap.src, sorted(gap.keys), gap.cause.value, gap.started_at, gap.ended_at),
-    ).fetchone()
-    ended_at = None if row is None else row[0]
-    return Gap(
-        src=gap.src,
-        keys=tuple(VitalKey(key) for key in sorted(gap.keys)),
-        cause=gap.cause,
-        started_at=gap.started_at,
-        ended_at=ended_at,
     )
 
 

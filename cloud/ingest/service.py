@@ -1,6 +1,6 @@
-"""Writing messages: all that wait in one transaction, and only afterwards is anybody told."""
+"""Writing messages: all that wait in one transaction, and only afterwards is anything acknowledged."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,7 +9,7 @@ import psycopg
 import structlog
 from psycopg.errors import ProgramLimitExceeded
 
-from cloud.events import Event, GapStored, Reading, ReadingsStored, WaveStored
+from cloud.events import Reading
 from cloud.ingest import queries
 from cloud.ingest.model import (
     Arrived,
@@ -28,7 +28,7 @@ from cloud.ingest.model import (
     shift_of,
 )
 from cloud.store.connection import Database
-from vitals.observation import Flag, SourceId, VitalKey
+from vitals.observation import Flag, SourceId
 from vitals.wire.batch import to_ms
 from vitals.wire.status import Ack
 from vitals.wire.topics import LANES, Lane
@@ -42,14 +42,6 @@ SpoolId = tuple[str, str]
 """(agent, lineage): one spool, whose three lanes are counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """What may be told after the commit."""
-
-    acks: Mapping[str, Ack]
-    events: tuple[Event, ...]
-
-
 @dataclass(slots=True)
 class _Draft:
     """What the writer will know if the transaction commits."""
@@ -58,37 +50,38 @@ class _Draft:
     progress: dict[SpoolId, dict[Lane, LaneProgress]] = field(default_factory=dict)
     touched: dict[str, str] = field(default_factory=dict)
     owners: dict[SourceId, str] = field(default_factory=dict)
-    events: list[Event] = field(default_factory=list)
 
 
 class Writer:
-    """Turns messages into rows. One thread uses it; its memory follows the commits, never leads them."""
+    """Turns messages into rows. One thread uses it; its memory follows the commits, never leads them.
 
-    def __init__(self) -> None:
+    `fence` is asked at the beginning of each transaction, and raises when somebody else writes now.
+    """
+
+    def __init__(self, fence: Callable[[Database], None]) -> None:
+        self._fence = fence
         self._progress: dict[SpoolId, dict[Lane, LaneProgress]] = {}
         self._owners: dict[SourceId, str] = {}
 
-    def write(self, connection: Database, messages: Sequence[Arrived], *, now: datetime) -> Written:
-        """Store all messages, or raise and store none.
+    def write(self, connection: Database, messages: Sequence[Arrived], *, now: datetime) -> Mapping[str, Ack]:
+        """Store all messages, or raise and store none; returns what may be acknowledged to each agent.
 
         A message that the database itself refuses goes to the dead letters, the others beside it are stored.
 
         Raises:
             psycopg.Error: the database does not work; nothing was stored, the same messages can come again.
+            CloudError: of the fence; nothing was stored.
         """
         pairs = [(message, decode(message)) for message in messages]
         try:
             return self._commit(connection, [decoded for _, decoded in pairs], now=now)
         except REFUSALS:
             parts = [self._write_alone(connection, *pair, now=now) for pair in pairs]
-        acks: dict[str, Ack] = {}
-        for part in parts:
-            acks |= part.acks
-        return Written(acks=acks, events=tuple(event for part in parts for event in part.events))
+        return {agent: ack for part in parts for agent, ack in part.items()}
 
     def _write_alone(
         self, connection: Database, arrived: Arrived, decoded: Decoded, *, now: datetime
-    ) -> Written:
+    ) -> Mapping[str, Ack]:
         try:
             return self._commit(connection, [decoded], now=now)
         except REFUSALS as error:
@@ -97,16 +90,19 @@ class Writer:
             refused = Refused(arrived=arrived, reason=Reason.DATABASE, detail=detail, place=place)
             return self._commit(connection, [refused], now=now)
 
-    def _commit(self, connection: Database, messages: Sequence[Decoded], *, now: datetime) -> Written:
+    def _commit(
+        self, connection: Database, messages: Sequence[Decoded], *, now: datetime
+    ) -> Mapping[str, Ack]:
         draft = _Draft(now=now)
         with connection.transaction():
+            self._fence(connection)
             queries.note_agents(connection, _lineages(messages), now=now)
             queries.note_heard(connection, _heard(messages), now=now)
             measured, refused = self._check_owners(connection, messages, draft)
             self._store_statuses(connection, messages, draft)
             _store_readings(connection, measured, draft)
             _store_waves(connection, measured, draft)
-            _store_gaps(connection, measured, draft)
+            _store_gaps(connection, measured)
             for letter in refused:
                 queries.insert_dead_letter(connection, letter)
                 _log.warning("dead_letter", topic=letter.arrived.topic, reason=letter.reason.value)
@@ -114,7 +110,7 @@ class Writer:
             self._advance(connection, places, draft)
         self._progress |= draft.progress
         self._owners |= draft.owners
-        return Written(acks=self._build_acks(draft), events=tuple(draft.events))
+        return self._build_acks(draft)
 
     def _check_owners(
         self, connection: Database, messages: Sequence[Decoded], draft: _Draft
@@ -253,6 +249,7 @@ def _store_readings(connection: Database, measured: Sequence[Measured], draft: _
                 unit=observation.unit,
                 measured_at=observation.measured_at,
                 received_at=observation.received_at,
+                arrived_at=item.arrived.received_at,
                 stored_at=draft.now,
                 quality=observation.quality,
                 flags=observation.flags,
@@ -268,36 +265,15 @@ def _store_readings(connection: Database, measured: Sequence[Measured], draft: _
     ]
     if rows:
         queries.insert_observations(connection, rows)
-        newest = _newest_by_key(row.reading for row in rows)
-        draft.events.append(ReadingsStored(readings=newest, heard_at=draft.now))
-
-
-def _newest_by_key(readings: Iterable[Reading]) -> tuple[Reading, ...]:
-    newest: dict[tuple[SourceId, VitalKey], Reading] = {}
-    for reading in readings:
-        known = newest.get((reading.src, reading.key))
-        if known is None or reading.measured_at > known.measured_at:
-            newest[reading.src, reading.key] = reading
-    return tuple(newest.values())
 
 
 def _store_waves(connection: Database, measured: Sequence[Measured], draft: _Draft) -> None:
     for item in measured:
         if isinstance(item, WaveBlockMessage):
-            is_new = queries.insert_wave_block(connection, item, now=draft.now)
-            if is_new and not item.message.historical:
-                draft.events.append(
-                    WaveStored(
-                        src=item.src,
-                        block=item.message.block,
-                        late=False,
-                        heard_at=draft.now,
-                        clock_shift=item.clock_shift,
-                    )
-                )
+            queries.insert_wave_block(connection, item, now=draft.now)
 
 
-def _store_gaps(connection: Database, measured: Sequence[Measured], draft: _Draft) -> None:
+def _store_gaps(connection: Database, measured: Sequence[Measured]) -> None:
     for item in measured:
         if isinstance(item, GapMessage):
-            draft.events.append(GapStored(gap=queries.upsert_gap(connection, item.gap)))
+            queries.upsert_gap(connection, item.gap)

@@ -1,6 +1,6 @@
-"""The two threads of ingest: paho's receives and answers pings, the writer's commits and acknowledges.
+"""The two threads that serve a group of shards: paho's receives, the writer's commits and acknowledges.
 
-    broker -> Inbox (bounded) -> one transaction -> PUBACK -> `ack` per agent -> typed events
+    broker -> Inbox (bounded) -> one transaction -> PUBACK -> `ack` per agent
 
 While the database is away the Inbox keeps what came; a repeat of a waiting message joins it. A message that
 finds the Inbox full is neither kept nor acknowledged: the broker and the agent still have it.
@@ -8,40 +8,33 @@ finds the Inbox full is neither kept nor acknowledged: the broker and the agent 
 
 import signal
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from itertools import islice
 
 import psycopg
 import structlog
 
 from cloud.broker.address import BrokerAddress
-from cloud.broker.link import BrokerLink, Delivery, LinkRole
-from cloud.events import AgentBorn, AgentGone, AgentHeard, Clock, Deliver, Part, PartState
-from cloud.ingest import queries
-from cloud.ingest.model import Arrived, Place, StatusMessage, decode, peek_place
+from cloud.broker.link import Announcement, BrokerLink, Delivery, LinkRole
+from cloud.errors import CloudError
+from cloud.events import Clock
+from cloud.ingest.model import Arrived, Place, peek_place
 from cloud.ingest.service import Writer
 from cloud.store.connection import Database, connect
 from vitals.wire.batch import to_ms
-from vitals.wire.errors import WireError
-from vitals.wire.status import Ack, CloudStatus, decode_beat, encode_control
-from vitals.wire.topics import CLOUD_STATUS, ROOT, AgentTopic, parse_agent_topic
+from vitals.wire.status import Ack, CloudStatus, encode_control
+from vitals.wire.topics import CLOUD_STATUS, ROOT, AgentTopic
 
 _log = structlog.get_logger()
-SUBSCRIPTIONS = (
-    (f"{ROOT}/+/+/vitals", 1),
-    (f"{ROOT}/+/+/wave/#", 1),
-    (f"{ROOT}/+/+/event", 1),
-    (f"{ROOT}/+/+/status", 1),
-    (f"{ROOT}/+/+/beat", 0),
-)
+_STORED = ("vitals", "wave/#", "event", "status")
+_ACK_EVERY_S = 0.1
 _TRANSACTION_MESSAGES = 500
 _IDLE_S = 1.0
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
-_STUCK_AFTER = timedelta(seconds=3)
 
 
 @dataclass(slots=True)
@@ -104,51 +97,74 @@ class Inbox:
         return len(self._waiting)
 
 
-@dataclass(slots=True)
-class DatabaseWatch:
-    """Whether the database answers. A write that takes too long counts as no answer."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What one stream serves: a name at the broker, which keeps its session, and shards (empty: all)."""
 
-    _state: PartState
-    _busy_since: datetime | None = field(default=None)
+    name: str
+    shards: Sequence[str] = ()
+    speaks_for_ingest: bool = True
 
-    def begin(self, now: datetime) -> None:
-        """A question is put to the database."""
-        self._busy_since = self._busy_since or now
+    def subscriptions(self) -> tuple[tuple[str, int], ...]:
+        """Topic filters with their QoS."""
+        return tuple((f"{ROOT}/{shard}/+/{name}", 1) for shard in self.shards or ("+",) for name in _STORED)
 
-    def note(self, now: datetime, *, ok: bool) -> None:
-        """It answered, or it did not."""
-        since_at = self._busy_since if not ok and self._busy_since else now
-        self._busy_since = None
-        if self._state.ok is not ok:
-            self._state = PartState(part=Part.DATABASE, ok=ok, since_at=since_at)
 
-    def state(self, now: datetime) -> PartState:
-        """As it is now."""
-        busy_since = self._busy_since
-        if self._state.ok and busy_since is not None and now - busy_since > _STUCK_AFTER:
-            return PartState(part=Part.DATABASE, ok=False, since_at=busy_since)
-        return self._state
+class AckBook:
+    """What is to be said to each agent: at once, and then again not before `_ACK_EVERY_S` has passed."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, Ack] = {}
+        self._due: dict[str, Ack] = {}
+        self._said_mono_s: dict[str, float] = {}
+
+    def put(self, acks: dict[str, Ack]) -> None:
+        """These are true now."""
+        self._due |= acks
+
+    def take(self, mono_s: float) -> list[tuple[str, Ack]]:
+        """What is to be published now."""
+        ripe = [agent for agent in self._due if mono_s - self._said_mono_s.get(agent, -1.0) >= _ACK_EVERY_S]
+        taken = [(agent, self._due.pop(agent)) for agent in ripe]
+        self._said_mono_s |= dict.fromkeys(ripe, mono_s)
+        self.said |= dict(taken)
+        return taken
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is left to say."""
+        return bool(self._due)
 
 
 class IngestStream:
-    """Receives, stores, acknowledges, tells. Both threads call `deliver`, which must return at once."""
+    """Receives, stores, acknowledges, until it is stopped or `fence` says that another one stores now."""
 
-    def __init__(self, database_url: str, address: BrokerAddress, *, deliver: Deliver, clock: Clock) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        address: BrokerAddress,
+        *,
+        share: Share,
+        fence: Callable[[Database], None],
+        clock: Clock,
+    ) -> None:
         self._database_url = database_url
-        self._deliver = deliver
         self._clock = clock
         self._inbox = Inbox()
-        self._writer = Writer()
-        self._acks: dict[str, Ack] = {}
+        self._writer = Writer(fence)
+        self._acks = AckBook()
         self._stopping = threading.Event()
         self._database: Database | None = None
-        self._watch = DatabaseWatch(PartState(part=Part.DATABASE, ok=True, since_at=clock()))
-        role = LinkRole(
-            client_id="qianli-ingest",
-            subscriptions=SUBSCRIPTIONS,
-            status_topic=CLOUD_STATUS,
+        spoken = Announcement(
+            topic=CLOUD_STATUS,
             online=lambda: encode_control(CloudStatus(v=1, online=True, at=to_ms(clock()))),
             offline=encode_control(CloudStatus(v=1, online=False)),
+        )
+        role = LinkRole(
+            client_id=f"qianli-{share.name}",
+            subscriptions=share.subscriptions(),
+            is_lasting=True,
+            announcement=spoken if share.speaks_for_ingest else None,
         )
         self._link = BrokerLink(
             address, role, on_delivery=self.receive, on_connected=self._publish_known_acks, clock=clock
@@ -168,87 +184,55 @@ class IngestStream:
             self._thread.join(timeout=1.5)
         self._link.stop()
 
-    def part_states(self) -> tuple[PartState, PartState]:
-        """Database and broker as they are now."""
-        return self._watch.state(self._clock()), self._link.state
-
     def receive(self, delivery: Delivery) -> None:
         """Take one message from the broker (paho's thread)."""
-        now = self._clock()
-        if delivery.topic.endswith("/beat"):
-            self._receive_beat(delivery, now)
-            return
         arrived = Arrived(
-            topic=delivery.topic, payload=delivery.payload, received_at=now, retained=delivery.retained
+            topic=delivery.topic,
+            payload=delivery.payload,
+            received_at=self._clock(),
+            retained=delivery.retained,
         )
-        if delivery.topic.endswith("/status"):
-            self._tell_status(arrived)
         if not self._inbox.offer(arrived, delivery.acknowledge):
             _log.warning("inbox_full", waiting=len(self._inbox), refused=self._inbox.refused)
-
-    def _receive_beat(self, delivery: Delivery, now: datetime) -> None:
-        try:
-            agent = parse_agent_topic(delivery.topic).agent
-            decode_beat(delivery.payload)
-        except WireError as error:
-            _log.warning("beat_refused", topic=delivery.topic, error=str(error))
-            return
-        self._deliver([AgentHeard(agent=agent, heard_at=now)])
-
-    def _tell_status(self, arrived: Arrived) -> None:
-        """An agent that comes or goes is news even while the database is away."""
-        decoded = decode(arrived)
-        if not isinstance(decoded, StatusMessage):
-            return
-        heard_at = None if arrived.retained else arrived.received_at
-        if not decoded.status.online:
-            self._deliver([AgentGone(agent=decoded.agent, heard_at=heard_at)])
-            return
-        self._deliver(
-            [AgentBorn(agent=decoded.agent, sources=tuple(decoded.status.sources), heard_at=heard_at)]
-        )
 
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                messages = self._inbox.look(limit=_TRANSACTION_MESSAGES, timeout_s=_IDLE_S)
-                self._store_until_done(messages)
+                timeout_s = _ACK_EVERY_S if self._acks.waits else _IDLE_S
+                messages = self._inbox.look(limit=_TRANSACTION_MESSAGES, timeout_s=timeout_s)
+                if messages:
+                    self._store_until_done(messages)
+                self._publish_acks()
+        except CloudError as error:
+            _log.warning("another_stores", reason=str(error))
         except Exception:
             # Without its writer the process would look alive: better that it ends and is restarted.
             _log.exception("writer_failed")
             signal.raise_signal(signal.SIGTERM)
         finally:
+            self._link.leave()
             self._disconnect()
 
     def _store_until_done(self, messages: Sequence[Arrived]) -> None:
         pause_s = _FIRST_PAUSE_S
         while not self._stopping.is_set():
-            self._watch.begin(self._clock())
             try:
                 self._store(messages)
             except psycopg.Error as error:
-                self._watch.note(self._clock(), ok=False)
                 _log.warning("database_failed", waiting=len(self._inbox), error=" ".join(str(error).split()))
                 self._disconnect()
                 self._stopping.wait(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             else:
-                self._watch.note(self._clock(), ok=True)
                 return
 
     def _store(self, messages: Sequence[Arrived]) -> None:
         if self._database is None:
             self._database = connect(self._database_url)
-        if not messages:
-            queries.is_alive(self._database)
-            return
-        written = self._writer.write(self._database, messages, now=self._clock())
+        acks = self._writer.write(self._database, messages, now=self._clock())
         for acknowledge in self._inbox.settle(len(messages)):
             acknowledge()
-        self._acks |= written.acks
-        for agent, ack in written.acks.items():
-            self._publish_ack(agent, ack)
-        self._deliver(written.events)
+        self._acks.put(dict(acks))
         if self._inbox.refused and len(self._inbox) == 0:
             self._inbox.refused = 0
             self._link.restart()
@@ -258,9 +242,13 @@ class IngestStream:
             self._database.close()
             self._database = None
 
+    def _publish_acks(self) -> None:
+        for agent, ack in self._acks.take(time.monotonic()):
+            self._publish_ack(agent, ack)
+
     def _publish_known_acks(self) -> None:
         """After a reconnect: a broker that lost its memory gets the retained ones again."""
-        for agent, ack in dict(self._acks).items():
+        for agent, ack in dict(self._acks.said).items():
             self._publish_ack(agent, ack)
 
     def _publish_ack(self, agent: str, ack: Ack) -> None:

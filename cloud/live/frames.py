@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from cloud.events import PartState, PatientScore, Reading, Silence, WaveStored
+from cloud.events import PartState, PatientScore, Reading, Silence, WaveHeard
 from cloud.live.model import Patient, Source, WardState
 from vitals.wire.batch import to_ms
 from vitals.wire.status import WaveDeclaration
@@ -28,6 +28,25 @@ def encode_values(patient_id: str, readings: Iterable[Reading]) -> str:
     return _text({"type": "values", "patient": patient_id, "values": [_value(entry) for entry in readings]})
 
 
+def encode_stored(patient_id: str, readings: Iterable[Reading]) -> str:
+    """Values that were shown already are committed now."""
+    return _text(
+        {
+            "type": "stored",
+            "patient": patient_id,
+            "values": [
+                {
+                    "src": entry.src,
+                    "key": entry.key,
+                    "measured_at": to_ms(entry.measured_at),
+                    "stored_at": _ms(entry.stored_at),
+                }
+                for entry in readings
+            ],
+        }
+    )
+
+
 def encode_score(patient_id: str, score: PatientScore, *, now: datetime) -> str:
     """The score of a patient."""
     return _text({"type": "score", "patient": patient_id, "score": _score(score, now=now)})
@@ -46,7 +65,7 @@ def encode_tick(parts: Iterable[PartState], *, now: datetime) -> str:
     return _text({"type": "tick", "server_at": to_ms(now), "parts": states})
 
 
-def encode_wave(patient_id: str, wave: WaveStored, declared: WaveDeclaration) -> bytes:
+def encode_wave(patient_id: str, wave: WaveHeard, declared: WaveDeclaration) -> bytes:
     """A block: length and JSON header, padded to four bytes, then int32 samples."""
     block = wave.block
     header = msgspec.json.encode(
@@ -123,7 +142,8 @@ def _value(reading: Reading) -> dict[str, object]:
         "unit": reading.unit,
         "measured_at": to_ms(reading.measured_at),
         "received_at": to_ms(reading.received_at),
-        "stored_at": to_ms(reading.stored_at),
+        "arrived_at": to_ms(reading.arrived_at),
+        "stored_at": _ms(reading.stored_at),
         "quality": reading.quality,
         "flags": reading.flags,
         "late": reading.late,

@@ -55,6 +55,7 @@ class Binding:
     ends_at: datetime | None
     is_once: bool = False
     is_current: bool | None = None
+    agent: str | None = None
 
     def covers(self, *moments: datetime) -> bool:
         """Whether something measured between these moments belongs to the patient."""
@@ -100,14 +101,22 @@ class WardState:
     silences: dict[SourceId, tuple[Silence, ...]] = field(default_factory=dict)
     scores: dict[str, PatientScore] = field(default_factory=dict)
     _latest: dict[str, Latest] = field(default_factory=dict)
+    _patients: dict[str, Patient] = field(default_factory=dict)
+    _by_source: dict[SourceId, list[Binding]] = field(default_factory=dict)
+    _by_patient: dict[str, list[Binding]] = field(default_factory=dict)
 
     def patient(self, patient_id: str) -> Patient | None:
         """A patient of the ward."""
-        return next((entry for entry in self.ward.patients if entry.patient_id == patient_id), None)
+        return self._patients.get(patient_id)
 
     def place_ward(self, ward: Ward) -> None:
         """New patients or bindings; values that are not a patient's any more are forgotten."""
         self.ward = ward
+        self._patients = {patient.patient_id: patient for patient in ward.patients}
+        self._by_source, self._by_patient = {}, {}
+        for binding in ward.bindings:
+            self._by_source.setdefault(binding.src, []).append(binding)
+            self._by_patient.setdefault(binding.patient_id, []).append(binding)
         for patient in ward.patients:
             bound = self.sources_of(patient.patient_id)
             known = self._latest.get(patient.patient_id, {})
@@ -130,8 +139,8 @@ class WardState:
 
     def owner_of(self, src: SourceId, *moments: datetime) -> str | None:
         """Whose a measurement is that was made between these moments."""
-        found = (entry for entry in self.ward.bindings if entry.src == src and entry.covers(*moments))
-        return next((entry.patient_id for entry in found), None)
+        bound = self._by_source.get(src, ())
+        return next((entry.patient_id for entry in bound if entry.covers(*moments)), None)
 
     def _owner(self, reading: Reading) -> str | None:
         if reading.clock_shift is None:
@@ -140,7 +149,7 @@ class WardState:
 
     def sources_of(self, patient_id: str) -> tuple[SourceId, ...]:
         """Sensors that are a patient's now, and those that gave the one reading that was asked of them."""
-        own = (entry for entry in self.ward.bindings if entry.patient_id == patient_id)
+        own = self._by_patient.get(patient_id, ())
         return tuple(dict.fromkeys(entry.src for entry in own if entry.holds or entry.is_once))
 
     def take(self, readings: Iterable[Reading]) -> dict[str, list[Reading]]:
@@ -152,10 +161,36 @@ class WardState:
                 continue
             latest = self._latest.setdefault(patient_id, {})
             known = latest.get((reading.src, reading.key))
-            if known is None or reading.credible_at > known.credible_at:
+            if known is None or reading.credible_at > known.credible_at or _is_stored_now(known, reading):
                 latest[reading.src, reading.key] = reading
                 news.setdefault(patient_id, []).append(reading)
         return news
+
+    def mark_stored(self, readings: Iterable[Reading], *, at: datetime) -> dict[str, list[Reading]]:
+        """These are committed; returns by patient those that are still the latest."""
+        marked: dict[str, list[Reading]] = {}
+        for reading in readings:
+            patient_id = self._owner(reading)
+            latest = {} if patient_id is None else self._latest.get(patient_id, {})
+            known = latest.get((reading.src, reading.key))
+            if patient_id is None or known is None or known.measured_at != reading.measured_at:
+                continue
+            latest[reading.src, reading.key] = replace(known, stored_at=at)
+            marked.setdefault(patient_id, []).append(latest[reading.src, reading.key])
+        return marked
+
+    def serves(self, agent: str, src: SourceId) -> bool:
+        """Whether a source is this agent's, as the database says, or else as the first who declared it."""
+        return self._agent_of(src) == agent
+
+    def is_foreign(self, agent: str, src: SourceId) -> bool:
+        """Whether a source is another agent's."""
+        return self._agent_of(src) not in (None, agent)
+
+    def _agent_of(self, src: SourceId) -> str | None:
+        claimed = next((entry.agent for entry in self._by_source.get(src, ()) if entry.agent), None)
+        declared = self.sources.get(src)
+        return claimed or (None if declared is None else declared.agent)
 
     def readings_of(self, patient_id: str) -> tuple[Reading, ...]:
         """The latest readings of a patient."""
@@ -165,8 +200,8 @@ class WardState:
         """The silences of a patient's sensors, and of those that were taken away."""
         own = self.sources_of(patient_id)
         ended: dict[SourceId, datetime] = {}
-        for entry in self.ward.bindings:
-            if entry.patient_id == patient_id and entry.src not in own and entry.ends_at is not None:
+        for entry in self._by_patient.get(patient_id, ()):
+            if entry.src not in own and entry.ends_at is not None:
                 ended[entry.src] = max(entry.ends_at, ended.get(entry.src, entry.ends_at))
         return (
             *(silence for src in own for silence in self.silences.get(src, ())),
@@ -204,3 +239,8 @@ class WardState:
         source = self.sources.get(src)
         waves: Sequence[WaveDeclaration] = [] if source is None else source.waves
         return next((wave for wave in waves if wave.stream == stream), None)
+
+
+def _is_stored_now(known: Reading, reading: Reading) -> bool:
+    is_same = known.measured_at == reading.measured_at and known.value == reading.value
+    return is_same and known.stored_at is None and reading.stored_at is not None

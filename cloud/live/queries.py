@@ -37,8 +37,8 @@ def find_ward(connection: Database, subject: Subject) -> Ward:
         bindings = binding_cursor.execute(
             """
             SELECT b.src, b.patient_id, lower(b.during) AS begins_at, upper(b.during) AS ends_at,
-                   b.is_once, upper_inf(b.during) OR upper(b.during) > now() AS is_current
-              FROM binding b
+                   b.is_once, upper_inf(b.during) OR upper(b.during) > now() AS is_current, s.agent
+              FROM binding b JOIN source s USING (src)
              WHERE (upper_inf(b.during) OR upper(b.during) > now() - interval '1 hour')
                AND %(may_read)s
                AND (%(asking_role)s = 'system' OR may_see(
@@ -112,6 +112,7 @@ def find_latest(connection: Database, subject: Subject, *, now: datetime) -> lis
             unit=unit,
             measured_at=measured_at,
             received_at=received_at,
+            arrived_at=stored_at,
             stored_at=stored_at,
             quality=Quality(quality),
             flags=tuple(Flag(flag) for flag in flags),

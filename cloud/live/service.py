@@ -5,21 +5,26 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import TypeGuard
 
 import structlog
 
 from cloud.events import (
     AgentBorn,
     BindingsChanged,
+    BrokerBack,
     Clock,
     Event,
+    GapHeard,
+    LaneOf,
     PartState,
     PatientScore,
     Reading,
-    ReadingsStored,
+    ReadingsHeard,
     ScoreQuestion,
     Silence,
-    WaveStored,
+    StoredUpTo,
+    WaveHeard,
 )
 from cloud.identity.model import Subject
 from cloud.identity.sight import Sight
@@ -32,6 +37,8 @@ _log = structlog.get_logger()
 _TEXTS_WAITING = 500
 _WAVES_WAITING = 120
 _EVENTS_HELD = 2000
+_UNSTORED_OF_A_LANE = 500
+_BLOCKS_REMEMBERED = 8
 
 TellShown = Callable[[Mapping[str, Sight]], None]
 Judge = Callable[[ScoreQuestion], PatientScore]
@@ -128,11 +135,13 @@ class Hub:
         self._viewers: set[Viewer] = set()
         self._holds: Counter[SourceId] = Counter()
         self._holds_lock = threading.Lock()
-        self._held: deque[ReadingsStored | WaveStored] = deque(maxlen=_EVENTS_HELD)
+        self._held: deque[ReadingsHeard | WaveHeard] = deque(maxlen=_EVENTS_HELD)
+        self._unstored: dict[LaneOf, dict[int, tuple[Reading, ...]]] = {}
+        self._blocks: dict[tuple[SourceId, str], deque[int]] = {}
         self._changed: list[SourceId] = []
         self._declared: frozenset[SourceId] = frozenset()
         self._has_told_declared = False
-        self.bindings_changed = asyncio.Event()
+        self.has_to_read = asyncio.Event()
         self.state = WardState()
 
     def hold(self, sources: Collection[SourceId]) -> None:
@@ -141,9 +150,9 @@ class Hub:
             self._holds.update(sources)
 
     def take_changed(self) -> list[SourceId]:
-        """Sources whose bindings may have changed; the bindings are to be read after this is asked."""
+        """Sources whose bindings may have changed; bindings and values are to be read after this is asked."""
         changed, self._changed = self._changed, []
-        self.bindings_changed.clear()
+        self.has_to_read.clear()
         return changed
 
     def release(self, sources: Collection[SourceId]) -> None:
@@ -193,16 +202,35 @@ class Hub:
         if viewer.dropped_waves:
             _log.info("viewer_was_slow", dropped_waves=viewer.dropped_waves)
 
+    def believe(self, event: Event) -> Event | None:
+        """The event as far as it comes from the agent whose sources it speaks of; None: nothing of it."""
+        match event:
+            case ReadingsHeard():
+                agent = event.lane.agent
+                return event if all(self.state.serves(agent, one.src) for one in event.readings) else None
+            case WaveHeard():
+                return event if self.state.serves(event.agent, event.src) else None
+            case GapHeard():
+                return event if self.state.serves(event.agent, event.gap.src) else None
+            case AgentBorn():
+                own = [one for one in event.sources if not self.state.is_foreign(event.agent, one.src)]
+                return replace(event, sources=tuple(own))
+        return event
+
     def take(self, event: Event) -> None:
         """Learn from an event and tell those whom it concerns."""
         match event:
-            case ReadingsStored():
+            case ReadingsHeard():
                 self._take_readings(event)
-            case WaveStored():
+            case WaveHeard():
                 self._take_wave(event)
+            case StoredUpTo():
+                self._take_stored(event)
             case BindingsChanged():
                 self._changed.extend(event.sources)
-                self.bindings_changed.set()
+                self.has_to_read.set()
+            case BrokerBack():
+                self.has_to_read.set()
             case AgentBorn():
                 sources = [declared_source(entry, agent=event.agent) for entry in event.sources]
                 self._declared |= self.state.declare(sources)
@@ -247,8 +275,28 @@ class Hub:
         for viewer in self._viewers:
             viewer.put_text(frame)
 
-    def _take_readings(self, event: ReadingsStored) -> None:
+    def _take_readings(self, event: ReadingsHeard) -> None:
+        if not event.is_stored:
+            waiting = self._unstored.setdefault(event.lane, {})
+            waiting[event.s] = event.readings
+            if len(waiting) > _UNSTORED_OF_A_LANE:
+                del waiting[next(iter(waiting))]
         self._tell_news(self._hold_back(event))
+
+    def _take_stored(self, event: StoredUpTo) -> None:
+        """Tell of what was shown and is stored now; what nothing but the database can place is read there."""
+        waiting = self._unstored.get(event.lane, {})
+        stored = [waiting.pop(s) for s in [s for s in waiting if s <= event.s]]
+        if not waiting:
+            self._unstored.pop(event.lane, None)
+        self._held = deque(
+            (held.as_stored(event.at) if _is_of(held, event) else held for held in self._held), _EVENTS_HELD
+        )
+        readings = [reading for together in stored for reading in together]
+        if any(reading.clock_shift is None for reading in readings):
+            self.has_to_read.set()
+        for patient_id, marked in self.state.mark_stored(readings, at=event.at).items():
+            self._tell(patient_id, frames.encode_stored(patient_id, marked))
 
     def _tell_news(self, readings_now: Iterable[Reading]) -> None:
         for patient_id, readings in self.state.take(readings_now).items():
@@ -257,7 +305,7 @@ class Hub:
             if patient is not None:
                 self._rescore(patient)
 
-    def _hold_back(self, event: ReadingsStored) -> tuple[Reading, ...]:
+    def _hold_back(self, event: ReadingsHeard) -> tuple[Reading, ...]:
         """What may be shown now; the rest is kept."""
         held = tuple(reading for reading in event.readings if self._holds[reading.src] > 0)
         if not held:
@@ -265,10 +313,14 @@ class Hub:
         self._held.append(replace(event, readings=held))
         return tuple(reading for reading in event.readings if reading not in held)
 
-    def _take_wave(self, event: WaveStored) -> None:
+    def _take_wave(self, event: WaveHeard) -> None:
         if self._holds[event.src] > 0:
             self._held.append(event)
             return
+        blocks = self._blocks.setdefault((event.src, event.block.stream), deque(maxlen=_BLOCKS_REMEMBERED))
+        if event.block.t0_us in blocks:
+            return  # sent again by an agent that has not heard that we have it
+        blocks.append(event.block.t0_us)
         begins_at, ends_at = (from_ms(us // 1000) for us in (event.block.t0_us, event.block.end_us))
         moments = (begins_at, ends_at, begins_at + event.clock_shift, ends_at + event.clock_shift)
         patient_id = self.state.owner_of(event.src, *moments)
@@ -325,3 +377,7 @@ class Hub:
         viewer.note_shown(patient.patient_id for patient in patients)
         now = self._clock()
         viewer.put_text(frames.encode_hello(self.state, patients, now=now, delay_ms=self._display_delay_ms))
+
+
+def _is_of(held: ReadingsHeard | WaveHeard, stored: StoredUpTo) -> TypeGuard[ReadingsHeard]:
+    return isinstance(held, ReadingsHeard) and held.lane == stored.lane and held.s <= stored.s

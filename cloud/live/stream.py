@@ -1,6 +1,7 @@
 """The timers of the live state, each its own, so that no stall of one hides behind another."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -24,6 +25,7 @@ TICK_EVERY_S = 1.0
 RESCORE_EVERY_S = 5.0
 REREAD_EVERY_S = 3.0
 LOOK_AT_RIGHTS_EVERY_S = 1.5
+FULLY_EVERY = 5
 
 Parts = Callable[[], tuple[PartState, ...]]
 
@@ -86,17 +88,17 @@ class LiveStream:
     async def _follow_bindings(self) -> None:
         """Show changed bindings at once; values of these sources wait for it."""
         while True:
-            await self._hub.bindings_changed.wait()
+            await self._hub.has_to_read.wait()
             changed = self._hub.take_changed()
-            if not await self._reread(settled=changed):
+            if not await self._reread(settled=changed, fully=True):
                 await asyncio.sleep(REREAD_EVERY_S)
                 self._hub.take(BindingsChanged(sources=tuple(changed)))
 
-    async def _reread(self, *, settled: Sequence[SourceId] = ()) -> bool:
-        """Whether the hub knows patients and bindings as they are."""
+    async def _reread(self, *, settled: Sequence[SourceId] = (), fully: bool = False) -> bool:
+        """Whether the hub knows patients and bindings as they are; `fully`: the latest values too."""
         async with self._reading:
             try:
-                ward = await asyncio.to_thread(self._read_ward, fully=bool(settled))
+                ward = await asyncio.to_thread(self._read_ward, fully=fully)
             except (psycopg.Error, PoolTimeout) as error:
                 _log.warning("ward_not_read", error=" ".join(str(error).split()))
                 return False
@@ -105,13 +107,16 @@ class LiveStream:
             return True
 
     async def _keep_books(self) -> None:
-        """Record gaps, and see whether somebody changed patients or bindings."""
-        while True:
+        """Record gaps, see whether somebody changed patients or bindings, and now and then read the values.
+
+        Whatever was heard wrongly or not at all is put right by what is stored.
+        """
+        for number in itertools.count(1):
             await asyncio.sleep(REREAD_EVERY_S)
             if not all(state.ok for state in self._parts() if state.part is Part.DATABASE):
                 continue
             await asyncio.to_thread(self._books.record)
-            await self._reread()
+            await self._reread(fully=number % FULLY_EVERY == 0)
 
     async def _look_at_rights(self) -> None:
         """Whom each viewer may see now: a right that ended shows nothing any more.

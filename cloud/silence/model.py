@@ -15,13 +15,13 @@ from cloud.events import (
     AgentGone,
     AgentHeard,
     Event,
-    GapStored,
+    GapHeard,
     Part,
     PartState,
     Reading,
-    ReadingsStored,
+    ReadingsHeard,
     Silence,
-    WaveStored,
+    WaveHeard,
 )
 from vitals.gap import Gap, GapCause
 from vitals.observation import Flag, SourceId, VitalKey
@@ -88,14 +88,14 @@ class SilenceWatch:
     def take(self, event: Event) -> None:
         """Learn from an event."""
         match event:
-            case ReadingsStored():
+            case ReadingsHeard():
                 for reading in event.readings:
                     self._hear_reading(reading, event.heard_at)
-            case WaveStored():
+            case WaveHeard():
                 source = self._sources.get(event.src)
                 if source is not None and not event.late:
                     source.heard_at[event.block.stream] = event.heard_at
-            case GapStored():
+            case GapHeard():
                 self.note_gap(event.gap)
             case AgentBorn():
                 self._bear(event)

@@ -8,7 +8,8 @@
 
 from vitals.wire.topics import CLOUD_STATUS, ROOT, is_agent_name, shard_of
 
-CLOUD = "qianli.cloud"
+CLOUD_PREFIX = "qianli."
+"""Before the name of a part of the service; the name of an agent has no dot."""
 FROM_CLOUD = ("ack", "cmd")
 
 
@@ -16,7 +17,7 @@ def may_connect(identity: str, client_id: str | None, *, will_topic: str | None)
     """Whether a holder may use this client id and leave this will: an agent only its own."""
     if will_topic is not None and not may_publish(identity, will_topic):
         return False
-    if identity == CLOUD:
+    if identity.startswith(CLOUD_PREFIX):
         return client_id is not None and not client_id.startswith("agent-")
     return is_agent_name(identity) and client_id == f"agent-{identity}"
 
@@ -25,7 +26,7 @@ def may_publish(identity: str, topic: str) -> bool:
     """Whether a holder may publish there."""
     if "+" in topic or "#" in topic:
         return False
-    if identity == CLOUD:
+    if identity.startswith(CLOUD_PREFIX):
         return topic == CLOUD_STATUS or _is_to_agent(topic)
     if not is_agent_name(identity):
         return False
@@ -36,7 +37,7 @@ def may_publish(identity: str, topic: str) -> bool:
 
 def may_subscribe(identity: str, topic_filter: str) -> bool:
     """Whether a holder may ask for that, and be given it."""
-    if identity == CLOUD:
+    if identity.startswith(CLOUD_PREFIX):
         return topic_filter.startswith(f"{ROOT}/")
     if not is_agent_name(identity):
         return False

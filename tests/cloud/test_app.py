@@ -10,11 +10,10 @@ from cloud.broker.address import parse_mqtt_url
 from cloud.enrolment.model import Admission
 from cloud.identity.model import Role, subject_of
 from cloud.identity.queries import upsert_organisation
-from cloud.ingest.service import Writer
 from cloud.settings import CloudSettings
 from cloud.store.connection import connect
 from edge_agent.identity import new_request
-from tests.fixtures.wire_messages import SOURCE, WireAgent, seconds, utc_now
+from tests.fixtures.wire_messages import SOURCE, WireAgent, open_writer, seconds, utc_now
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -118,7 +117,7 @@ def test_patient_of_another_organisation_looks_like_one_that_is_not_there(cloud_
 def test_health_is_open_and_says_nothing_about_people(cloud_server):
     answer = cloud_server.client().get("/api/health")
 
-    assert set(answer.json()) == {"version", "database", "broker"}
+    assert set(answer.json()) == {"version", "database", "broker", "ingest"}
     assert answer.headers["cache-control"] == "no-store"
 
 
@@ -133,7 +132,7 @@ def test_trend_has_only_what_was_measured_while_the_sensor_was_bound(cloud_serve
     with connect(database_url) as connection:
         connection.execute("UPDATE binding SET during = tstzrange(%s, NULL)", (now - seconds(600),))
         early, late = AGENT.vitals(1, 50, at=now - seconds(900)), AGENT.vitals(2, 80, at=now - seconds(300))
-        Writer().write(connection, [early, late, AGENT.vitals(3, None, at=now)], now=now)
+        open_writer().write(connection, [early, late, AGENT.vitals(3, None, at=now)], now=now)
     trend = cloud_server.client("doctor").get("/api/patients/p-1/trend").json()
 
     assert trend["series"]["heart_rate"]["last"] == [80]

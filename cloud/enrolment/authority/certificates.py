@@ -29,7 +29,7 @@ STAND_IN_LASTS = timedelta(days=1)
 CRL_LASTS = timedelta(days=30)
 CLOCK_SLACK = timedelta(hours=1)
 """Certificates hold from an hour ago: a hut's clock may be slow."""
-CLOUD_IDENTITY = "qianli.cloud"
+CLOUD_PREFIX = "qianli."
 AGENT_URI = "urn:qianli:agent:"
 
 
@@ -115,10 +115,10 @@ def issue_stand_in(
 
 
 def issue_cloud(
-    authority: Authority, public_key: ec.EllipticCurvePublicKey, *, now: datetime
+    authority: Authority, public_key: ec.EllipticCurvePublicKey, *, name: str, now: datetime
 ) -> x509.Certificate:
-    """The certificate with which the service itself comes to the broker."""
-    return _issue_client(authority, public_key, identity=CLOUD_IDENTITY, now=now, lasts=CLIENT_LASTS)
+    """The certificate with which a part of the service comes to the broker; no agent can be called so."""
+    return _issue_client(authority, public_key, identity=f"{CLOUD_PREFIX}{name}", now=now, lasts=CLIENT_LASTS)
 
 
 def requested_key(request: bytes) -> ec.EllipticCurvePublicKey:
@@ -190,7 +190,7 @@ def _issue_client(
     now: datetime,
     lasts: timedelta,
 ) -> x509.Certificate:
-    uri = "urn:qianli:cloud" if identity == CLOUD_IDENTITY else AGENT_URI + identity
+    uri = "urn:qianli:cloud" if identity.startswith(CLOUD_PREFIX) else AGENT_URI + identity
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity)])
     return _issue(
         authority,

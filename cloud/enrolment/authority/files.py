@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cloud.broker.address import AUTHORITY_FILE, CLIENT_FILE
+from cloud.broker.address import AUTHORITY_FILE, CLOUD, client_file
 from cloud.enrolment.authority.certificates import (
     Authority,
     issue_cloud,
@@ -87,17 +87,17 @@ def server_pair(
     return _pair(folder / f"{name}.pem", authority, issue=issue, is_good=is_good, now=now)
 
 
-def cloud_pair(folder: Path, authority: Authority, *, now: datetime) -> Path:
-    """One PEM file with key and certificate of the service as a client of the broker.
+def cloud_pair(folder: Path, authority: Authority, *, name: str = CLOUD, now: datetime) -> Path:
+    """One PEM file with key and certificate of a part of the service as a client of the broker.
 
     Raises:
         TrustUnusable: as for `open_authority`.
     """
 
     def issue(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-        return issue_cloud(authority, key.public_key(), now=now)
+        return issue_cloud(authority, key.public_key(), name=name, now=now)
 
-    return _pair(folder / CLIENT_FILE, authority, issue=issue, is_good=lambda _: True, now=now)
+    return _pair(folder / client_file(name), authority, issue=issue, is_good=lambda _: True, now=now)
 
 
 def write_private(path: Path, content: bytes, *, replace: bool) -> None:

@@ -9,10 +9,9 @@ from cloud.act import AuditUnavailable
 from cloud.binding.service import BindingService
 from cloud.identity import queries as identity_queries
 from cloud.identity.model import Role, subject_of
-from cloud.ingest.service import Writer
 from cloud.store.connection import build_pool
 from tests.fixtures.duty import hire, put_on_duty
-from tests.fixtures.wire_messages import WireAgent, seconds, utc_now
+from tests.fixtures.wire_messages import WireAgent, open_writer, seconds, utc_now
 from vitals.observation import SourceId, VitalKey
 
 START = utc_now().replace(microsecond=0) - seconds(7200)
@@ -139,7 +138,7 @@ class Spool:
 
     def __init__(self, database):
         self._database = database
-        self._writer = Writer()
+        self._writer = open_writer()
         self._s = 0
 
     def messages(self, value, *, second, src=CUFF, keys=CUFF_KEYS, **fields):

@@ -6,11 +6,10 @@ import time
 
 import pytest
 
-from cloud.ingest.service import Writer
 from cloud.seed import ORGANISATION, SITE
 from tests.cloud.binding.conftest import CUFF_KEYS
 from tests.fixtures.hand_over import holes_between_bindings, overlapping_bindings
-from tests.fixtures.wire_messages import SOURCE, WireAgent, seconds, utc_now
+from tests.fixtures.wire_messages import SOURCE, WireAgent, heard_as_stored, open_writer, seconds, utc_now
 from vitals.observation import SourceId
 from vitals.wire.batch import from_ms
 
@@ -67,11 +66,11 @@ def test_forty_people_share_a_cuff_in_a_morning_and_nothing_is_misfiled(doctor, 
             readings.append(reading(5 + number * 8, 800, moment=again))
         time.sleep(0.004)
     chance.shuffle(readings)
-    writer = Writer()
+    writer = open_writer()
     for messages in readings:  # late, in any order, and some twice
         chance.shuffle(messages)
-        events = writer.write(database, messages * chance.choice([1, 2]), now=utc_now()).events
-        cloud_server.assembly.watching.mailbox.deliver(events)
+        writer.write(database, messages * chance.choice([1, 2]), now=utc_now())
+        cloud_server.assembly.watching.mailbox.deliver(heard_as_stored(messages))
     deadline = time.monotonic() + 20
     while len(doctor.get("/api/unclaimed").json()) < len(loose):
         assert time.monotonic() < deadline, "the second readings are not in the tray"
@@ -84,7 +83,7 @@ def test_forty_people_share_a_cuff_in_a_morning_and_nothing_is_misfiled(doctor, 
 
 def test_claim_brings_a_reading_into_the_trend(doctor, database):
     moment = utc_now() - seconds(60)
-    Writer().write(database, reading(1, 7, moment=moment), now=utc_now())
+    open_writer().write(database, reading(1, 7, moment=moment), now=utc_now())
     (entry,) = doctor.get("/api/unclaimed").json()
     assert (entry["cause"], entry["count"], trend_of(doctor, 7)) == ("unbound", 4, [])
 
@@ -99,7 +98,7 @@ def test_claim_brings_a_reading_into_the_trend(doctor, database):
 def test_corrected_reading_leaves_the_wrong_trend_and_enters_the_right_one(doctor, database):
     begins_at = scan(doctor, 1)
     time.sleep(0.02)
-    Writer().write(database, reading(1, 2, moment=begins_at + seconds(0.005)), now=utc_now())
+    open_writer().write(database, reading(1, 2, moment=begins_at + seconds(0.005)), now=utc_now())
     question = {"src": CUFF, "from_at": 0, "from_patient": "h-1", "patient": "h-2", "reason": "mixed up"}
     answer = doctor.post("/api/bindings/correct", json=question)
 

@@ -5,9 +5,9 @@ import msgspec
 import psycopg
 import pytest
 
-from cloud.events import GapStored, ReadingsStored, WaveStored
 from cloud.ingest.service import Writer
-from tests.fixtures.wire_messages import LINEAGE, WireAgent, seconds, utc_now
+from cloud.shards.model import Lease, LeaseLost
+from tests.fixtures.wire_messages import LINEAGE, WireAgent, open_writer, seconds, utc_now
 from vitals.gap import GapCause
 from vitals.observation import SourceId
 from vitals.wire.batch import to_ms
@@ -23,7 +23,7 @@ NO_INDEX_HOLDS = "".join(chr(_RANDOM.randrange(0x4E00, 0x9FFF)) for _ in range(4
 
 
 def write(database, *messages, writer=None):
-    return (writer or Writer()).write(database, messages, now=utc_now())
+    return (writer or open_writer()).write(database, messages, now=utc_now())
 
 
 def values(database):
@@ -35,32 +35,32 @@ def beats(*sequence):
 
 
 def test_duplicate_and_reordered_messages_are_stored_once(database):
-    writer = Writer()
+    writer = open_writer()
     write(database, *beats(3, 1, 3), writer=writer)
     written = write(database, *beats(2, 1), writer=writer)
 
     assert values(database) == [61, 62, 63]
-    assert written.acks["hut-1"].upto[Lane.LIVE] == 3
+    assert written["hut-1"].upto[Lane.LIVE] == 3
 
 
 def test_hole_keeps_the_acknowledgement_back(database):
-    writer = Writer()
-    assert write(database, *beats(1, 2, 4, 5), writer=writer).acks["hut-1"].upto[Lane.LIVE] == 2
-    assert write(database, *beats(3), writer=writer).acks["hut-1"].upto[Lane.LIVE] == 5
+    writer = open_writer()
+    assert write(database, *beats(1, 2, 4, 5), writer=writer)["hut-1"].upto[Lane.LIVE] == 2
+    assert write(database, *beats(3), writer=writer)["hut-1"].upto[Lane.LIVE] == 5
 
 
 def test_progress_outlives_the_writer(database):
     write(database, *beats(1, 2, 4))
     written = write(database, *beats(3))
 
-    assert (written.acks["hut-1"].ln, written.acks["hut-1"].upto[Lane.LIVE]) == (LINEAGE, 4)
+    assert (written["hut-1"].ln, written["hut-1"].upto[Lane.LIVE]) == (LINEAGE, 4)
 
 
 def test_lanes_are_counted_apart(database):
     backlog = AGENT.vitals(1, 50, at=START, lane=Lane.BACKLOG)
     written = write(database, *beats(1, 2), backlog, AGENT.gap(1, GapCause.CABLE, start=START))
 
-    assert written.acks["hut-1"].upto == {Lane.LIVE: 2, Lane.BACKLOG: 1, Lane.EVENT: 1}
+    assert written["hut-1"].upto == {Lane.LIVE: 2, Lane.BACKLOG: 1, Lane.EVENT: 1}
 
 
 def test_new_lineage_is_acknowledged_from_its_own_beginning(database):
@@ -68,23 +68,23 @@ def test_new_lineage_is_acknowledged_from_its_own_beginning(database):
     fresh = replace(AGENT, lineage="0000000000000001")
     written = write(database, fresh.vitals(1, 80, at=START + seconds(9)))
 
-    assert (written.acks["hut-1"].ln, written.acks["hut-1"].upto[Lane.LIVE]) == ("0000000000000001", 1)
+    assert (written["hut-1"].ln, written["hut-1"].upto[Lane.LIVE]) == ("0000000000000001", 1)
 
 
 def test_database_from_a_backup_does_not_wait_for_what_the_agent_let_go(database):
-    writer = Writer()
-    assert write(database, *beats(7, 8), writer=writer).acks["hut-1"].upto[Lane.LIVE] == 0
+    writer = open_writer()
+    assert write(database, *beats(7, 8), writer=writer)["hut-1"].upto[Lane.LIVE] == 0
 
     written = write(database, AGENT.birth(released={Lane.LIVE: 6}), writer=writer)
 
-    assert written.acks["hut-1"].upto[Lane.LIVE] == 8
-    assert write(database, *beats(9)).acks["hut-1"].upto[Lane.LIVE] == 9
+    assert written["hut-1"].upto[Lane.LIVE] == 8
+    assert write(database, *beats(9))["hut-1"].upto[Lane.LIVE] == 9
 
 
 def test_birth_answers_what_was_stored_before(database):
     write(database, *beats(1, 2))
 
-    assert write(database, AGENT.birth()).acks["hut-1"].upto[Lane.LIVE] == 2
+    assert write(database, AGENT.birth())["hut-1"].upto[Lane.LIVE] == 2
 
 
 def test_other_value_for_the_same_key_keeps_the_first_and_is_counted(database):
@@ -97,9 +97,8 @@ def test_other_value_for_the_same_key_keeps_the_first_and_is_counted(database):
 
 def test_other_samples_for_the_same_block_keep_the_first_and_are_counted(database):
     write(database, AGENT.wave(1, [1, 2, 3], at=START))
-    written = write(database, AGENT.wave(2, [7, 7, 7], at=START), AGENT.wave(3, [1, 2, 3], at=START))
+    write(database, AGENT.wave(2, [7, 7, 7], at=START), AGENT.wave(3, [1, 2, 3], at=START))
 
-    assert not [event for event in written.events if isinstance(event, WaveStored)]
     assert database.execute("SELECT key, times FROM value_conflict").fetchall() == [("ecg", 1)]
 
 
@@ -127,7 +126,7 @@ def test_poison_goes_to_the_dead_letters_and_counts_as_received(database, change
     assert values(database) == [61, 63]
     letters = database.execute("SELECT reason, payload FROM dead_letter").fetchall()
     assert letters == [(reason, poison.payload)]
-    assert written.acks["hut-1"].upto[Lane.LIVE] == 3
+    assert written["hut-1"].upto[Lane.LIVE] == 3
 
 
 def test_value_from_the_future_is_kept_apart_and_acknowledged(database):
@@ -135,7 +134,7 @@ def test_value_from_the_future_is_kept_apart_and_acknowledged(database):
 
     assert values(database) == []
     assert database.execute("SELECT reason FROM dead_letter").fetchall() == [("clock",)]
-    assert written.acks["hut-1"].upto[Lane.LIVE] == 1
+    assert written["hut-1"].upto[Lane.LIVE] == 1
 
 
 def test_source_of_another_agent_cannot_be_spoken_for(database):
@@ -149,7 +148,7 @@ def test_source_of_another_agent_cannot_be_spoken_for(database):
         ("owner", stolen.payload)
     ]
     assert database.execute("SELECT agent FROM source").fetchall() == [("hut-1",)]
-    assert written.acks["hut-2"].upto[Lane.LIVE] == 1
+    assert written["hut-2"].upto[Lane.LIVE] == 1
 
 
 def test_values_before_the_birth_are_stored_and_the_birth_completes_the_source(database):
@@ -163,23 +162,14 @@ def test_values_before_the_birth_are_stored_and_the_birth_completes_the_source(d
 def test_gap_that_is_told_again_with_its_end_is_one_gap(database):
     ended = AGENT.gap(2, GapCause.SENSOR_OFF, start=START, end=START + seconds(5))
     write(database, AGENT.gap(1, GapCause.SENSOR_OFF, start=START))
-    written = write(database, ended, AGENT.gap(3, GapCause.SENSOR_OFF, start=START))
+    write(database, ended, AGENT.gap(3, GapCause.SENSOR_OFF, start=START))
 
     rows = database.execute("SELECT cause, ended_at, told_by FROM gap").fetchall()
     assert rows == [("sensor_off", START + seconds(5), "edge")]
-    told = [event.gap.ended_at for event in written.events if isinstance(event, GapStored)]
-    assert told == [START + seconds(5)] * 2
-
-
-def test_only_the_newest_value_of_a_transaction_is_told(database):
-    written = write(database, *beats(2, 3, 1))
-
-    told = [event.readings for event in written.events if isinstance(event, ReadingsStored)]
-    assert [[reading.value for reading in readings] for readings in told] == [[63]]
 
 
 def test_failed_transaction_stores_nothing_and_leaves_the_count_as_it_was(database_url, database):
-    writer = Writer()
+    writer = open_writer()
     write(database, *beats(1), writer=writer)
     database.execute("ALTER TABLE lane_progress RENAME TO hidden")
     with pytest.raises(psycopg.Error):
@@ -187,17 +177,21 @@ def test_failed_transaction_stores_nothing_and_leaves_the_count_as_it_was(databa
     database.execute("ALTER TABLE hidden RENAME TO lane_progress")
 
     assert values(database) == [61]
-    assert write(database, *beats(3), writer=writer).acks["hut-1"].upto[Lane.LIVE] == 1
+    assert write(database, *beats(3), writer=writer)["hut-1"].upto[Lane.LIVE] == 1
 
 
-def test_old_block_is_stored_but_not_shown_as_live(database):
+def test_old_block_is_stored_as_late(database):
     old = replace(AGENT, src=SourceId("s-2")).wave(1, [1, 2], at=START)
-    late = replace(old, payload=_marked_late(old.payload))
-    written = write(database, late)
+    payload = stamp_wave(old.payload, lane=Lane.LIVE, s=1, sent_ms=to_ms(utc_now() + seconds(60)))
+    write(database, replace(old, payload=payload))
 
     assert database.execute("SELECT late FROM wave_block").fetchall() == [(True,)]
-    assert not [event for event in written.events if isinstance(event, WaveStored)]
 
 
-def _marked_late(payload):
-    return stamp_wave(payload, lane=Lane.LIVE, s=1, sent_ms=to_ms(utc_now() + seconds(60)))
+def test_nothing_is_written_once_somebody_else_writes(database):
+    def refuse(_connection):
+        raise LeaseLost(Lease(group=0, groups=1, holder="w", token=1))
+
+    with pytest.raises(LeaseLost):
+        Writer(refuse).write(database, beats(1), now=utc_now())
+    assert values(database) == []

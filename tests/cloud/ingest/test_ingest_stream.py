@@ -1,23 +1,25 @@
-import queue
 import signal
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import paho.mqtt.client as mqtt
 import pytest
 
 from cloud.broker.address import parse_mqtt_url
-from cloud.events import AgentBorn, AgentGone, AgentHeard, Part, PartState, ReadingsStored
-from cloud.ingest.stream import DatabaseWatch, Inbox, IngestStream
+from cloud.ingest.stream import AckBook, Inbox, IngestStream, Share
+from cloud.shards.model import Lease, LeaseLost
 from cloud.store.connection import connect
 from tests.fixtures.certificates import agent_client
 from tests.fixtures.wire_messages import LINEAGE, WireAgent, seconds, utc_now
-from vitals.wire.status import Beat, decode_ack, decode_cloud_status, encode_control
-from vitals.wire.topics import CLOUD_STATUS, Lane
+from vitals.observation import SourceId
+from vitals.wire.status import Ack, decode_ack, decode_cloud_status
+from vitals.wire.topics import CLOUD_STATUS, AgentTopic, Lane, shard_of
 
 real = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 AGENT = WireAgent(agent="hut-stream")
+OWN_SHARD = shard_of(AGENT.agent)
 
 
 def wait_until(condition, within_s=10.0):
@@ -30,14 +32,14 @@ def wait_until(condition, within_s=10.0):
 class Sender:
     """An agent's end of the broker."""
 
-    def __init__(self, url):
+    def __init__(self, url, agent=AGENT.agent):
         address = parse_mqtt_url(url)
         self.acks = []
         self.statuses = []
-        self.client = agent_client(url, AGENT.agent, protocol=mqtt.MQTTv311)
+        self.client = agent_client(url, agent, protocol=mqtt.MQTTv311)
         self.client.on_message = self._take
         self.client.connect(address.host, address.port)
-        self.client.subscribe([(AGENT.topic("ack"), 1), (CLOUD_STATUS, 1)])
+        self.client.subscribe([(str(AgentTopic(agent=agent, name="ack")), 1), (CLOUD_STATUS, 1)])
         self.client.loop_start()
 
     def _take(self, _client, _state, message):
@@ -59,17 +61,17 @@ class Sender:
 
 
 @contextmanager
-def ingesting(database_url, mqtt_url, events=None):
-    told = queue.SimpleQueue() if events is None else events
+def ingesting(database_url, mqtt_url, *, fence=lambda _connection: None, shards=()):
     stream = IngestStream(
         database_url,
-        parse_mqtt_url(mqtt_url),
-        deliver=lambda batch: [told.put(event) for event in batch],
+        parse_mqtt_url(mqtt_url).as_part("ingest-0"),
+        share=Share(name="ingest-0", shards=shards),
+        fence=fence,
         clock=utc_now,
     )
     stream.start()
     try:
-        wait_until(lambda: stream.part_states()[1].ok)
+        wait_until(lambda: stream._link.state.ok)
         yield stream
     finally:
         stream.stop()
@@ -101,32 +103,50 @@ class TestRealThings:
             wait_until(lambda: sender.upto() == 3)
             assert stored(database) == [61, 62, 63]
 
-    def test_nothing_is_acknowledged_or_told_before_the_commit(
-        self, database_url, database, mqtt_url, sender
-    ):
-        events = queue.SimpleQueue()
-        with ingesting(database_url, mqtt_url, events), database.transaction():
+    def test_nothing_is_acknowledged_before_the_commit(self, database_url, database, mqtt_url, sender):
+        with ingesting(database_url, mqtt_url), database.transaction():
             database.execute("LOCK TABLE observation IN ACCESS EXCLUSIVE MODE")
             sender.send(*beats(1))
             time.sleep(0.7)
-            told = [events.get() for _ in range(events.qsize())]
             assert sender.upto() == 0
-            assert not [event for event in told if isinstance(event, ReadingsStored)]
+
+    def test_nothing_is_stored_or_acknowledged_once_the_fence_is_up(
+        self, database_url, database, mqtt_url, sender
+    ):
+        def refuse(_connection):
+            raise LeaseLost(Lease(group=0, groups=1, holder="w", token=1))
+
+        with ingesting(database_url, mqtt_url, fence=refuse) as stream:
+            sender.send(*beats(1))
+            wait_until(lambda: not stream._link.state.ok)
+            assert (sender.upto(), stored(database)) == (0, [])
+        with ingesting(database_url, mqtt_url):
+            wait_until(lambda: sender.upto() == 1)
+
+    def test_only_messages_of_its_shards_are_taken(self, database_url, database, mqtt_url, sender):
+        other = next(agent for agent in (f"hut-{n}" for n in range(99)) if shard_of(agent) != OWN_SHARD)
+        foreign = Sender(mqtt_url, other)
+        with ingesting(database_url, mqtt_url, shards=(OWN_SHARD,)):
+            foreign.send(replace(AGENT, agent=other, src=SourceId("s-9")).vitals(1, 40, at=utc_now()))
+            sender.send(*beats(1))
+            wait_until(lambda: sender.upto() == 1)
+            time.sleep(0.3)
+            assert stored(database) == [61]
+        foreign.close()
 
     @pytest.mark.timeout(90)
     def test_database_that_crashes_midway_loses_nothing(
         self, postgres_server, database_url, mqtt_url, sender
     ):
-        with ingesting(database_url, mqtt_url) as stream:
+        with ingesting(database_url, mqtt_url):
             sender.send(*beats(1, 2))
             wait_until(lambda: sender.upto() == 2)
             postgres_server.stop(signal.SIGQUIT)
             sender.send(*beats(3, 4, 5), *beats(4))
-            wait_until(lambda: not stream.part_states()[0].ok, within_s=4)
+            time.sleep(1)
             assert sender.upto() == 2
             postgres_server.start()
             wait_until(lambda: sender.upto() == 5)
-            assert stream.part_states()[0].ok
         with connect(database_url) as database:
             assert stored(database) == [61, 62, 63, 64, 65]
 
@@ -134,9 +154,9 @@ class TestRealThings:
     def test_broker_that_crashes_is_found_again(self, broker_server, database_url, database, mqtt_url):
         with ingesting(database_url, mqtt_url) as stream:
             broker_server.kill()
-            wait_until(lambda: not stream.part_states()[1].ok, within_s=4)
+            wait_until(lambda: not stream._link.state.ok, within_s=4)
             broker_server.start()
-            wait_until(lambda: stream.part_states()[1].ok)
+            wait_until(lambda: stream._link.state.ok)
             sender = Sender(mqtt_url)
             sender.send(*beats(1))
             wait_until(lambda: stored(database) == [61])
@@ -153,14 +173,6 @@ class TestRealThings:
         with ingesting(database_url, mqtt_url):
             wait_until(lambda: sender.upto() == 2)
         assert stored(database) == [61, 62]
-
-    def test_life_and_death_of_an_agent_are_told(self, database_url, mqtt_url, sender):
-        events = queue.SimpleQueue()
-        beat = AGENT.arrived("beat", encode_control(Beat(v=1, ln=LINEAGE, boot="00", at=1, depth=0)))
-        with ingesting(database_url, mqtt_url, events):
-            sender.send(AGENT.birth(), beat, AGENT.will())
-            kinds = [type(events.get(timeout=5)) for _ in range(3)]
-        assert sorted(kinds, key=str) == sorted([AgentBorn, AgentHeard, AgentGone], key=str)
 
 
 def test_repeat_of_a_waiting_message_joins_it():
@@ -195,32 +207,17 @@ def test_waiting_for_the_first_message_can_be_ended():
     assert not looker.is_alive()
 
 
-def watched_database(now):
-    return DatabaseWatch(PartState(part=Part.DATABASE, ok=True, since_at=now))
+def test_agent_is_answered_at_once_and_then_not_too_often():
+    book = AckBook()
+    book.put({"hut-1": ack(1)})
+    assert book.take(10.0) == [("hut-1", ack(1))]
+
+    book.put({"hut-1": ack(2)})
+    assert (book.take(10.05), book.waits) == ([], True)
+    book.put({"hut-1": ack(3)})
+    assert book.take(10.11) == [("hut-1", ack(3))]
+    assert (book.waits, book.said) == (False, {"hut-1": ack(3)})
 
 
-def test_database_that_does_not_answer_is_off_since_the_question():
-    start = utc_now()
-    watch = watched_database(start)
-    watch.begin(start + seconds(10))
-
-    assert watch.state(start + seconds(12)).ok
-    state = watch.state(start + seconds(13.5))
-    assert (state.ok, state.since_at) == (False, start + seconds(10))
-    watch.note(start + seconds(14), ok=True)
-    assert watch.state(start + seconds(30)).ok
-
-
-def test_database_is_back_only_when_it_answers():
-    start = utc_now()
-    watch = watched_database(start)
-    watch.begin(start + seconds(1))
-    watch.note(start + seconds(2), ok=False)
-    watch.begin(start + seconds(3))
-    assert watch.state(start + seconds(9)).since_at == start + seconds(1)
-
-    watch.note(start + seconds(10), ok=True)
-    assert (watch.state(start + seconds(11)).ok, watch.state(start + seconds(11)).since_at) == (
-        True,
-        start + seconds(10),
-    )
+def ack(upto):
+    return Ack(v=1, ln=LINEAGE, upto={Lane.LIVE: upto}, at=0)

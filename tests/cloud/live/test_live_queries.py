@@ -1,12 +1,11 @@
 import pytest
 
 from cloud.identity.model import SYSTEM, Role, subject_of
-from cloud.ingest.service import Writer
 from cloud.live import queries
 from cloud.seed import ORGANISATION, SITE, seed_ward
 from cloud.ward.model import WardFile, WardPatient
 from tests.fixtures.duty import hire, put_on_duty
-from tests.fixtures.wire_messages import SOURCE, WireAgent, seconds, utc_now
+from tests.fixtures.wire_messages import SOURCE, WireAgent, open_writer, seconds, utc_now
 from vitals.observation import VitalKey
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
@@ -39,7 +38,7 @@ def filled(database):
         AGENT.vitals(4, 97, at=START + seconds(9), key=VitalKey("spo2")),
         AGENT.vitals(5, 800, at=START - seconds(1), key=VitalKey("rr_interval")),
     ]
-    Writer().write(database, messages, now=utc_now())
+    open_writer().write(database, messages, now=utc_now())
     return database
 
 

@@ -5,13 +5,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from cloud.events import AgentBorn, BindingsChanged, ReadingsStored, WaveStored
+from cloud.events import AgentBorn, BindingsChanged, WaveHeard
 from cloud.identity.model import Role, subject_of
 from cloud.identity.sight import Basis, DataClass, Sight
 from cloud.live.model import Binding, Patient, Ward
 from cloud.live.service import Hub, Viewer
 from cloud.warning.model import score_patient
-from tests.cloud.live.readings import START, at, reading
+from tests.cloud.live.readings import START, at, heard, reading
 from tests.fixtures.wire_messages import ECG, SOURCE, WireAgent
 from vitals.wave import WaveBlock
 from vitals.wire.batch import to_ms
@@ -60,7 +60,7 @@ async def frames(viewer):
 
 async def test_viewer_without_a_right_hears_nothing_of_the_patient():
     hub, (doctor, stranger) = hub_with(DOCTOR, STRANGER)
-    hub.take(ReadingsStored(readings=(reading(4, 72),), heard_at=at(5)))
+    hub.take(heard(reading(4, 72)))
 
     assert [frame["type"] for frame in await frames(doctor)] == ["hello", "values", "score"]
     seen = await frames(stranger)
@@ -69,9 +69,9 @@ async def test_viewer_without_a_right_hears_nothing_of_the_patient():
 
 async def test_right_that_ends_shows_nothing_more_and_takes_back_what_waits():
     hub, (doctor,) = hub_with(DOCTOR)
-    hub.take(ReadingsStored(readings=(reading(4, 72),), heard_at=at(5)))
+    hub.take(heard(reading(4, 72)))
     hub.place_sights(doctor, {})
-    hub.take(ReadingsStored(readings=(reading(5, 73),), heard_at=at(6)))
+    hub.take(heard(reading(5, 73)))
 
     assert [(frame["type"], frame.get("patients")) for frame in await frames(doctor)] == [("hello", [])]
 
@@ -184,7 +184,7 @@ def values_in(found):
 async def test_value_of_a_sensor_that_changes_hands_waits_and_goes_to_its_owner():
     hub, (doctor,) = hub_with(DOCTOR)
     hub.hold([SOURCE])
-    hub.take(ReadingsStored(readings=(reading(4, 72),), heard_at=at(5)))
+    hub.take(heard(reading(4, 72)))
     assert values_in(await frames(doctor)) == []
 
     hub.take(BindingsChanged(sources=(SOURCE,)))
@@ -207,7 +207,7 @@ async def test_value_waits_until_the_last_of_two_changes_is_settled():
     hub, (doctor,) = hub_with(DOCTOR)
     hub.hold([SOURCE])
     hub.hold([SOURCE])
-    hub.take(ReadingsStored(readings=(reading(4, 72),), heard_at=at(5)))
+    hub.take(heard(reading(4, 72)))
     hub.release([SOURCE])
     assert values_in(await frames(doctor)) == []
 
@@ -229,7 +229,7 @@ async def test_wave_block_over_a_hand_over_is_nobodys(first, owner):
         first_sample=0,
         samples=np.zeros(130, np.int32),
     )
-    hub.take(WaveStored(src=SOURCE, block=block, late=False, heard_at=at(5)))
+    hub.take(WaveHeard(agent="hut-1", src=SOURCE, block=block, late=False, heard_at=at(5)))
 
     shown = [json.loads(frame[4 : 4 + frame[0]])["patient"] for frame in doctor._frames]
     assert shown == ([] if owner is None else [owner])

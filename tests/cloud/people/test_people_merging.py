@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from cloud.binding.service import bind_from_ward_file
 from cloud.identity.errors import NotAllowed
 from cloud.identity.queries import find_sight
-from cloud.ingest.service import Writer
 from cloud.people.model import CandidateRule, MergeRefused, MergeRule, Outcome, Registered
 from cloud.ward import queries as ward_queries
 from tests.cloud.people.conftest import (
@@ -20,7 +19,7 @@ from tests.cloud.people.conftest import (
     resident_number,
     typed,
 )
-from tests.fixtures.wire_messages import SOURCE, WireAgent, seconds
+from tests.fixtures.wire_messages import SOURCE, WireAgent, open_writer, seconds
 from vitals.identifiers.identifier import IdentifierKind
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
@@ -100,7 +99,9 @@ def test_bindings_and_observations_stay_where_they_are(people, database, pair):
     agent = WireAgent()
     ward_queries.insert_unknown_source(database, SOURCE, agent="hut-1", site_id="hut-a")
     bind_from_ward_file(database, SOURCE, merged, NOW)
-    Writer().write(database, [agent.birth(), agent.vitals(1, 72, at=NOW + seconds(5))], now=NOW + seconds(6))
+    open_writer().write(
+        database, [agent.birth(), agent.vitals(1, 72, at=NOW + seconds(5))], now=NOW + seconds(6)
+    )
     before = dump(database)
     assert before["binding"]
     assert before["observation"]

@@ -6,18 +6,20 @@ from cloud.events import (
     AgentBorn,
     AgentGone,
     AgentHeard,
-    GapStored,
+    GapHeard,
+    LaneOf,
     Part,
     PartState,
     Reading,
-    ReadingsStored,
-    WaveStored,
+    ReadingsHeard,
+    WaveHeard,
 )
 from cloud.silence.model import GapRecorder, SilenceWatch
 from tests.fixtures.wire_messages import ECG, HEART_RATE, SOURCE, WireAgent, seconds, utc_now
 from vitals.gap import Gap, GapCause
 from vitals.observation import Flag, Quality
 from vitals.wire.status import decode_status
+from vitals.wire.topics import Lane
 
 START = utc_now()
 AGENT = "hut-1"
@@ -30,6 +32,9 @@ def at(second):
     return START + seconds(second)
 
 
+LANE = LaneOf(agent=AGENT, lineage="00", lane=Lane.LIVE)
+
+
 def reading(second, value=70.0, **fields):
     moment = at(second)
     return Reading(
@@ -39,6 +44,7 @@ def reading(second, value=70.0, **fields):
         unit="/min",
         measured_at=moment,
         received_at=moment,
+        arrived_at=moment,
         stored_at=moment,
         quality=Quality.GOOD,
         flags=fields.get("flags", ()),
@@ -67,7 +73,7 @@ class Ward:
             self.watch.evaluate(at(self.second))
 
     def hear(self, value):
-        self.watch.take(ReadingsStored(readings=(value,), heard_at=at(self.second)))
+        self.watch.take(ReadingsHeard(readings=(value,), heard_at=at(self.second), lane=LANE, s=1))
 
     def silences(self, second=None):
         found = self.watch.evaluate(at(self.second if second is None else second))
@@ -81,7 +87,7 @@ def wave(second):
     class Block:
         stream = ECG
 
-    return WaveStored(src=SOURCE, block=Block(), late=False, heard_at=at(second))
+    return WaveHeard(agent=AGENT, src=SOURCE, block=Block(), late=False, heard_at=at(second))
 
 
 @pytest.fixture
@@ -200,25 +206,25 @@ def test_nobody_is_late_right_after_the_broker_returns(ward):
 def test_cause_that_becomes_clearer_keeps_the_beginning(ward):
     ward.live(15, values=False, waves=False)
     gap = Gap(src=SOURCE, keys=(), cause=GapCause.OUT_OF_RANGE, started_at=at(13))
-    ward.watch.take(GapStored(gap=gap))
+    ward.watch.take(GapHeard(agent=AGENT, gap=gap))
 
     assert ward.silences() == [(GapCause.OUT_OF_RANGE, (), 10.0)]
 
 
 def test_gap_of_the_edge_is_told_until_it_ends(ward):
     gap = Gap(src=SOURCE, keys=(HEART_RATE,), cause=GapCause.SENSOR_OFF, started_at=at(10))
-    ward.watch.take(GapStored(gap=gap))
+    ward.watch.take(GapHeard(agent=AGENT, gap=gap))
     ward.live(20, values=False)
     assert ward.silences() == [(GapCause.SENSOR_OFF, (HEART_RATE,), 10.0)]
 
-    ward.watch.take(GapStored(gap=replace(gap, ended_at=at(20))))
+    ward.watch.take(GapHeard(agent=AGENT, gap=replace(gap, ended_at=at(20))))
     ward.live(20.5)
     assert ward.silences() == []
 
 
 def test_value_measured_after_a_gap_began_refutes_it(ward):
     gap = Gap(src=SOURCE, keys=(), cause=GapCause.CABLE, started_at=at(10))
-    ward.watch.take(GapStored(gap=gap))
+    ward.watch.take(GapHeard(agent=AGENT, gap=gap))
     ward.live(14)
     assert ward.silences() == [(GapCause.CABLE, (), 10.0)]
     ward.live(14.5)
@@ -264,6 +270,6 @@ def test_gap_that_ends_while_it_is_being_stored_is_stored_again(ward):
 
 def test_gap_of_the_edge_is_not_recorded_twice(ward):
     gap = Gap(src=SOURCE, keys=(), cause=GapCause.CABLE, started_at=at(10))
-    ward.watch.take(GapStored(gap=gap))
+    ward.watch.take(GapHeard(agent=AGENT, gap=gap))
 
     assert follow(ward, GapRecorder(), 11) == ()

@@ -3,10 +3,9 @@ from dataclasses import replace
 import pytest
 
 from cloud.events import AgentGone
-from cloud.ingest.service import Writer
 from cloud.silence.service import SilenceService
 from cloud.store.connection import build_pool
-from tests.fixtures.wire_messages import WireAgent, seconds, utc_now
+from tests.fixtures.wire_messages import WireAgent, open_writer, seconds, utc_now
 from vitals.gap import GapCause
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
@@ -28,14 +27,14 @@ def pool(database_url):
 
 
 def test_time_in_which_nobody_ran_becomes_a_gap(database, pool):
-    Writer().write(database, [AGENT.birth()], now=START - seconds(60))
+    open_writer().write(database, [AGENT.birth()], now=START - seconds(60))
     SilenceService(pool, clock=lambda: START).load(database)
 
     assert gaps(database) == [("server_off", START - seconds(60), START, "cloud")]
 
 
 def test_short_restart_is_no_gap(database, pool):
-    Writer().write(database, [AGENT.birth()], now=START - seconds(3))
+    open_writer().write(database, [AGENT.birth()], now=START - seconds(3))
     SilenceService(pool, clock=lambda: START).load(database)
 
     assert gaps(database) == []
@@ -43,7 +42,7 @@ def test_short_restart_is_no_gap(database, pool):
 
 def test_open_gap_of_the_edge_is_known_after_a_restart(database, pool):
     begun = AGENT.gap(1, GapCause.SENSOR_OFF, start=START - seconds(2))
-    Writer().write(database, [AGENT.birth(), begun], now=START)
+    open_writer().write(database, [AGENT.birth(), begun], now=START)
     service = SilenceService(pool, clock=lambda: START)
     service.load(database)
 
@@ -54,7 +53,7 @@ def test_open_gap_of_the_edge_is_known_after_a_restart(database, pool):
 
 
 def test_silence_is_recorded_and_closed_by_the_next_run(database, pool):
-    Writer().write(database, [AGENT.birth()], now=START)
+    open_writer().write(database, [AGENT.birth()], now=START)
     now = START
     service = SilenceService(pool, clock=lambda: now)
     service.load(database)
@@ -70,8 +69,8 @@ def test_silence_is_recorded_and_closed_by_the_next_run(database, pool):
 
 @pytest.mark.parametrize("said", [AGENT.birth(), AGENT.will()], ids=["birth", "will"])
 def test_retained_status_at_every_restart_moves_no_beginning(database, pool, said):
-    Writer().write(database, [AGENT.birth()], now=START - seconds(60))
-    Writer().write(database, [replace(said, retained=True)], now=START - seconds(30))
+    open_writer().write(database, [AGENT.birth()], now=START - seconds(60))
+    open_writer().write(database, [replace(said, retained=True)], now=START - seconds(30))
 
     service = SilenceService(pool, clock=lambda: START)
     service.load(database)
@@ -82,7 +81,7 @@ def test_retained_status_at_every_restart_moves_no_beginning(database, pool, sai
 
 
 def test_agent_that_stays_away_is_silent_since_the_last_run_heard_it(database, pool):
-    Writer().write(database, [AGENT.birth()], now=START - seconds(60))
+    open_writer().write(database, [AGENT.birth()], now=START - seconds(60))
     now = START
     service = SilenceService(pool, clock=lambda: now)
     service.load(database)

@@ -21,6 +21,7 @@ def reading(key, value, *, age_s=1.0, **fields):
         unit="",
         measured_at=at,
         received_at=at,
+        arrived_at=at,
         stored_at=at,
         quality=Quality.GOOD,
         flags=(),

@@ -12,6 +12,7 @@ const WORDS: Record<string, string> = {
     irregular_pulse pulse_above_range pulse_below_range bad_position low_perfusion signal_weak demonstration
     testing intermediate stored clock_not_set unknown_user implausible sensor_fault`,
   quality: "good questionable invalid",
+  storage: "unstored",
   risk: "low low-medium medium high",
   reason: "never expired silent invalid",
   loose: "unbound clock",

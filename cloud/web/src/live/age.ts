@@ -13,11 +13,11 @@ const SPOT_STALE_MS = 4 * 3600 * 1000;
 const STALE_FLOOR_MS = 5000;
 
 /**
- * When a value was measured, as far as can be: nothing is measured after it was stored. A device clock that runs
+ * When a value was measured, as far as can be: nothing is measured after it arrived. A device clock that runs
  * ahead would else keep a number fresh for minutes after its device has died.
  */
-export function credibleAt(value: { measured_at: number; stored_at: number }): number {
-  return Math.min(value.measured_at, value.stored_at);
+export function credibleAt(value: { measured_at: number; arrived_at: number }): number {
+  return Math.min(value.measured_at, value.arrived_at);
 }
 
 /** `cadenceS` is undefined for a spot measurement. A NaN clock (never connected) makes everything stale. */

@@ -35,10 +35,20 @@ export interface Value {
   unit: string;
   measured_at: number;
   received_at: number;
-  stored_at: number;
+  arrived_at: number;
+  /** Null: heard, and not yet known to be stored. */
+  stored_at: number | null;
   quality: string;
   flags: string[];
   late: boolean;
+}
+
+/** A value that was shown before is committed now. */
+export interface StoredMark {
+  src: string;
+  key: string;
+  measured_at: number;
+  stored_at: number;
 }
 
 export interface ScorePart {
@@ -91,6 +101,7 @@ export interface Part {
 export type ServerMessage =
   | { type: "hello"; server_at: number; display_delay_ms: number; patients: Patient[] }
   | { type: "values"; patient: string; values: Value[] }
+  | { type: "stored"; patient: string; values: StoredMark[] }
   | { type: "score"; patient: string; score: Score }
   | { type: "silence"; patient: string; silences: Silence[] }
   | { type: "tick"; server_at: number; parts: Record<string, Part> };

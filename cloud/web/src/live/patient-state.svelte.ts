@@ -1,5 +1,5 @@
 import { credibleAt } from "./age";
-import type { Patient, Score, Silence, Source, Value } from "./messages";
+import type { Patient, Score, Silence, Source, StoredMark, Value } from "./messages";
 import type { WaveHeader } from "./wave-frame";
 import { WaveTrack } from "./wave-track";
 
@@ -37,6 +37,17 @@ export class PatientState {
     });
     if (fresh.length > 0) this.values = next;
     return fresh;
+  }
+
+  /** What is shown already is stored now; a newer value that took its place waits for its own mark. */
+  markStored(marks: readonly StoredMark[]): void {
+    const next = new Map(this.values);
+    for (const mark of marks) {
+      const name = `${mark.src}/${mark.key}`;
+      const shown = next.get(name);
+      if (shown?.measured_at === mark.measured_at) next.set(name, { ...shown, stored_at: mark.stored_at });
+    }
+    this.values = next;
   }
 
   /** The newest value of the first of `keys` that anyone measures, whichever source it is from. */

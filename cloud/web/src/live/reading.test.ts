@@ -12,7 +12,8 @@ const value = (change: Partial<Value> = {}): Value => ({
   unit: "/min",
   measured_at: NOW - 800,
   received_at: NOW - 700,
-  stored_at: NOW - 600,
+  arrived_at: NOW - 600,
+  stored_at: NOW - 590,
   quality: "good",
   flags: [],
   late: false,
@@ -30,8 +31,16 @@ describe("what is shown of a value", () => {
   });
 
   it("is not fresh because the clock of its device runs ahead", () => {
-    const ahead = value({ measured_at: NOW + 120_000, stored_at: NOW - 9_000 });
+    const ahead = value({ measured_at: NOW + 120_000, arrived_at: NOW - 9_000 });
     expect(readingOf(ahead, LIVE)).toMatchObject({ struck: true, ageMs: 9_000 });
+  });
+
+  it.each([
+    [2_900, []],
+    [3_100, [["storage", "unstored"]]],
+  ])("is called unstored when nobody has confirmed it %i ms after it came", (ageMs, notes) => {
+    const heard = value({ arrived_at: NOW - ageMs, stored_at: null });
+    expect(readingOf(heard, LIVE)).toMatchObject({ number: 72, struck: false, notes });
   });
 
   it("is struck and dated at once when its source is silent", () => {

@@ -14,6 +14,9 @@ export interface Reading {
   notes: [family: string, word: string][];
 }
 
+/** Storing takes milliseconds; what is not stored after so long is called so. */
+const UNSTORED_AFTER_MS = 3000;
+
 export interface ReadingContext {
   cadenceS: number | undefined;
   silent: boolean;
@@ -29,6 +32,9 @@ export function readingOf(value: Value, context: ReadingContext): Reading {
   // A flag says more than the bare word of the quality; a number that is shown and invalid is called so.
   const qualityAdds = notes.length === 0 || (invalid && value.value !== null);
   if (value.quality !== "good" && qualityAdds) notes.unshift(["quality", value.quality]);
+  if (value.stored_at === null && context.now - value.arrived_at > UNSTORED_AFTER_MS) {
+    notes.push(["storage", "unstored"]);
+  }
   return {
     number: value.value,
     struck: value.value !== null && (age.stale || silenced || invalid),

@@ -22,6 +22,7 @@ export const clinical = {
   "cause.unknown": ["未知", "unknown"],
   "quality.good": ["良好", "good"],
   "quality.questionable": ["存疑", "questionable"],
+  "storage.unstored": ["尚未存储", "not stored yet"],
   "quality.invalid": ["无效", "invalid"],
   "flag.failed": ["测量失败", "measurement failed"],
   "flag.below_resolution": ["低于分辨率", "below resolution"],

@@ -79,6 +79,7 @@ export const page = {
   "link.loggedInAs": ["当前用户:{name}", "Logged in: {name}"],
   "part.database": ["数据库", "Database"],
   "part.broker": ["消息代理", "Broker"],
+  "part.ingest": ["存储", "Storage"],
   "part.ok": ["正常", "ok"],
   "part.off": ["自 {time} 起不可用", "down since {time}"],
   "part.unknown": ["状态未知", "state unknown"],

@@ -1,0 +1,93 @@
+"""The steward of a worker: opens what serves a group when it gets the lease, and ends it when it loses it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import psycopg
+import structlog
+
+from cloud.shards.model import Lease
+from cloud.shards.service import LeaseBook
+from cloud.store.connection import Database, connect
+
+_log = structlog.get_logger()
+ROUND_EVERY_S = 2.0
+
+
+class Tenure(Protocol):
+    """What serves a group while the lease is ours."""
+
+    def start(self) -> None:
+        """Begin, in the background."""
+
+    def stop(self) -> None:
+        """End; returns when nothing is written any more."""
+
+
+class Steward:
+    """One thread that keeps the leases; `run` is the main loop of a worker."""
+
+    def __init__(self, database_url: str, book: LeaseBook, *, open_tenure: Callable[[Lease], Tenure]) -> None:
+        self._database_url = database_url
+        self._book = book
+        self._open_tenure = open_tenure
+        self._tenures: dict[Lease, Tenure] = {}
+        self._stopping = threading.Event()
+        self._database: Database | None = None
+
+    def stop(self) -> None:
+        """Let `run` give everything back and return; from any thread or a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Until it is stopped. While the database is away leases run on: nobody can take them either."""
+        try:
+            while not self._stopping.is_set():
+                try:
+                    self._go_round()
+                except psycopg.Error as error:
+                    _log.warning("leases_not_renewed", error=" ".join(str(error).split()))
+                    self._disconnect()
+                self._stopping.wait(ROUND_EVERY_S)
+        finally:
+            self._leave()
+
+    def _go_round(self) -> None:
+        database = self._connection()
+        self._book.follow(database)
+        self._end([lease for lease in self._tenures if lease not in self._book.held])
+        surplus = self._book.surplus(database)
+        if surplus:
+            self._end(surplus)
+            self._book.give_back(database, surplus)
+        for lease in self._book.held:
+            if lease not in self._tenures:
+                _log.info("group_taken", group=lease.group, groups=lease.groups, token=lease.token)
+                self._tenures[lease] = self._open_tenure(lease)
+                self._tenures[lease].start()
+
+    def _end(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            tenure = self._tenures.pop(lease, None)
+            if tenure is not None:
+                tenure.stop()
+                _log.info("group_left", group=lease.group, token=lease.token)
+
+    def _connection(self) -> Database:
+        if self._database is None:
+            self._database = connect(self._database_url)
+        return self._database
+
+    def _disconnect(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _leave(self) -> None:
+        self._end(list(self._tenures))
+        try:
+            self._book.leave(self._connection())
+        except psycopg.Error as error:
+            _log.warning("leases_not_given_back", error=" ".join(str(error).split()))
+        self._disconnect()

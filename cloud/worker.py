@@ -1,0 +1,63 @@
+"""A worker: it stores what the agents of its shards send. It serves nobody and knows no person."""
+
+import signal
+from pathlib import Path
+
+from cloud.broker.address import parse_mqtt_url
+from cloud.enrolment.authority.files import AUTHORITY, cloud_pair, open_authority
+from cloud.identity.service import utc_now
+from cloud.ingest.stream import IngestStream, Share
+from cloud.settings import CloudSettings
+from cloud.shards.model import Lease, part_of, shards_of
+from cloud.shards.service import LeaseBook, fence, lay_out
+from cloud.shards.stream import Steward
+from cloud.store.connection import await_database
+from cloud.store.migrate import migrate
+
+
+def work(settings: CloudSettings) -> int:
+    """Store until SIGINT or SIGTERM.
+
+    Raises:
+        CloudError: workers that run now divide the shards otherwise, or the database does not answer.
+    """
+    with await_database(settings.database_url) as connection:
+        migrate(connection)
+        lay_out(connection, settings.ingest_groups)
+    book = LeaseBook(settings.worker_name, groups=settings.ingest_groups)
+    steward = Steward(settings.database_url, book, open_tenure=_Opener(settings))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: steward.stop())
+    steward.run()
+    return 0
+
+
+class _Opener:
+    """Builds what serves a group."""
+
+    def __init__(self, settings: CloudSettings) -> None:
+        self._settings = settings
+        self._keys = settings.home / "keys"
+        self._address = parse_mqtt_url(settings.mqtt_url, keys=self._keys)
+
+    def __call__(self, lease: Lease) -> IngestStream:
+        name = part_of(lease.group)
+        if self._address.tls is not None:
+            _make_pair(self._keys, name)
+        return IngestStream(
+            self._settings.database_url,
+            self._address.as_part(name),
+            share=Share(
+                name=name,
+                shards=() if lease.groups == 1 else shards_of(lease.group, groups=lease.groups),
+                speaks_for_ingest=lease.group == 0,
+            ),
+            fence=fence(lease),
+            clock=utc_now,
+        )
+
+
+def _make_pair(keys: Path, name: str) -> None:
+    """The certificate of this part; a machine without the authority was given it (docs/operations.md)."""
+    if (keys / AUTHORITY).exists():
+        cloud_pair(keys, open_authority(keys, now=utc_now()), name=name, now=utc_now())
