@@ -5,13 +5,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from cloud.events import AgentBorn, BindingsChanged, WaveHeard
+from cloud.events import AgentBorn, BindingsChanged, StoredUpTo, WaveHeard
 from cloud.identity.model import Role, subject_of
 from cloud.identity.sight import Basis, DataClass, Sight
 from cloud.live.model import Binding, Patient, Ward
 from cloud.live.service import Hub, Viewer
 from cloud.warning.model import score_patient
-from tests.cloud.live.readings import START, at, heard, reading
+from tests.cloud.live.readings import LANE, START, at, heard, reading
 from tests.fixtures.wire_messages import ECG, SOURCE, WireAgent
 from vitals.wave import WaveBlock
 from vitals.wire.batch import to_ms
@@ -222,14 +222,96 @@ async def test_wave_block_over_a_hand_over_is_nobodys(first, owner):
     hub.take(AgentBorn(agent="hut-1", sources=tuple(source), heard_at=at(5)))
     hub.place_ward(MOVED, latest=[])
     await frames(doctor)
-    block = WaveBlock(
+    hub.take(WaveHeard(agent="hut-1", src=SOURCE, block=block_at(first), late=False, heard_at=at(5)))
+
+    shown = [json.loads(frame[4 : 4 + frame[0]])["patient"] for frame in doctor._frames]
+    assert shown == ([] if owner is None else [owner])
+
+
+async def test_value_is_shown_before_it_is_stored_and_marked_when_it_is():
+    hub, (doctor,) = hub_with(DOCTOR)
+    hub.take(heard(unstored(4, 72), s=7))
+    (shown,) = [frame for frame in await frames(doctor) if frame["type"] == "values"]
+    assert shown["values"][0]["stored_at"] is None
+
+    hub.take(StoredUpTo(lane=LANE, s=6, at=at(5)))
+    assert await frames(doctor) == []
+    hub.take(StoredUpTo(lane=LANE, s=7, at=at(5)))
+    (mark,) = await frames(doctor)
+    assert (mark["type"], mark["patient"]) == ("stored", "p-1")
+    assert mark["values"] == [
+        {"src": SOURCE, "key": "heart_rate", "measured_at": to_ms(at(4)), "stored_at": to_ms(at(5))}
+    ]
+
+
+async def test_value_that_is_stored_while_it_is_held_back_is_shown_as_stored():
+    hub, (doctor,) = hub_with(DOCTOR)
+    hub.hold([SOURCE])
+    hub.take(heard(unstored(4, 72)))
+    hub.take(StoredUpTo(lane=LANE, s=1, at=at(5)))
+    hub.release([SOURCE])
+
+    (shown,) = [frame for frame in await frames(doctor) if frame["type"] == "values"]
+    assert shown["values"][0]["stored_at"] == to_ms(at(5))
+
+
+async def test_value_that_the_database_knows_as_stored_loses_its_mark():
+    hub, (doctor,) = hub_with(DOCTOR)
+    hub.take(heard(unstored(4, 72)))
+    await frames(doctor)
+    hub.place_ward(WARD, latest=[reading(4, 72)])
+
+    (shown,) = [frame for frame in await frames(doctor) if frame["type"] == "values"]
+    assert shown["values"][0]["stored_at"] == to_ms(at(4))
+
+
+async def test_value_that_only_the_database_can_place_is_read_there_once_it_is_stored():
+    hub, (doctor,) = hub_with(DOCTOR)
+    hub.take(heard(replace(unstored(4, 72), clock_shift=None)))
+    assert values_in(await frames(doctor)) == []
+    assert not hub.has_to_read.is_set()
+
+    hub.take(StoredUpTo(lane=LANE, s=1, at=at(5)))
+    assert hub.has_to_read.is_set()
+
+
+async def test_block_that_is_sent_again_is_shown_once():
+    hub, (doctor,) = hub_with(DOCTOR)
+    source = decode_status(WireAgent().birth().payload).sources
+    hub.take(AgentBorn(agent="hut-1", sources=tuple(source), heard_at=at(5)))
+    await frames(doctor)
+    for _ in range(2):
+        hub.take(WaveHeard(agent="hut-1", src=SOURCE, block=block_at(2), late=False, heard_at=at(5)))
+
+    assert len(doctor._frames) == 1
+
+
+@pytest.mark.parametrize(("agent", "believed"), [("hut-1", True), ("hut-2", False)])
+def test_only_the_agent_of_a_source_is_believed(agent, believed):
+    hub = Hub(judge=score_patient, clock=lambda: at(5), display_delay_ms=2000)
+    claimed = replace(WARD.bindings[0], agent="hut-1")
+    hub.load(replace(WARD, bindings=(claimed,)), sources=[], latest=[])
+    lane = replace(LANE, agent=agent)
+    events = [
+        replace(heard(unstored(4, 72)), lane=lane),
+        WaveHeard(agent=agent, src=SOURCE, block=block_at(2), late=False, heard_at=at(5)),
+    ]
+    assert [hub.believe(event) is not None for event in events] == [believed] * 2
+    birth = AgentBorn(
+        agent=agent, sources=tuple(decode_status(WireAgent().birth().payload).sources), heard_at=at(5)
+    )
+    assert bool(hub.believe(birth).sources) is believed
+
+
+def unstored(second, value):
+    return replace(reading(second, value), stored_at=None)
+
+
+def block_at(second):
+    return WaveBlock(
         stream=ECG,
-        t0_us=to_ms(at(first)) * 1000,
+        t0_us=to_ms(at(second)) * 1000,
         rate_hz=Fraction(130),
         first_sample=0,
         samples=np.zeros(130, np.int32),
     )
-    hub.take(WaveHeard(agent="hut-1", src=SOURCE, block=block, late=False, heard_at=at(5)))
-
-    shown = [json.loads(frame[4 : 4 + frame[0]])["patient"] for frame in doctor._frames]
-    assert shown == ([] if owner is None else [owner])
