@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import structlog
 
-from cloud.broker_files import follow_broker_files, make_broker_files, put_broker_files
+from cloud.broker_files import follow_files, make_broker_files, make_worker_files, put_files
 from cloud.errors import CloudError
 from cloud.identity.service import utc_now
 from cloud.invite import invite_agent
@@ -32,8 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "seed":
             return _seed(settings, arguments.ward, invite=arguments.invite, since=arguments.since)
         if arguments.command == "broker-certificate":
-            hosts = [host for given in arguments.hosts for host in given.split(",") if host]
-            return _certify_broker(settings, hosts, into=arguments.into, follow=arguments.follow)
+            return _certify(settings, arguments)
         if arguments.command == "ingest":
             return _work(settings)
         return _serve(settings)
@@ -59,7 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     certify = commands.add_parser("broker-certificate", help="make the files for a broker elsewhere")
     certify.add_argument("hosts", nargs="+", help="names and addresses under which clients reach that broker")
     certify.add_argument("--into", type=Path, metavar="FOLDER", help="write copies there, as broker.pem, …")
-    certify.add_argument("--follow", action="store_true", help="with --into: keep them fresh until ended")
+    certify.add_argument(
+        "--workers-into", type=Path, metavar="FOLDER", help="write what workers elsewhere need there"
+    )
+    certify.add_argument("--follow", action="store_true", help="keep the copies fresh until ended")
     return parser
 
 
@@ -94,14 +96,27 @@ def _seed(settings: CloudSettings, ward_file: Path | None, *, invite: str | None
     return 0
 
 
-def _certify_broker(settings: CloudSettings, hosts: list[str], *, into: Path | None, follow: bool) -> int:
-    """Key and certificate in one file, which must reach the broker's machine by a safe way."""
+def _certify(settings: CloudSettings, arguments: argparse.Namespace) -> int:
+    """Keys and certificates for the broker and for workers, which must reach their machines by a safe way."""
     keys = settings.home / "keys"
-    if into is not None and follow:
-        follow_broker_files(keys, into, hosts=hosts, clock=utc_now)
-    files = make_broker_files(keys, hosts=hosts, clock=utc_now)
-    if into is not None:
-        put_broker_files(files, into)
+    hosts = [host for given in arguments.hosts for host in given.split(",") if host]
+    into: Path | None = arguments.into
+
+    def put_for_broker() -> dict[str, Path]:
+        files = make_broker_files(keys, hosts=hosts, clock=utc_now)
+        if into is not None:
+            put_files(files, into)
+        return files
+
+    def put_for_workers() -> None:
+        files = make_worker_files(keys, groups=settings.ingest_groups, clock=utc_now)
+        put_files(files, arguments.workers_into)
+
+    if arguments.follow:
+        follow_files([put_for_broker, *([put_for_workers] if arguments.workers_into else [])])
+    files = put_for_broker()
+    if arguments.workers_into:
+        put_for_workers()
     for name, path in files.items():
         sys.stdout.write(f"{path if into is None else into / name}\n")
     return 0

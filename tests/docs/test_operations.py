@@ -43,9 +43,9 @@ def test_every_described_setting_exists() -> None:
 
 def test_services_of_the_compose_file_come_to_the_broker_by_certificate() -> None:
     services = COMPOSE["services"]
-    urls = [services[name]["environment"]["QIANLI_MQTT_URL"] for name in ("cloud", "edge")]
+    urls = [services[name]["environment"]["QIANLI_MQTT_URL"] for name in ("cloud", "ingest", "edge")]
 
-    assert urls == ["mqtts://127.0.0.1:8883?version=5"] * 2
+    assert urls == ["mqtts://127.0.0.1:8883?version=5"] * 3
     for url in urls:
         assert parse_mqtt_url(url, keys=ROOT).tls is not None
     assert "password" not in json.dumps(services["broker"]).lower()

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.enrolment.authority.certificates import CLOUD_IDENTITY
-from qianli.embedded.broker_rights import CLOUD, may_connect, may_publish, may_subscribe
+from cloud.enrolment.authority.certificates import CLOUD_PREFIX as ISSUED_PREFIX
+from qianli.embedded.broker_rights import CLOUD_PREFIX, may_connect, may_publish, may_subscribe
 from vitals.wire.errors import WireInvalid
 from vitals.wire.topics import CLOUD_STATUS, AgentTopic, parse_agent_topic
 
@@ -10,6 +10,7 @@ agents = st.from_regex(r"[a-z0-9][a-z0-9-]{0,40}", fullmatch=True)
 names = st.sampled_from(
     ["vitals", "wave/ecg", "event", "status", "beat", "ack", "cmd", "", "ack/x", "+", "#"]
 )
+CLOUD = f"{CLOUD_PREFIX}cloud"
 levels = st.one_of(agents, st.sampled_from(["q", "v1", "cloud", "+", "#", "", "$SYS", "ack", "status"]))
 topics = st.one_of(
     st.text(max_size=60),
@@ -75,4 +76,4 @@ def test_agent_does_all_that_the_wire_contract_asks_of_it():
 
 
 def test_broker_and_authority_call_the_cloud_alike():
-    assert CLOUD == CLOUD_IDENTITY
+    assert CLOUD_PREFIX == ISSUED_PREFIX

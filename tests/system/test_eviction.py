@@ -42,7 +42,11 @@ def follow_command(folder):
     """That of the service `trust`, with another folder."""
     command = COMPOSE["services"]["trust"]["command"]
     assert command[:4] == ["python", "-m", "cloud", "broker-certificate"]
-    into = {"/var/lib/qianli-broker": str(folder), command[-1]: "127.0.0.1,localhost"}
+    into = {
+        "/var/lib/qianli-broker": str(folder),
+        "/var/lib/qianli-workers": f"{folder}-workers",
+        command[-1]: "127.0.0.1,localhost",
+    }
     return [sys.executable, *(into.get(word, word) for word in command[1:])]
 
 

@@ -8,7 +8,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from cloud.enrolment.authority.certificates import (
-    CLOUD_IDENTITY,
+    CLOUD_PREFIX,
     RequestInvalid,
     Revoked,
     build_crl,
@@ -81,10 +81,10 @@ def test_certificate_of_another_authority_is_not_ours():
 
 
 def test_no_agent_can_be_called_as_the_cloud_is():
-    issued = issue_cloud(AUTHORITY, new_key().public_key(), now=NOW)
+    issued = issue_cloud(AUTHORITY, new_key().public_key(), name="ingest-0", now=NOW)
 
-    assert identity_of(issued) == CLOUD_IDENTITY
-    assert not is_agent_name(CLOUD_IDENTITY)
+    assert identity_of(issued) == f"{CLOUD_PREFIX}ingest-0"
+    assert not is_agent_name(identity_of(issued))
 
 
 def test_key_on_another_curve_is_refused():
