@@ -47,6 +47,7 @@ from cloud.identity.sight import Sight
 from cloud.live import routes as live_routes
 from cloud.pace import Pace
 from cloud.people import routes as people_routes
+from cloud.pipeline import routes as pipeline_routes
 from cloud.places import routes as place_routes
 from cloud.refusal import add_plain_answers, add_refusals
 from cloud.retention import routes as retention_routes
@@ -149,6 +150,9 @@ def _upkeep_routes(built: Assembly) -> list[APIRouter]:
     reader_of = partial(identity_routes.subject_reader, built.identity)
     return [
         _health_routes(built.watching.parts),
+        pipeline_routes.build_routes(
+            built.pipeline, may_manage=reader_of(MANAGES_DEVICES), clock=built.clock
+        ),
         place_routes.build_routes(built.places, subject_reader=reader_of),
         staff_routes.build_routes(built.staff, subject_reader=reader_of),
         enrolment_routes.build_routes(

@@ -28,6 +28,8 @@ from cloud.live.stream import LiveStream, load_hub
 from cloud.mailbox import LiveWall, Mailbox
 from cloud.people.model import TypedIdentifier
 from cloud.people.service import PeopleService, open_sealer
+from cloud.pipeline.model import SpoolWatch
+from cloud.pipeline.service import PipelineService
 from cloud.places.service import PlaceService
 from cloud.retention.service import Ports, RetentionService, signed_with
 from cloud.retention.stream import RetentionStream, read_policy
@@ -66,6 +68,7 @@ class Watching:
     settling: BindingStream
     mailbox: Mailbox
     parts: Callable[[], tuple[PartState, ...]]
+    spools: SpoolWatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,7 @@ class Assembly:
     oidc: OidcSignIn
     watching: Watching
     trends: TrendService
+    pipeline: PipelineService
     people: PeopleService
     places: PlaceService
     staff: StaffService
@@ -131,6 +135,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         oidc=OidcSignIn(identity, providers=providers, sealer=sealer, recorder=audit, clock=clock),
         watching=watching,
         trends=TrendService(pool, recorder=audit, clock=clock),
+        pipeline=PipelineService(pool, spools=watching.spools, recorder=audit, clock=clock),
         people=people,
         places=PlaceService(pool, recorder=audit, clock=clock),
         staff=StaffService(pool, sealer=sealer, recorder=audit, clock=clock),
@@ -188,6 +193,7 @@ def _assemble_watching(
     """From the broker to the wall: what arrives, whose it is, and what is missing."""
     silence = SilenceService(pool, clock=clock)
     hub = Hub(judge=score_patient, clock=clock, display_delay_ms=settings.display_delay_ms)
+    spools = SpoolWatch()
     silence.load(connection)
     load_hub(hub, connection, clock=clock)
 
@@ -196,6 +202,7 @@ def _assemble_watching(
         if believed is not None:
             settling.take(believed)
             silence.watch.take(believed)
+            spools.take(believed)
             hub.take(believed)
 
     mailbox = Mailbox(take)
@@ -219,6 +226,7 @@ def _assemble_watching(
         settling=settling,
         mailbox=mailbox,
         parts=parts,
+        spools=spools,
     )
 
 

@@ -121,10 +121,12 @@ class AgentBorn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentHeard:
-    """A sign of life of an agent."""
+    """A sign of life of an agent, with what its beat says of the spool."""
 
     agent: str
     heard_at: datetime
+    depth: int | None = None
+    oldest_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

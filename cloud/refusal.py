@@ -29,6 +29,7 @@ from cloud.identity.model import Subject
 from cloud.identity.routes import REFUSALS, answer_refusal
 from cloud.pace import Strangers, source_of
 from cloud.people import routes as people_routes
+from cloud.pipeline import routes as pipeline_routes
 from cloud.places import routes as place_routes
 from cloud.retention import routes as retention_routes
 from cloud.rights import routes as rights_routes
@@ -70,6 +71,7 @@ def add_refusals(app: FastAPI, recorder: Recorder) -> None:
         place_routes,
         staff_routes,
         enrolment_routes,
+        pipeline_routes,
         retention_routes,
         rights_routes,
     ):

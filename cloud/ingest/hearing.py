@@ -64,8 +64,7 @@ def hear(arrived: Arrived) -> list[Event]:
     """
     name = arrived.topic.rpartition("/")[2]
     if name == "beat":
-        decode_beat(arrived.payload)
-        return [AgentHeard(agent=parse_agent_topic(arrived.topic).agent, heard_at=arrived.received_at)]
+        return [_beat(arrived)]
     if name == "ack":
         return _stored(arrived)
     event = _event(decode(arrived), arrived)
@@ -95,6 +94,17 @@ def _wave(item: WaveBlockMessage) -> WaveHeard:
         late=False,
         heard_at=item.arrived.received_at,
         clock_shift=item.clock_shift,
+    )
+
+
+def _beat(arrived: Arrived) -> AgentHeard:
+    agent = parse_agent_topic(arrived.topic).agent
+    beat = decode_beat(arrived.payload)
+    return AgentHeard(
+        agent=agent,
+        heard_at=arrived.received_at,
+        depth=beat.depth,
+        oldest_at=None if beat.oldest is None else from_ms(beat.oldest),
     )
 
 

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -153,6 +153,7 @@ class IngestStream:
         self._inbox = Inbox()
         self._writer = Writer(fence)
         self._acks = AckBook()
+        self._counted = dict.fromkeys(("received", "committed", "transactions", "seconds_to_commit"), 0.0)
         self._stopping = threading.Event()
         self._database: Database | None = None
         spoken = Announcement(
@@ -184,6 +185,10 @@ class IngestStream:
             self._thread.join(timeout=1.5)
         self._link.stop()
 
+    def tally(self) -> Mapping[str, float]:
+        """What was received and committed, how long that took, and what waits."""
+        return {**self._counted, "waiting": len(self._inbox)}
+
     def receive(self, delivery: Delivery) -> None:
         """Take one message from the broker (paho's thread)."""
         arrived = Arrived(
@@ -192,6 +197,7 @@ class IngestStream:
             received_at=self._clock(),
             retained=delivery.retained,
         )
+        self._counted["received"] += 1
         if not self._inbox.offer(arrived, delivery.acknowledge):
             _log.warning("inbox_full", waiting=len(self._inbox), refused=self._inbox.refused)
 
@@ -230,12 +236,21 @@ class IngestStream:
         if self._database is None:
             self._database = connect(self._database_url)
         acks = self._writer.write(self._database, messages, now=self._clock())
+        self._count(messages)
         for acknowledge in self._inbox.settle(len(messages)):
             acknowledge()
         self._acks.put(dict(acks))
         if self._inbox.refused and len(self._inbox) == 0:
             self._inbox.refused = 0
             self._link.restart()
+
+    def _count(self, messages: Sequence[Arrived]) -> None:
+        now = self._clock()
+        self._counted["committed"] += len(messages)
+        self._counted["transactions"] += 1
+        self._counted["seconds_to_commit"] += sum(
+            (now - message.received_at).total_seconds() for message in messages
+        )
 
     def _disconnect(self) -> None:
         if self._database is not None:

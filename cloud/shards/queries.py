@@ -1,6 +1,8 @@
 """SQL of leases. The database's clock decides when one is over: those of the workers may differ."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+
+from psycopg.types.json import Jsonb
 
 from cloud.shards.model import LEASE_LASTS, GroupState, Lease
 from cloud.store.connection import Database
@@ -25,14 +27,14 @@ def place_groups(connection: Database, groups: int) -> None:
     )
 
 
-def note_worker(connection: Database, name: str) -> None:
-    """The worker lives."""
+def note_worker(connection: Database, name: str, *, tally: Mapping[str, float]) -> None:
+    """The worker lives, and has counted so much."""
     connection.execute(
         """
-        INSERT INTO ingest_worker (name, seen_at) VALUES (%s, clock_timestamp())
-        ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at
+        INSERT INTO ingest_worker (name, seen_at, tally) VALUES (%s, clock_timestamp(), %s)
+        ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, tally = excluded.tally
         """,
-        (name,),
+        (name, Jsonb(dict(tally))),
     )
 
 
@@ -42,6 +44,11 @@ def count_workers(connection: Database) -> int:
         "SELECT count(*) FROM ingest_worker WHERE seen_at > clock_timestamp() - %s", (LEASE_LASTS,)
     ).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def forget_dead_workers(connection: Database) -> None:
+    """Whoever was not seen for a day has another name now."""
+    connection.execute("DELETE FROM ingest_worker WHERE seen_at < clock_timestamp() - interval '1 day'")
 
 
 def forget_worker(connection: Database, name: str) -> None:

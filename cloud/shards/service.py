@@ -1,6 +1,6 @@
 """Taking, keeping and giving back leases."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from cloud.shards import queries
 from cloud.shards.model import GroupsDiffer, Lease, LeaseLost, fair_share
@@ -48,9 +48,11 @@ class LeaseBook:
         """What we hold, as far as we know."""
         return tuple(self._held.values())
 
-    def follow(self, connection: Database) -> None:
+    def follow(self, connection: Database, *, tally: Mapping[str, float]) -> None:
         """Renew what is ours, forget what was taken, and take what is free up to a fair share."""
-        queries.note_worker(connection, self._name)
+        queries.note_worker(connection, self._name, tally=tally)
+        if self._is_first:
+            queries.forget_dead_workers(connection)
         kept = queries.renew(connection, self.held) if self._held else set()
         self._held = {group: lease for group, lease in self._held.items() if group in kept}
         share = fair_share(self._groups, workers=queries.count_workers(connection))

@@ -1,7 +1,8 @@
 """The steward of a worker: opens what serves a group when it gets the lease, and ends it when it loses it."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import psycopg
@@ -24,6 +25,9 @@ class Tenure(Protocol):
     def stop(self) -> None:
         """End; returns when nothing is written any more."""
 
+    def tally(self) -> Mapping[str, float]:
+        """What it has counted so far, by name."""
+
 
 class Steward:
     """One thread that keeps the leases; `run` is the main loop of a worker."""
@@ -33,6 +37,7 @@ class Steward:
         self._book = book
         self._open_tenure = open_tenure
         self._tenures: dict[Lease, Tenure] = {}
+        self._counted: Counter[str] = Counter()
         self._stopping = threading.Event()
         self._database: Database | None = None
 
@@ -55,7 +60,7 @@ class Steward:
 
     def _go_round(self) -> None:
         database = self._connection()
-        self._book.follow(database)
+        self._book.follow(database, tally=self._tally())
         self._end([lease for lease in self._tenures if lease not in self._book.held])
         surplus = self._book.surplus(database)
         if surplus:
@@ -67,11 +72,19 @@ class Steward:
                 self._tenures[lease] = self._open_tenure(lease)
                 self._tenures[lease].start()
 
+    def _tally(self) -> dict[str, float]:
+        """What all tenures have counted; one that ended keeps its part."""
+        total = Counter(self._counted)
+        for tenure in self._tenures.values():
+            total.update(tenure.tally())
+        return dict(total)
+
     def _end(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
             tenure = self._tenures.pop(lease, None)
             if tenure is not None:
                 tenure.stop()
+                self._counted.update(tenure.tally())
                 _log.info("group_left", group=lease.group, token=lease.token)
 
     def _connection(self) -> Database:

@@ -60,6 +60,7 @@ PATHS = {
         "account_name": f"spare-{owner}",
         "client_id": f"client-{owner}",
         "agent": f"agent-{owner}",
+        "letter": number,
     }
     for owner, site, number in ((ORGANISATION, "first-ward", "901"), (OTHER, "other-ward", "902"))
 }
@@ -212,6 +213,11 @@ def two_hospitals(cloud_server, database, tmp_path):
     for organisation, site in ((ORGANISATION, "first-ward"), (OTHER, "other-ward")):
         database.execute(
             "INSERT INTO agent (agent, site_id) VALUES (%s, %s)", (f"agent-{organisation}", site)
+        )
+        database.execute(
+            "INSERT INTO dead_letter (dead_letter_id, topic, payload, reason, detail, received_at) "
+            "OVERRIDING SYSTEM VALUE VALUES (%s, %s, '', 'contract', '', now())",
+            (PATHS[organisation]["letter"], f"q/v1/00/agent-{organisation}/vitals"),
         )
     database.execute("INSERT INTO source (src, agent) VALUES ('s-other', %s)", (f"agent-{OTHER}",))
     database.execute(

@@ -17,7 +17,7 @@ CUT_NUMBERS = """() => [...document.querySelectorAll('[data-testid^="value-"]')]
     .map(box => box.textContent)"""
 PAGES = {
     "doctor": ["wall", "people", "register", "person", "unclaimed", "account"],
-    "admin": ["places", "staff", "duty", "devices", "account"],
+    "admin": ["places", "staff", "duty", "devices", "pipeline", "account"],
     "auditor": ["audit", "reviews"],
     "resident": ["me"],
 }

@@ -28,66 +28,66 @@ def let_run_out(database):
 
 def test_one_worker_takes_everything_and_two_share(four):
     first, second = LeaseBook("a", groups=4), LeaseBook("b", groups=4)
-    first.follow(four)
+    first.follow(four, tally={})
     assert groups_of(first) == [0, 1, 2, 3]
     assert are_all_held(four)
 
-    second.follow(four)
+    second.follow(four, tally={})
     assert groups_of(second) == []
     first.give_back(four, first.surplus(four))
-    second.follow(four)
+    second.follow(four, tally={})
     assert (groups_of(first), groups_of(second)) == ([0, 1], [2, 3])
 
 
 def test_leases_of_a_dead_worker_are_taken_when_they_have_run_out(four):
     dead, heir = LeaseBook("dead", groups=4), LeaseBook("heir", groups=4)
-    dead.follow(four)
-    heir.follow(four)
+    dead.follow(four, tally={})
+    heir.follow(four, tally={})
     assert groups_of(heir) == []
 
     let_run_out(four)
     assert not are_all_held(four)
-    heir.follow(four)
+    heir.follow(four, tally={})
     assert groups_of(heir) == [0, 1, 2, 3]
 
 
 def test_worker_that_comes_back_under_its_name_goes_on_at_once(four):
-    LeaseBook("local", groups=4).follow(four)
+    LeaseBook("local", groups=4).follow(four, tally={})
     again = LeaseBook("local", groups=4)
-    again.follow(four)
+    again.follow(four, tally={})
 
     assert groups_of(again) == [0, 1, 2, 3]
 
 
 def test_of_two_that_believe_they_own_a_group_only_the_last_can_write(four):
     sleeper, heir = LeaseBook("sleeper", groups=4), LeaseBook("heir", groups=4)
-    sleeper.follow(four)
+    sleeper.follow(four, tally={})
     let_run_out(four)
-    heir.follow(four)
+    heir.follow(four, tally={})
 
     with pytest.raises(LeaseLost, match="group 0 is not sleeper's"), four.transaction():
         fence(sleeper.held[0])(four)
     with four.transaction():
         fence(heir.held[0])(four)
-    sleeper.follow(four)
+    sleeper.follow(four, tally={})
     assert groups_of(sleeper) == []
 
 
 def test_group_is_not_taken_while_its_holder_writes(four, database_url):
     holder, heir = LeaseBook("holder", groups=4), LeaseBook("heir", groups=4)
-    holder.follow(four)
+    holder.follow(four, tally={})
     let_run_out(four)
     with connect(database_url) as other, four.transaction():
         fence(holder.held[0])(four)
-        heir.follow(other)
+        heir.follow(other, tally={})
         assert groups_of(heir) == [1, 2, 3]
 
-    heir.follow(four)
+    heir.follow(four, tally={})
     assert groups_of(heir) == [0, 1, 2, 3]
 
 
 def test_other_number_of_groups_is_refused_while_a_worker_runs(four):
-    LeaseBook("a", groups=4).follow(four)
+    LeaseBook("a", groups=4).follow(four, tally={})
     with pytest.raises(GroupsDiffer, match="QIANLI_INGEST_GROUPS is 2, but workers that run now use 4"):
         lay_out(four, 2)
 
@@ -111,8 +111,8 @@ def test_two_that_lay_out_at_once_agree(database_url, database):
 
 def test_worker_that_leaves_keeps_nobody_waiting(four):
     first, second = LeaseBook("a", groups=4), LeaseBook("b", groups=4)
-    first.follow(four)
+    first.follow(four, tally={})
     first.leave(four)
-    second.follow(four)
+    second.follow(four, tally={})
 
     assert groups_of(second) == [0, 1, 2, 3]

@@ -31,6 +31,9 @@ class _Tenure:
     def stop(self):
         self._serving.now.remove(self._group)
 
+    def tally(self):
+        return {"received": 1}
+
 
 @contextmanager
 def stewarding(database_url, name, *, groups):

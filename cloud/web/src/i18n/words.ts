@@ -9,6 +9,7 @@ import { duty } from "./areas/duty";
 import { monitoring } from "./areas/monitoring";
 import { page } from "./areas/page";
 import { people } from "./areas/people";
+import { pipeline } from "./areas/pipeline";
 import { places } from "./areas/places";
 import { rights } from "./areas/rights";
 import { staff } from "./areas/staff";
@@ -31,6 +32,7 @@ export const TEXTS = {
   ...staff,
   ...duty,
   ...devices,
+  ...pipeline,
 } as const;
 export type Key = keyof typeof TEXTS;
 

@@ -8,6 +8,7 @@ import Devices from "./Devices.svelte";
 import Duty from "./Duty.svelte";
 import Me from "./Me.svelte";
 import People from "./People.svelte";
+import Pipeline from "./Pipeline.svelte";
 import Places from "./Places.svelte";
 import Register from "./Register.svelte";
 import Reviews from "./Reviews.svelte";
@@ -21,6 +22,7 @@ export const PAGE_COMPONENTS: Partial<Record<Page, Component>> = {
   duty: Duty,
   me: Me,
   people: People,
+  pipeline: Pipeline,
   places: Places,
   register: Register,
   reviews: Reviews,

@@ -8,7 +8,7 @@ const CARE: Page[] = ["wall", "people", "unclaimed"];
 const PAGES_BY_ROLE: Record<string, Page[]> = {
   clinician: [...CARE, ...ACCOUNT],
   nurse: [...CARE, ...ACCOUNT],
-  administrator: ["places", "staff", "duty", "devices", ...ACCOUNT],
+  administrator: ["places", "staff", "duty", "devices", "pipeline", ...ACCOUNT],
   auditor: ["audit", "reviews", ...ACCOUNT],
   resident: ["me", ...ACCOUNT],
 };

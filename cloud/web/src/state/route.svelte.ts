@@ -14,6 +14,7 @@ const PAGES = [
   "staff",
   "duty",
   "devices",
+  "pipeline",
   "reviews",
   "audit",
   "me",

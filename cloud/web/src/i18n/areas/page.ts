@@ -34,6 +34,7 @@ export const page = {
   "page.staff": ["人员", "Staff"],
   "page.duty": ["值班", "Duty"],
   "page.devices": ["设备", "Devices"],
+  "page.pipeline": ["数据通路", "Data path"],
   "page.reviews": ["紧急查阅复核", "Break-glass review"],
   "page.audit": ["审计", "Audit"],
   "page.me": ["我的健康", "My record"],
