@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 from contextlib import ExitStack, closing
+from functools import partial
 from ipaddress import ip_address
 
 from cloud.agent_door import DoorCertificate, build_door, door_server
@@ -13,7 +14,9 @@ from cloud.enrolment.authority.files import normal_hosts
 from cloud.guard import LOOPBACK_HOSTS
 from cloud.identity.service import utc_now
 from cloud.listener import Beside, BesideServer, FirstServer, bind, http_config, serve_together
+from cloud.metrics import Told, serve_metrics
 from cloud.own_names import own_names
+from cloud.service_metrics import tell_service
 from cloud.settings import CloudSettings
 from cloud.store.connection import await_database
 from cloud.store.migrate import migrate
@@ -54,6 +57,9 @@ def serve(settings: CloudSettings) -> int:
         with await_database(settings.database_url) as connection:
             migrate(connection)
             built = assemble(found, connection)
+        if settings.metrics_port is not None:
+            metrics = serve_metrics(partial(_tell, built), port=settings.metrics_port)
+            stack.callback(metrics.stop)
         certificate = None if host is None else _certificate(settings, built, host=host)
         app = build_app(built, hosts=certificate.hosts if certificate else lambda: LOOPBACK_HOSTS)
         beside: Beside = [(open_door(found, built), door_bound)]
@@ -68,6 +74,17 @@ def serve(settings: CloudSettings) -> int:
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(serve_together(server, bound, beside=beside))
     return 0 if server.started else 1
+
+
+def _tell(built: Assembly) -> list[Told]:
+    """What Prometheus reads of the service."""
+    watching = built.watching
+    return tell_service(
+        parts=watching.parts(),
+        spools=watching.spools.all(),
+        viewers=len(watching.hub.viewers()),
+        now=built.clock(),
+    )
 
 
 def open_door(settings: CloudSettings, built: Assembly) -> BesideServer:

@@ -82,6 +82,12 @@ class CloudSettings(BaseSettings):
         min_length=1,
         description="Name of an ingest worker; one that keeps its name after a crash goes on at once",
     )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port on 127.0.0.1 where Prometheus may read how the process does; unset: none",
+    )
     retention_hour: int | None = Field(
         default=3, ge=0, le=23, description="Hour in China at which what is over is removed; empty: never"
     )

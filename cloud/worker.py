@@ -1,12 +1,15 @@
 """A worker: it stores what the agents of its shards send. It serves nobody and knows no person."""
 
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 from cloud.broker.address import parse_mqtt_url
 from cloud.enrolment.authority.files import AUTHORITY, cloud_pair, open_authority
 from cloud.identity.service import utc_now
 from cloud.ingest.stream import IngestStream, Share
+from cloud.metrics import serve_metrics
+from cloud.service_metrics import tell_ingest
 from cloud.settings import CloudSettings
 from cloud.shards.model import Lease, part_of, shards_of
 from cloud.shards.service import LeaseBook, fence, lay_out
@@ -28,7 +31,13 @@ def work(settings: CloudSettings) -> int:
     steward = Steward(settings.database_url, book, open_tenure=_Opener(settings))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: steward.stop())
-    steward.run()
+    with ExitStack() as stack:
+        if settings.metrics_port is not None:
+            server = serve_metrics(
+                lambda: tell_ingest(steward.tally(), groups=len(book.held)), port=settings.metrics_port
+            )
+            stack.callback(server.stop)
+        steward.run()
     return 0
 
 

@@ -94,6 +94,10 @@ class SpoolWatch:
                 depth=event.depth, oldest_at=event.oldest_at, told_at=event.heard_at
             )
 
+    def all(self) -> list[Spooled]:
+        """Of every agent the last; from any thread."""
+        return list(self._spooled.values())
+
     def of(self, agent: str) -> Spooled | None:
         """The last that an agent said since we run."""
         return self._spooled.get(agent)

@@ -60,7 +60,7 @@ class Steward:
 
     def _go_round(self) -> None:
         database = self._connection()
-        self._book.follow(database, tally=self._tally())
+        self._book.follow(database, tally=self.tally())
         self._end([lease for lease in self._tenures if lease not in self._book.held])
         surplus = self._book.surplus(database)
         if surplus:
@@ -72,10 +72,10 @@ class Steward:
                 self._tenures[lease] = self._open_tenure(lease)
                 self._tenures[lease].start()
 
-    def _tally(self) -> dict[str, float]:
-        """What all tenures have counted; one that ended keeps its part."""
+    def tally(self) -> dict[str, float]:
+        """What all tenures have counted; one that ended keeps its part. From any thread."""
         total = Counter(self._counted)
-        for tenure in self._tenures.values():
+        for tenure in list(self._tenures.values()):
             total.update(tenure.tally())
         return dict(total)
 
