@@ -2,17 +2,20 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
 
 from cloud.broker.address import parse_mqtt_url
+from cloud.service_metrics import tell_ingest, tell_service
 from cloud.settings import CloudSettings
 from edge_agent.settings import AgentSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+METRICS = yaml.safe_load((ROOT / "docker-compose.metrics.yml").read_text())
 SETTING = re.compile(r"QIANLI_[A-Z][A-Z_]+[A-Z]")
 PLACES = ("vitals", "devices", "dicom", "edge_agent", "cloud", "qianli")
 
@@ -21,7 +24,12 @@ def settings_in_code() -> set[str]:
     paths = [
         path for place in PLACES for path in (ROOT / place).rglob("*.py") if "node_modules" not in path.parts
     ]
-    paths += [ROOT / "docker-compose.yml", ROOT / "Dockerfile", ROOT / "hatch_build.py"]
+    paths += [
+        ROOT / "docker-compose.yml",
+        ROOT / "docker-compose.metrics.yml",
+        ROOT / "Dockerfile",
+        ROOT / "hatch_build.py",
+    ]
     named = {name for path in paths for name in SETTING.findall(path.read_text())}
     fields = [*CloudSettings.model_fields, *AgentSettings.model_fields]
     return named | {f"QIANLI_{field.upper()}" for field in fields}
@@ -63,6 +71,16 @@ def test_compose_file_names_only_folders_and_volumes_that_exist() -> None:
     assert waits <= set(COMPOSE["services"])
 
 
+def test_metrics_are_read_from_folders_that_exist_and_shown_on_loopback_only() -> None:
+    mounts = [mount.split(":")[0] for one in METRICS["services"].values() for mount in one["volumes"]]
+    folders = [mount for mount in mounts if mount.startswith(".")]
+
+    assert folders
+    assert all(list((ROOT / folder).iterdir()) for folder in folders)
+    assert "127.0.0.1" in METRICS["services"]["prometheus"]["command"][1]
+    assert METRICS["services"]["grafana"]["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
+
+
 def test_only_the_services_that_need_them_see_the_keys() -> None:
     seeing = {
         name
@@ -80,3 +98,27 @@ def test_the_image_copies_only_what_exists() -> None:
     sources = [source for line in copied for source in line]
     assert len(sources) > 10
     assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
+def test_every_metric_that_is_drawn_or_alarmed_on_exists() -> None:
+    told = {one.name for one in tell_ingest({}, groups=0)} | {
+        one.name for one in tell_service(parts=(), spools=(), viewers=0, now=datetime.now(UTC))
+    }
+    files = [*(ROOT / "deploy" / "grafana" / "dashboards").iterdir(), ROOT / "deploy/prometheus/alerts.yml"]
+    drawn = {name for file in files for name in re.findall(r"qianli_\w+", file.read_text())}
+
+    assert drawn <= told
+    assert told <= drawn
+
+
+def test_prometheus_reads_the_ports_that_the_compose_file_gives() -> None:
+    read = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    targets = {
+        target for job in read["scrape_configs"] for one in job["static_configs"] for target in one["targets"]
+    }
+    given = {
+        f"127.0.0.1:{service['environment']['QIANLI_METRICS_PORT']}"
+        for service in COMPOSE["services"].values()
+        if "QIANLI_METRICS_PORT" in service.get("environment", {})
+    }
+    assert targets == given
