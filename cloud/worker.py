@@ -4,7 +4,10 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
-from cloud.broker.address import parse_mqtt_url
+import structlog
+
+from cloud.broker.address import BrokerAddress, parse_mqtt_url
+from cloud.broker.conformance import ask_broker
 from cloud.enrolment.authority.files import AUTHORITY, cloud_pair, open_authority
 from cloud.identity.service import utc_now
 from cloud.ingest.stream import IngestStream, Share
@@ -17,6 +20,8 @@ from cloud.shards.stream import Steward
 from cloud.store.connection import await_database
 from cloud.store.migrate import migrate
 
+_log = structlog.get_logger()
+
 
 def work(settings: CloudSettings) -> int:
     """Store until SIGINT or SIGTERM.
@@ -28,7 +33,8 @@ def work(settings: CloudSettings) -> int:
         migrate(connection)
         lay_out(connection, settings.ingest_groups)
     book = LeaseBook(settings.worker_name, groups=settings.ingest_groups)
-    steward = Steward(settings.database_url, book, open_tenure=_Opener(settings))
+    facts: dict[str, float] = {}
+    steward = Steward(settings.database_url, book, open_tenure=_Opener(settings, facts), facts=facts)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: steward.stop())
     with ExitStack() as stack:
@@ -44,8 +50,9 @@ def work(settings: CloudSettings) -> int:
 class _Opener:
     """Builds what serves a group."""
 
-    def __init__(self, settings: CloudSettings) -> None:
+    def __init__(self, settings: CloudSettings, facts: dict[str, float]) -> None:
         self._settings = settings
+        self._facts = facts
         self._keys = settings.home / "keys"
         self._address = parse_mqtt_url(settings.mqtt_url, keys=self._keys)
 
@@ -53,6 +60,8 @@ class _Opener:
         name = part_of(lease.group)
         if self._address.tls is not None:
             _make_pair(self._keys, name)
+        if lease.group == 0:
+            self._facts |= _ask_broker(self._address.as_part(name))
         return IngestStream(
             self._settings.database_url,
             self._address.as_part(name),
@@ -70,3 +79,17 @@ def _make_pair(keys: Path, name: str) -> None:
     """The certificate of this part; a machine without the authority was given it (docs/operations.md)."""
     if (keys / AUTHORITY).exists():
         cloud_pair(keys, open_authority(keys, now=utc_now()), name=name, now=utc_now())
+
+
+def _ask_broker(address: BrokerAddress) -> dict[str, float]:
+    """What the broker adds to our own care; one of 3.1.1 has no window to ask for."""
+    if address.version == 3:  # MQTT 3.1.1, as in the URL
+        return {"broker_mqtt": 3}
+    try:
+        found = ask_broker(address, client_id="qianli-conformance")
+    except OSError as error:
+        _log.warning("broker_not_checked", broker=str(address), error=str(error))
+        return {}
+    _log.info("broker_checked", broker=str(address), mqtt_5=found.speaks_5, keeps_window=found.keeps_window)
+    told = {} if found.keeps_window is None else {"broker_keeps_window": float(found.keeps_window)}
+    return {"broker_mqtt": 5 if found.speaks_5 else 3, **told}

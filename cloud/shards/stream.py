@@ -30,12 +30,20 @@ class Tenure(Protocol):
 
 
 class Steward:
-    """One thread that keeps the leases; `run` is the main loop of a worker."""
+    """One thread that keeps the leases; `run` is the main loop of a worker. `facts` are told with the tally."""
 
-    def __init__(self, database_url: str, book: LeaseBook, *, open_tenure: Callable[[Lease], Tenure]) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        book: LeaseBook,
+        *,
+        open_tenure: Callable[[Lease], Tenure],
+        facts: Mapping[str, float],
+    ) -> None:
         self._database_url = database_url
         self._book = book
         self._open_tenure = open_tenure
+        self._facts = facts
         self._tenures: dict[Lease, Tenure] = {}
         self._counted: Counter[str] = Counter()
         self._stopping = threading.Event()
@@ -77,7 +85,7 @@ class Steward:
         total = Counter(self._counted)
         for tenure in list(self._tenures.values()):
             total.update(tenure.tally())
-        return dict(total)
+        return {**total, **self._facts}
 
     def _end(self, leases: Sequence[Lease]) -> None:
         for lease in leases:

@@ -3,12 +3,14 @@
 import signal
 import socket
 import ssl
+import subprocess
 import time
 from datetime import UTC, datetime
 
 import pytest
 
 from cloud.broker.address import AUTHORITY_FILE, parse_mqtt_url, speaks_mqtt5
+from cloud.broker.conformance import ask_broker
 from cloud.broker.stand_in import StandIn, context_of
 from cloud.enrolment.authority.certificates import issue_stand_in, key_pem, new_key, pem
 from cloud.enrolment.authority.files import cloud_pair
@@ -214,3 +216,13 @@ def await_place(place):
     while not place.is_there:
         assert time.monotonic() < deadline, "the stand-in does not come"
         time.sleep(0.02)
+
+
+def test_check_finds_whether_the_window_is_kept(mosquitto):
+    cloud_pair(mosquitto.keys, mosquitto.authority, name="ingest-0", now=datetime.now(UTC))
+    address = parse_mqtt_url(f"mqtts://127.0.0.1:{mosquitto.port}", keys=mosquitto.keys).as_part("ingest-0")
+    found = ask_broker(address, client_id="check")
+
+    version = subprocess.run(["mosquitto", "-h"], capture_output=True, text=True, check=False).stdout
+    is_old = "version 2.0.11" in version
+    assert (found.speaks_5, found.keeps_window) == (True, not is_old)

@@ -38,7 +38,7 @@ class _Tenure:
 @contextmanager
 def stewarding(database_url, name, *, groups):
     serving = Serving()
-    steward = Steward(database_url, LeaseBook(name, groups=groups), open_tenure=serving.open)
+    steward = Steward(database_url, LeaseBook(name, groups=groups), open_tenure=serving.open, facts={})
     thread = threading.Thread(target=steward.run)
     thread.start()
     try:

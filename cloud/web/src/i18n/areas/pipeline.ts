@@ -12,6 +12,11 @@ export const pipeline = {
   ],
   "pipeline.worker.none": ["没有存储进程:数据未被保存", "No worker: nothing is being stored"],
   "pipeline.group.free": ["分组 {group} 无人存储", "nobody stores for group {group}"],
+  "pipeline.broker.speaks": ["消息代理 MQTT {version}", "broker speaks MQTT {version}"],
+  "pipeline.broker.window": [
+    "消息代理不遵守接收窗口:由存储进程自己限量",
+    "the broker does not keep to our window: the worker bounds it by itself",
+  ],
   "pipeline.agents": ["采集网关", "Agents"],
   "pipeline.agent.none": ["还没有采集网关", "No agents yet"],
   "pipeline.agent.empty": ["没有积压", "nothing waits"],
