@@ -30,7 +30,7 @@ class Tenure(Protocol):
 
 
 class Steward:
-    """One thread that keeps the leases; `run` is the main loop of a worker. `facts` are told with the tally."""
+    """One thread that keeps the leases; `run` is the loop of a worker. `facts` are told with the tally."""
 
     def __init__(
         self,
