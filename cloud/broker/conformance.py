@@ -59,6 +59,7 @@ class _Client:
         self.paho.username_pw_set(address.user, None if address.tls else address.password)
         if address.tls is not None:
             self.paho.tls_set_context(address.tls.context())
+        self.paho.max_inflight_messages_set(_MESSAGES)
         self.paho.on_connect = self._greeted
         self.paho.on_subscribe = self._subscribed
         self.paho.on_message = self._take
@@ -132,7 +133,6 @@ def ask_broker(address: BrokerAddress, *, client_id: str) -> Conformance:
     """
     is_modern = address.version == 5 or (address.version is None and speaks_mqtt5(address))
     client = _Client(address, client_id=client_id, is_modern=is_modern)
-    client.paho.max_inflight_messages_set(_MESSAGES)
     client.subscribe()
     client.send(_MESSAGES)
     client.linger(_QUIET_S)

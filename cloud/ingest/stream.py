@@ -109,6 +109,16 @@ class Share:
         """Topic filters with their QoS."""
         return tuple((f"{ROOT}/{shard}/+/{name}", 1) for shard in self.shards or ("+",) for name in _STORED)
 
+    def wants(self, topic: str) -> bool:
+        """Whether a message is ours to store.
+
+        A lasting session may still have the filters of an earlier share, and amqtt hands out what it retains
+        for anybody: whom it concerns gets it too.
+        """
+        _, _, shard, _, name = (*topic.split("/", 4), "", "", "", "")[:5]
+        is_stored = name in _STORED or name.startswith("wave/")
+        return is_stored and (not self.shards or shard in self.shards)
+
 
 class AckBook:
     """What is to be said to each agent: at once, and then again not before `_ACK_EVERY_S` has passed."""
@@ -149,6 +159,7 @@ class IngestStream:
         clock: Clock,
     ) -> None:
         self._database_url = database_url
+        self._share = share
         self._clock = clock
         self._inbox = Inbox()
         self._writer = Writer(fence)
@@ -191,6 +202,9 @@ class IngestStream:
 
     def receive(self, delivery: Delivery) -> None:
         """Take one message from the broker (paho's thread)."""
+        if not self._share.wants(delivery.topic):
+            delivery.acknowledge()
+            return
         arrived = Arrived(
             topic=delivery.topic,
             payload=delivery.payload,

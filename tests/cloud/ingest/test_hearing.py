@@ -20,11 +20,11 @@ from cloud.ingest.hearing import Ear, hear
 from tests.cloud.ingest.test_ingest_stream import Sender
 from tests.fixtures.wire_messages import LINEAGE, WireAgent, seconds, utc_now
 from vitals.gap import GapCause
-from vitals.observation import Flag
+from vitals.observation import Flag, SourceId
 from vitals.wire.status import Ack, Beat, encode_control
 from vitals.wire.topics import Lane
 
-AGENT = WireAgent(agent="hut-ear")
+AGENT = WireAgent(agent="hut-ear", src=SourceId("s-ear"))
 LANE = LaneOf(agent="hut-ear", lineage=LINEAGE, lane=Lane.LIVE)
 
 

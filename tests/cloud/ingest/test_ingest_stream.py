@@ -121,6 +121,7 @@ class TestRealThings:
             wait_until(lambda: not stream._link.state.ok)
             assert (sender.upto(), stored(database)) == (0, [])
         with ingesting(database_url, mqtt_url):
+            sender.send(*beats(1))  # as an agent does that has heard nothing
             wait_until(lambda: sender.upto() == 1)
 
     def test_only_messages_of_its_shards_are_taken(self, database_url, database, mqtt_url, sender):
@@ -221,3 +222,18 @@ def test_agent_is_answered_at_once_and_then_not_too_often():
 
 def ack(upto):
     return Ack(v=1, ln=LINEAGE, upto={Lane.LIVE: upto}, at=0)
+
+
+@pytest.mark.parametrize(
+    ("topic", "wanted"),
+    [
+        ("q/v1/5a/hut-1/vitals", True),
+        ("q/v1/5a/hut-1/wave/ecg", True),
+        ("q/v1/5b/hut-1/vitals", False),
+        ("q/v1/5a/hut-1/ack", False),
+        ("q/v1/cloud/status", False),
+        ("q", False),
+    ],
+)
+def test_what_a_session_of_an_earlier_share_still_brings_is_left_to_its_owner(topic, wanted):
+    assert Share(name="ingest-0", shards=("5a",)).wants(topic) is wanted

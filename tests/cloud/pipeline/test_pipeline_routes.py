@@ -69,7 +69,7 @@ def test_letter_is_told_without_what_it_holds_and_another_try_is_on_record(admin
 
     assert admin.post(f"/api/pipeline/letters/{letter['id']}/replay").status_code == 204
     assert read(admin)["letters"][0]["replay_asked_at"] is not None
-    acts = database.execute("SELECT target FROM audit_entry WHERE action = 'replay_message'").fetchall()
+    acts = database.execute("SELECT target_id FROM audit_entry WHERE action = 'replay_message'").fetchall()
     assert acts == [("hut-1",)]
 
 

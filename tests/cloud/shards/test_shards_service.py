@@ -17,7 +17,7 @@ def four(database):
 
 
 def groups_of(book):
-    return [lease.group for lease in book.held]
+    return sorted(lease.group for lease in book.held)
 
 
 def let_run_out(database):
