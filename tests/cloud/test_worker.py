@@ -22,8 +22,7 @@ def test_worker_stores_and_leaves_its_group_free(settings, database, mqtt_url): 
         closing(Sender(mqtt_url)) as hut,
     ):
         wait_until(lambda: holder(database) == "w-1", within_s=30)
-        hut.send(*beats(1, 2))
-        wait_until(lambda: hut.upto() == 2)
+        send_until_stored(hut, beats(1, 2), upto=2, within_s=10)
         stopping = time.monotonic()
         worker.send_signal(signal.SIGTERM)
         worker.wait(timeout=10)
@@ -46,8 +45,7 @@ def test_stand_by_goes_on_when_the_first_worker_is_killed(settings, database, mq
     with closing(Sender(mqtt_url)) as hut, run_cloud("ingest", QIANLI_WORKER_NAME="w-1", **settings) as first:
         wait_until(lambda: holder(database) == "w-1", within_s=30)
         with run_cloud("ingest", QIANLI_WORKER_NAME="w-2", **settings):
-            hut.send(*beats(1))
-            wait_until(lambda: hut.upto() == 1)
+            send_until_stored(hut, beats(1), upto=1, within_s=10)
             first.kill()
             send_until_stored(hut, beats(2, 3), upto=3, within_s=LEASE_LASTS.total_seconds() + 10)
 
