@@ -88,18 +88,8 @@ class Feed {
       case "values":
         this.takeValues(message.patient, message.values);
         break;
-      case "stored":
-        this.patient(message.patient)?.markStored(message.values);
-        break;
-      case "score": {
-        const patient = this.patient(message.patient);
-        if (patient) patient.score = message.score;
-        break;
-      }
-      case "silence": {
-        const patient = this.patient(message.patient);
-        if (patient) patient.silences = message.silences;
-      }
+      default:
+        this.patient(message.patient)?.take(message);
     }
   }
 

@@ -98,12 +98,15 @@ export interface Part {
   since_at: number;
 }
 
+export type PatientMessage =
+  | { type: "stored"; patient: string; values: StoredMark[] }
+  | { type: "score"; patient: string; score: Score }
+  | { type: "silence"; patient: string; silences: Silence[] };
+
 export type ServerMessage =
   | { type: "hello"; server_at: number; display_delay_ms: number; patients: Patient[] }
   | { type: "values"; patient: string; values: Value[] }
-  | { type: "stored"; patient: string; values: StoredMark[] }
-  | { type: "score"; patient: string; score: Score }
-  | { type: "silence"; patient: string; silences: Silence[] }
+  | PatientMessage
   | { type: "tick"; server_at: number; parts: Record<string, Part> };
 
 export interface TrendSeries {

@@ -1,5 +1,5 @@
 import { credibleAt } from "./age";
-import type { Patient, Score, Silence, Source, StoredMark, Value } from "./messages";
+import type { Patient, PatientMessage, Score, Silence, Source, StoredMark, Value } from "./messages";
 import type { WaveHeader } from "./wave-frame";
 import { WaveTrack } from "./wave-track";
 
@@ -39,8 +39,15 @@ export class PatientState {
     return fresh;
   }
 
+  /** What the server says of this patient alone, except new values. */
+  take(message: PatientMessage): void {
+    if (message.type === "score") this.score = message.score;
+    else if (message.type === "silence") this.silences = message.silences;
+    else this.markStored(message.values);
+  }
+
   /** What is shown already is stored now; a newer value that took its place waits for its own mark. */
-  markStored(marks: readonly StoredMark[]): void {
+  private markStored(marks: readonly StoredMark[]): void {
     const next = new Map(this.values);
     for (const mark of marks) {
       const name = `${mark.src}/${mark.key}`;

@@ -28,18 +28,22 @@ export function readingOf(value: Value, context: ReadingContext): Reading {
   const invalid = value.quality === "invalid";
   // A spot measurement stays what it was when its device goes away: its age is always beside it.
   const silenced = context.silent && !age.spot;
-  const notes: Reading["notes"] = value.flags.map((flag) => ["flag", flag]);
-  // A flag says more than the bare word of the quality; a number that is shown and invalid is called so.
-  const qualityAdds = notes.length === 0 || (invalid && value.value !== null);
-  if (value.quality !== "good" && qualityAdds) notes.unshift(["quality", value.quality]);
-  if (value.stored_at === null && context.now - value.arrived_at > UNSTORED_AFTER_MS) {
-    notes.push(["storage", "unstored"]);
-  }
   return {
     number: value.value,
     struck: value.value !== null && (age.stale || silenced || invalid),
     ageMs: age.ageMs,
     showAge: age.showAge || silenced,
-    notes,
+    notes: notesOf(value, context.now),
   };
+}
+
+function notesOf(value: Value, now: number): Reading["notes"] {
+  const notes: Reading["notes"] = value.flags.map((flag) => ["flag", flag]);
+  // A flag says more than the bare word of the quality; a number that is shown and invalid is called so.
+  const qualityAdds = notes.length === 0 || (value.quality === "invalid" && value.value !== null);
+  if (value.quality !== "good" && qualityAdds) notes.unshift(["quality", value.quality]);
+  if (value.stored_at === null && now - value.arrived_at > UNSTORED_AFTER_MS) {
+    notes.push(["storage", "unstored"]);
+  }
+  return notes;
 }
