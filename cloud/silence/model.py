@@ -2,7 +2,8 @@
 
 The causes rank from the outside in: without a database nothing can be known to be stored, without a broker
 nothing arrives, without its agent no source speaks; then comes what the agent itself says; and last what the
-watchdog sees, a source that should speak and does not. Threshold: `max(4 s, 3 x cadence)`.
+watchdog sees, a source that should speak and does not – or that may not, because nobody stores. Threshold:
+`max(4 s, 3 x cadence)`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -228,9 +229,14 @@ class SilenceWatch:
             return ()
         since_at = min(source.heard_at.get(key, self._started_at) for key in untold)
         if len(quiet) == len(expected) and not told_keys:
-            cause = GapCause.SENSOR_OFF if source.without_contact else GapCause.DEVICE_SILENT
-            return (_verdict(src, (), cause, since_at),)
+            return (_verdict(src, (), self._whole_cause(source), since_at),)
         return (_verdict(src, untold, GapCause.UNKNOWN, since_at),)
+
+    def _whole_cause(self, source: _Source) -> GapCause:
+        """Why a source says nothing at all. Where nobody stores, its agent soon stops sending more."""
+        if not self._parts[Part.INGEST].ok:
+            return GapCause.SERVER_OFF
+        return GapCause.SENSOR_OFF if source.without_contact else GapCause.DEVICE_SILENT
 
 
 def _verdict(src: SourceId, keys: Keys, cause: GapCause, since_at: datetime) -> Verdict:

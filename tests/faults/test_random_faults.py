@@ -58,8 +58,8 @@ def walk_away(demo, _part, pause_s):
 
 
 FAULTS = [
-    *((kill, part) for part in ("broker", "database", "cloud", "edge")),
-    *((freeze, part) for part in ("broker", "database", "cloud", "edge")),
+    *((kill, part) for part in ("broker", "database", "cloud", "ingest", "edge")),
+    *((freeze, part) for part in ("broker", "database", "cloud", "ingest", "edge")),
     (cut, "link"),
     (walk_away, "device"),
 ]

@@ -148,7 +148,7 @@ def test_killed_agent_says_that_it_was_off(running_demo, live):
     wait_until(lambda: gap_ends() == [(True,)], within_s=10, what="one gap of the agent itself, ended")
 
 
-@pytest.mark.parametrize("part", ["broker", "database", "cloud"])
+@pytest.mark.parametrize("part", ["broker", "database", "cloud", "ingest"])
 def test_killed_part_comes_back_by_itself(running_demo, live, part):
     running_demo.kill(part)
     time.sleep(5)

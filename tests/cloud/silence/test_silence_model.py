@@ -273,3 +273,12 @@ def test_gap_of_the_edge_is_not_recorded_twice(ward):
     ward.watch.take(GapHeard(agent=AGENT, gap=gap))
 
     assert follow(ward, GapRecorder(), 11) == ()
+
+
+def test_values_live_on_while_nobody_stores_and_their_end_is_the_servers_doing(ward):
+    ward.watch.note_part(PartState(part=Part.INGEST, ok=False, since_at=at(10)))
+    ward.live(14)
+    assert ward.silences() == []
+
+    ward.live(20, values=False, waves=False)
+    assert [cause for cause, _, _ in ward.silences()] == [GapCause.SERVER_OFF]

@@ -13,7 +13,7 @@ export const clinical = {
   "cause.uplink_off": ["采集端连不上服务器", "edge agent cannot reach the server"],
   "cause.broker_off": ["消息代理停止", "broker down"],
   "cause.database_off": ["数据库停止", "database down"],
-  "cause.server_off": ["服务器停止", "server stopped"],
+  "cause.server_off": ["服务器或存储停止", "server or storage stopped"],
   "cause.dropped_by_policy": [
     "采集网关存储已满或存放过久,旧数据已删减",
     "the gateway's store was full or kept it too long: older data were thinned",
