@@ -1,15 +1,21 @@
 """What a message says, checked against the wire contract; and what was received of each sequence."""
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
+from math import isnan
+from typing import TypeVar
 
 import msgspec
 
+from cloud.series.latest import LatestCell
+from cloud.series.model import LONGEST_BATCH_MS, Block, Held
 from vitals.gap import Gap
-from vitals.observation import Flag, Observation, SourceId, VitalKey
-from vitals.wire.batch import decode_batch, from_ms, read_batch
+from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
+from vitals.wire.batch import VitalsBatch, decode_batch, from_ms, read_batch, row_of
 from vitals.wire.errors import WireError, WireInvalid, WireVersionUnknown
 from vitals.wire.event import decode_event, read_gap
 from vitals.wire.status import Status, decode_status, read_wave_layout
@@ -21,6 +27,8 @@ CLOCK_TOLERANCE = timedelta(seconds=1)
 CLOCK_AGREED_WITHIN = timedelta(hours=24)
 """How long what comes from a device's memory is believed after its clock was seen to be right."""
 _SYNCHRONISED = "ntp"
+_T = TypeVar("_T")
+_OF_MEMORY = frozenset({Flag.STORED, Flag.CLOCK_NOT_SET})
 _LARGEST_SEQUENCE = 2**63 - 2
 _WAVE_LANE = 6
 _WAVE_ENVELOPE = struct.Struct("<8s8sQ")
@@ -60,15 +68,39 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VitalsMessage:
-    """Observations of one source."""
+    """Observations of one source; `first_ms` and `last_ms` are the earliest and latest measured time."""
 
     arrived: Arrived
     place: Place
-    src: SourceId
-    observations: tuple[Observation, ...]
-    sent_at: datetime
-    late: bool
+    batch: VitalsBatch
+    first_ms: int
+    last_ms: int
     clock_shift: timedelta = timedelta(0)
+
+    @property
+    def src(self) -> SourceId:
+        """The source of the observations."""
+        return self.batch.src
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        """One by one."""
+        return tuple(read_batch(self.batch))
+
+    @property
+    def sent_at(self) -> datetime:
+        """When it was published."""
+        return from_ms(self.batch.sent)
+
+    @property
+    def late(self) -> bool:
+        """Whether it fills history only."""
+        return bool(self.batch.h)
+
+    @property
+    def shift_us(self) -> int:
+        """The shift as it is stored."""
+        return self.clock_shift // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,28 +184,37 @@ def peek_place(topic: str, payload: bytes) -> Place | None:
             place = Place(agent=parsed.agent, lineage=read.ln, lane=read.lane, s=read.s)
     except (WireError, msgspec.MsgspecError, UnicodeDecodeError, struct.error, IndexError):
         return None
+    return place if _is_possible(place) else None
+
+
+def _is_possible(place: Place) -> bool:
     possible = 1 <= place.s <= _LARGEST_SEQUENCE and 0 < len(place.lineage) <= 64
-    return place if possible and "\x00" not in place.lineage else None
+    return possible and "\x00" not in place.lineage
 
 
 def decode(arrived: Arrived) -> Decoded:
     """Read a message; what cannot be read or is measured in the future is refused, never an exception."""
-    place = peek_place(arrived.topic, arrived.payload)
     try:
         topic = parse_agent_topic(arrived.topic)
         if topic.name == "status":
             return _decode_status(topic.agent, arrived)
-        if place is None:
-            raise WireInvalid("it has no place in a sequence")
-        measured = _decode_measured(topic.name, place, arrived)
+        if topic.name == "vitals":
+            measured: Measured = _decode_vitals(topic.agent, arrived)
+        else:
+            measured = _decode_other(topic.name, arrived)
     except WireVersionUnknown as error:
-        return Refused(arrived=arrived, reason=Reason.VERSION, detail=str(error), place=place)
+        return _refuse(arrived, Reason.VERSION, str(error))
     except WireError as error:
-        return Refused(arrived=arrived, reason=Reason.CONTRACT, detail=str(error), place=place)
+        return _refuse(arrived, Reason.CONTRACT, str(error))
     if _newest(measured) > arrived.received_at + FUTURE_ALLOWED:
         detail = f"measured at {_newest(measured)}, received at {arrived.received_at}"
-        return Refused(arrived=arrived, reason=Reason.CLOCK, detail=detail, place=place)
+        return _refuse(arrived, Reason.CLOCK, detail)
     return measured
+
+
+def _refuse(arrived: Arrived, reason: Reason, detail: str) -> Refused:
+    place = peek_place(arrived.topic, arrived.payload)
+    return Refused(arrived=arrived, reason=reason, detail=detail, place=place)
 
 
 def _decode_status(agent: str, arrived: Arrived) -> StatusMessage:
@@ -186,29 +227,39 @@ def _decode_status(agent: str, arrived: Arrived) -> StatusMessage:
     return StatusMessage(agent=agent, status=status, retained=arrived.retained)
 
 
-def _decode_measured(name: str, place: Place, arrived: Arrived) -> Measured:
+def _decode_vitals(agent: str, arrived: Arrived) -> VitalsMessage:
+    batch = decode_batch(arrived.payload)
+    place = Place(agent=agent, lineage=batch.ln, lane=batch.lane, s=batch.s)
+    if not _is_possible(place):
+        raise WireInvalid("it has no place in a sequence")
+    last_ms = batch.t0 + max(batch.dt)
+    return VitalsMessage(
+        arrived=arrived,
+        place=place,
+        batch=batch,
+        first_ms=batch.t0 + min(batch.dt),
+        last_ms=last_ms,
+        clock_shift=clock_shift(
+            from_ms(batch.sent),
+            measured_at=from_ms(last_ms),
+            received_at=arrived.received_at,
+            is_synchronised=batch.clk.src == _SYNCHRONISED,
+        ),
+    )
+
+
+def _decode_other(name: str, arrived: Arrived) -> Measured:
     payload = arrived.payload
-    if name == "vitals":
-        batch = decode_batch(payload)
-        return VitalsMessage(
-            arrived=arrived,
-            place=place,
-            src=batch.src,
-            observations=tuple(read_batch(batch)),
-            sent_at=from_ms(batch.sent),
-            late=bool(batch.h),
-            clock_shift=clock_shift(
-                from_ms(batch.sent),
-                measured_at=from_ms(batch.t0 + max(batch.dt)),
-                received_at=arrived.received_at,
-                is_synchronised=batch.clk.src == _SYNCHRONISED,
-            ),
-        )
+    place = peek_place(arrived.topic, payload)
+    if place is None:
+        raise WireInvalid("it has no place in a sequence")
     if name == "event":
         return GapMessage(arrived=arrived, place=place, gap=read_gap(decode_event(payload)))
     if not name.startswith("wave/"):
         raise WireInvalid(f"nothing is known about {name!r}")
     message = decode_wave(payload, stream=VitalKey(name.removeprefix("wave/")))
+    if message.block.first_sample > _LARGEST_SEQUENCE:
+        raise WireInvalid(f"sample counter {message.block.first_sample} is out of range")
     from_ms(message.block.end_us // 1000)
     samples_at = _WAVE_SRC_LENGTH + 1 + payload[_WAVE_SRC_LENGTH]
     return WaveBlockMessage(
@@ -263,7 +314,7 @@ def shift_of(
 def _newest(measured: Measured) -> datetime:
     match measured:
         case VitalsMessage():
-            return max((item.measured_at for item in measured.observations), default=measured.sent_at)
+            return from_ms(measured.last_ms)
         case WaveBlockMessage():
             return from_ms(measured.message.block.end_us // 1000)
         case GapMessage():
@@ -277,8 +328,14 @@ class LaneProgress:
     upto: int = 0
     ahead: tuple[tuple[int, int], ...] = ()
 
+    def has(self, s: int) -> bool:
+        """Whether `s` was received."""
+        return s <= self.upto or any(first <= s < end for first, end in self.ahead)
+
     def add(self, s: int) -> "LaneProgress":
         """With `s` received too; repeats change nothing."""
+        if s == self.upto + 1 and not self.ahead:
+            return LaneProgress(s)
         return self._with((s, s + 1))
 
     def skip_to(self, s: int) -> "LaneProgress":
@@ -297,3 +354,151 @@ class LaneProgress:
             else:
                 merged.append((first, end))
         return LaneProgress(merged[0][1] - 1, tuple(merged[1:]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A message by how its values are stored: with others of the message (`series`), or each as a row."""
+
+    series: VitalsBatch | None
+    spots: VitalsBatch | None
+
+
+def split_batch(message: VitalsMessage, continuous: frozenset[str]) -> Split:
+    """What a source sends by itself is stored by message; readings and what lay in a memory one by one."""
+    batch = message.batch
+    if continuous.isdisjoint(batch.m) or not _fits_series(message):
+        return Split(series=None, spots=batch)
+    if continuous.issuperset(batch.m):
+        return Split(series=batch, spots=None)
+    return Split(
+        series=_only(batch, continuous.intersection(batch.m)),
+        spots=_only(batch, frozenset(batch.m) - continuous),
+    )
+
+
+def _fits_series(message: VitalsMessage) -> bool:
+    """Whether the cloud can believe, find and read back every row of it."""
+    batch = message.batch
+    if message.last_ms - message.first_ms > LONGEST_BATCH_MS or b"\\u0000" in message.arrived.payload:
+        return False
+    rows = len(batch.dt)
+    told = [texts for by_key in (batch.f, batch.dv) for texts in by_key.values()]
+    if any(row_of(text, rows) is None for texts in told for text in texts):
+        return False
+    return not any(_OF_MEMORY.intersection(flags) for by_row in batch.f.values() for flags in by_row.values())
+
+
+def _only(batch: VitalsBatch, keys: frozenset[str]) -> VitalsBatch:
+    return replace(
+        batch,
+        m={key: column for key, column in batch.m.items() if key in keys},
+        u={key: unit for key, unit in batch.u.items() if key in keys},
+        q={key: column for key, column in batch.q.items() if key in keys},
+        f={key: said for key, said in batch.f.items() if key in keys},
+        dv={key: said for key, said in batch.dv.items() if key in keys},
+    )
+
+
+def is_in_order(batch: VitalsBatch) -> bool:
+    """Whether each row was measured after the one before, so that no key comes twice at one time."""
+    return all(earlier < later for earlier, later in pairwise(batch.dt))
+
+
+def clock_agreed_ms(batch: VitalsBatch) -> int | None:
+    """When the device's own clock said last, in this batch, what its agent's did."""
+    best: int | None = None
+    for key, by_row in batch.dv.items():
+        for text in by_row:
+            row = row_of(text, len(batch.dt))
+            if row is None or key not in batch.m or not is_cell(batch, key, row):
+                continue
+            if not _OF_MEMORY.intersection(batch.f.get(key, {}).get(text, ())):
+                best = max(best or batch.t0 + batch.rx[row], batch.t0 + batch.rx[row])
+    return best
+
+
+def is_cell(batch: VitalsBatch, key: str, row: int) -> bool:
+    """Whether a row says something about a key."""
+    return batch.m[key][row] is not None or str(row) in batch.f.get(key, {})
+
+
+Known = dict[tuple[str, str, int], float | None]
+"""What is stored: by source, key and measured time (ms) the value."""
+
+
+def known_cells(block: Block, src: SourceId, *, spans: Sequence[Held]) -> Known:
+    """What a block holds of these times."""
+    known: Known = {}
+    in_spans = block.is_measured_in(spans)
+    for (key, _), column in block.columns.items():
+        there = column.is_there() & in_spans
+        cells = zip(block.t_ms[there].tolist(), column.values[there].tolist(), strict=True)
+        known |= {(src, key, t_ms): None if isnan(value) else value for t_ms, value in cells}
+    return known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is new in a batch, and how often another value came for what is stored."""
+
+    batch: VitalsBatch | None
+    conflicts: Mapping[tuple[str, int], int]
+
+
+def keep_new(batch: VitalsBatch, known: Known) -> Kept:
+    """Drop what is stored already, the first value stays; `known` learns what is new."""
+    dropped: dict[str, set[int]] = {}
+    conflicts: dict[tuple[str, int], int] = {}
+    is_anything_new = False
+    for key, column in batch.m.items():
+        for row, value in enumerate(column):
+            if not is_cell(batch, key, row):
+                continue
+            place = (batch.src, key, batch.t0 + batch.dt[row])
+            if place not in known:
+                known[place] = value
+                is_anything_new = True
+                continue
+            dropped.setdefault(key, set()).add(row)
+            if known[place] != value:
+                conflicts[place[1:]] = conflicts.get(place[1:], 0) + 1
+    if not is_anything_new:
+        return Kept(batch=None, conflicts=conflicts)
+    return Kept(batch=_without(batch, dropped) if dropped else batch, conflicts=conflicts)
+
+
+def _without(batch: VitalsBatch, dropped: Mapping[str, set[int]]) -> VitalsBatch:
+    def left(key: str, by_row: Mapping[str, _T]) -> dict[str, _T]:
+        gone = {str(row) for row in dropped.get(key, ())}
+        return {text: said for text, said in by_row.items() if text not in gone}
+
+    return replace(
+        batch,
+        m={
+            key: [None if row in dropped.get(key, ()) else value for row, value in enumerate(column)]
+            for key, column in batch.m.items()
+        },
+        f={key: left(key, by_row) for key, by_row in batch.f.items()},
+        dv={key: left(key, by_row) for key, by_row in batch.dv.items()},
+    )
+
+
+def newest_cells(batch: VitalsBatch, *, stored_us: int, shift_us: int) -> Iterator[LatestCell]:
+    """Of every key the newest cell."""
+    in_order = sorted(range(len(batch.dt)), key=batch.dt.__getitem__, reverse=True)
+    for key in batch.m:
+        row = next((row for row in in_order if is_cell(batch, key, row)), None)
+        if row is not None:
+            yield LatestCell(
+                key=key,
+                value=batch.m[key][row],
+                unit=batch.u[key],
+                measured_us=(batch.t0 + batch.dt[row]) * 1000,
+                received_us=(batch.t0 + batch.rx[row]) * 1000,
+                stored_us=stored_us,
+                quality=batch.q[key][row] if key in batch.q else Quality.GOOD,
+                flags=tuple(batch.f.get(key, {}).get(str(row), ())),
+                late=bool(batch.h),
+                shift_us=shift_us,
+            )

@@ -133,6 +133,12 @@ def _place(batch: VitalsBatch, item: Observation, idx: int) -> None:
         batch.dv.setdefault(item.key, {})[str(idx)] = item.device_time.isoformat()
 
 
+def row_of(text: str, rows: int) -> int | None:
+    """The row that an index of `f` or `dv` means; None if there is no such row."""
+    row = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else rows
+    return row if row < rows and str(row) == text else None
+
+
 def read_batch(batch: VitalsBatch) -> list[Observation]:
     """The observations of a decoded batch: every cell with a value, or with a flag that says why not."""
     return [
@@ -170,11 +176,13 @@ def decode_batch(payload: bytes) -> VitalsBatch:
         WireVersionUnknown: a version that this code does not know.
         WireInvalid: anything else that breaks the contract.
     """
-    check_version(payload)
     try:
         batch = _decoder.decode(payload)
     except UNREADABLE as error:
+        check_version(payload)
         raise WireInvalid(str(error)) from error
+    if batch.v != VERSION:
+        raise WireVersionUnknown(batch.v)
     _check_columns(batch)
     return batch
 
@@ -204,8 +212,8 @@ def _check_columns(batch: VitalsBatch) -> None:
             raise WireInvalid(f"column {key!r} does not have {rows} rows")
         if key not in batch.u:
             raise WireInvalid(f"column {key!r} has no unit")
-    for offset in (*batch.dt, *batch.rx):
-        from_ms(batch.t0 + offset)
+    from_ms(batch.t0 + min(*batch.dt, *batch.rx))
+    from_ms(batch.t0 + max(*batch.dt, *batch.rx))
     for texts in batch.dv.values():
         for text in texts.values():
             _check_device_time(text)

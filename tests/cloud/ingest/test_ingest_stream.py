@@ -12,7 +12,8 @@ from cloud.events import AgentBorn, AgentGone, AgentHeard, Part, PartState, Read
 from cloud.ingest.stream import DatabaseWatch, Inbox, IngestStream
 from cloud.store.connection import connect
 from tests.fixtures.certificates import agent_client
-from tests.fixtures.wire_messages import LINEAGE, WireAgent, seconds, utc_now
+from tests.fixtures.stored import stored_cells
+from tests.fixtures.wire_messages import LINEAGE, SOURCE, WireAgent, seconds, utc_now
 from vitals.wire.status import Beat, decode_ack, decode_cloud_status, encode_control
 from vitals.wire.topics import CLOUD_STATUS, Lane
 
@@ -83,7 +84,7 @@ def sender(mqtt_url):
 
 
 def stored(database):
-    return [row[0] for row in database.execute("SELECT value FROM observation ORDER BY value")]
+    return sorted(cell["value"] for cell in stored_cells(database, SOURCE))
 
 
 def beats(*sequence):

@@ -1,0 +1,155 @@
+"""An hour of a source as bytes: one section for times and messages, one per key. Lossless. Pure.
+
+| size | what |
+|---|---|
+| 4 | length of the index |
+| … | index (MessagePack): version, length of the first section, and of each key its unit, length and number |
+| … | first section: heads of the messages, message of each row, measured and received time |
+| … | a section per key: which rows have a value, the values, and what is unusual of a cell |
+
+Sections are compressed one by one: who asks for one key reads one key.
+"""
+
+import struct
+from collections.abc import Collection
+
+import msgspec
+import numpy as np
+
+from cloud.series.model import Block, Column, Columns, Mask
+from cloud.series.numbers import compress, expand, read_floats, read_ints, write_floats, write_ints
+from vitals.observation import Flag, Quality, VitalKey
+
+VERSION = 1
+_LENGTH = struct.Struct("<I")
+_HEADS = 6
+
+
+class _Section(msgspec.Struct, array_like=True):
+    key: str
+    unit: str
+    length: int
+
+
+class _Index(msgspec.Struct, array_like=True):
+    version: int
+    first: int
+    sections: list[_Section]
+
+
+class _Unusual(msgspec.Struct, array_like=True, omit_defaults=True):
+    absent_told: list[int] = []
+    qualities: dict[int, Quality] = {}
+    flags: dict[int, tuple[Flag, ...]] = {}
+    device_times: dict[int, str] = {}
+
+
+_read_index = msgspec.msgpack.Decoder(_Index)
+_read_unusual = msgspec.msgpack.Decoder(_Unusual)
+
+
+def write_chunk(block: Block) -> bytes:
+    """A block in the order of time."""
+    order = np.lexsort((block.message, block.t_ms))
+    if not np.array_equal(order, np.arange(len(order))):
+        block = _sorted(block, order)
+    parts = [
+        *(write_ints(block.heads[:, number]) for number in range(_HEADS)),
+        write_ints(block.message),
+        write_ints(block.t_ms),
+        write_ints(block.received_ms - block.t_ms),
+    ]
+    first = compress(b"".join(parts))
+    named = sorted(block.columns.items())
+    sections = [compress(_write_column(column)) for _, column in named]
+    index = _Index(
+        VERSION,
+        len(first),
+        [_Section(key, unit, len(one)) for ((key, unit), _), one in zip(named, sections, strict=True)],
+    )
+    head = msgspec.msgpack.encode(index)
+    return b"".join([_LENGTH.pack(len(head)), head, first, *sections])
+
+
+def read_chunk(content: bytes, *, keys: Collection[str] | None = None) -> Block:
+    """The block again; `keys` None is every key.
+
+    Raises:
+        ValueError: another version wrote it.
+    """
+    (length,) = _LENGTH.unpack_from(content)
+    at = _LENGTH.size + length
+    index = _read_index.decode(content[_LENGTH.size : at])
+    if index.version != VERSION:
+        raise ValueError(f"a chunk of version {index.version} cannot be read here")
+    first = expand(content[at : at + index.first])
+    at += index.first
+    columns: Columns = {}
+    for section in index.sections:
+        if keys is None or section.key in keys:
+            name = VitalKey(section.key), section.unit
+            columns[name] = _read_column(expand(content[at : at + section.length]))
+        at += section.length
+    heads, place = [], 0
+    for _ in range(_HEADS):
+        numbers, place = read_ints(first, place)
+        heads.append(numbers)
+    message, place = read_ints(first, place)
+    t_ms, place = read_ints(first, place)
+    delay, _ = read_ints(first, place)
+    return Block(
+        heads=np.column_stack(heads),
+        message=message,
+        t_ms=t_ms,
+        received_ms=t_ms + delay,
+        columns=columns,
+    )
+
+
+def _sorted(block: Block, order: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> Block:
+    new_row = {int(old): new for new, old in enumerate(order)}
+    return Block(
+        heads=block.heads,
+        message=block.message[order],
+        t_ms=block.t_ms[order],
+        received_ms=block.received_ms[order],
+        columns={
+            name: Column(
+                column.values[order],
+                {new_row[row] for row in column.absent_told},
+                {new_row[row]: said for row, said in column.qualities.items()},
+                {new_row[row]: said for row, said in column.flags.items()},
+                {new_row[row]: said for row, said in column.device_times.items()},
+            )
+            for name, column in block.columns.items()
+        },
+    )
+
+
+def _write_column(column: Column) -> bytes:
+    has = ~np.isnan(column.values)
+    bits = b"" if bool(has.all()) else np.packbits(has).tobytes()
+    unusual = msgspec.msgpack.encode(
+        _Unusual(sorted(column.absent_told), column.qualities, column.flags, column.device_times)
+    )
+    return b"".join(
+        [
+            struct.pack("<III", len(has), len(bits), len(unusual)),
+            bits,
+            unusual,
+            write_floats(column.values[has]),
+        ]
+    )
+
+
+def _read_column(content: bytes) -> Column:
+    count, bit_bytes, unusual_bytes = struct.unpack_from("<III", content)
+    at = 12
+    has: Mask = np.ones(count, np.bool_)
+    if bit_bytes:
+        has = np.unpackbits(np.frombuffer(content, np.uint8, bit_bytes, at), count=count).astype(np.bool_)
+    at += bit_bytes
+    unusual = _read_unusual.decode(content[at : at + unusual_bytes])
+    values = np.full(count, np.nan)
+    values[has] = read_floats(content, at + unusual_bytes)[0]
+    return Column(values, set(unusual.absent_told), unusual.qualities, unusual.flags, unusual.device_times)
