@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
@@ -10,9 +10,10 @@ from math import isnan
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from cloud.series.latest import LatestCell
-from cloud.series.model import LONGEST_BATCH_MS, Block, Held
+from cloud.series.model import LONGEST_BATCH_MS, Block, Held, to_us
 from vitals.gap import Gap
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
 from vitals.wire.batch import VitalsBatch, decode_batch, from_ms, read_batch, row_of
@@ -23,7 +24,9 @@ from vitals.wire.topics import LANES, Lane, parse_agent_topic
 from vitals.wire.wave_block import WaveMessage, decode_wave
 
 FUTURE_ALLOWED = timedelta(minutes=5)
+_FUTURE_US = FUTURE_ALLOWED // timedelta(microseconds=1)
 CLOCK_TOLERANCE = timedelta(seconds=1)
+_TOLERANCE_US = CLOCK_TOLERANCE // timedelta(microseconds=1)
 CLOCK_AGREED_WITHIN = timedelta(hours=24)
 """How long what comes from a device's memory is believed after its clock was seen to be right."""
 _SYNCHRONISED = "ntp"
@@ -72,15 +75,11 @@ class VitalsMessage:
 
     arrived: Arrived
     place: Place
+    src: SourceId
     batch: VitalsBatch
     first_ms: int
     last_ms: int
-    clock_shift: timedelta = timedelta(0)
-
-    @property
-    def src(self) -> SourceId:
-        """The source of the observations."""
-        return self.batch.src
+    shift_us: int = 0
 
     @property
     def observations(self) -> tuple[Observation, ...]:
@@ -98,9 +97,9 @@ class VitalsMessage:
         return bool(self.batch.h)
 
     @property
-    def shift_us(self) -> int:
-        """The shift as it is stored."""
-        return self.clock_shift // timedelta(microseconds=1)
+    def clock_shift(self) -> timedelta:
+        """By how much the clock of the agent may be wrong."""
+        return timedelta(microseconds=self.shift_us)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,10 +205,16 @@ def decode(arrived: Arrived) -> Decoded:
         return _refuse(arrived, Reason.VERSION, str(error))
     except WireError as error:
         return _refuse(arrived, Reason.CONTRACT, str(error))
-    if _newest(measured) > arrived.received_at + FUTURE_ALLOWED:
+    if _is_of_the_future(measured, arrived.received_at):
         detail = f"measured at {_newest(measured)}, received at {arrived.received_at}"
         return _refuse(arrived, Reason.CLOCK, detail)
     return measured
+
+
+def _is_of_the_future(measured: Measured, received_at: datetime) -> bool:
+    if isinstance(measured, VitalsMessage):
+        return measured.last_ms * 1000 > to_us(received_at) + _FUTURE_US
+    return _newest(measured) > received_at + FUTURE_ALLOWED
 
 
 def _refuse(arrived: Arrived, reason: Reason, detail: str) -> Refused:
@@ -233,18 +238,20 @@ def _decode_vitals(agent: str, arrived: Arrived) -> VitalsMessage:
     if not _is_possible(place):
         raise WireInvalid("it has no place in a sequence")
     last_ms = batch.t0 + max(batch.dt)
+    shift_us = _shift_us(
+        batch.sent * 1000,
+        measured_us=last_ms * 1000,
+        received_us=to_us(arrived.received_at),
+        is_synchronised=batch.clk.src == _SYNCHRONISED,
+    )
     return VitalsMessage(
         arrived=arrived,
         place=place,
+        src=batch.src,
         batch=batch,
         first_ms=batch.t0 + min(batch.dt),
         last_ms=last_ms,
-        clock_shift=clock_shift(
-            from_ms(batch.sent),
-            measured_at=from_ms(last_ms),
-            received_at=arrived.received_at,
-            is_synchronised=batch.clk.src == _SYNCHRONISED,
-        ),
+        shift_us=shift_us,
     )
 
 
@@ -286,11 +293,21 @@ def clock_shift(
     Nothing arrives before it was sent or measured: such a clock is ahead. What arrives later than it was sent
     may have waited for us, or the clock is behind: a clock that a time service disciplines is believed.
     """
-    ahead = received_at - max(sent_at, measured_at)
-    if ahead < -CLOCK_TOLERANCE:
+    shift_us = _shift_us(
+        to_us(sent_at),
+        measured_us=to_us(measured_at),
+        received_us=to_us(received_at),
+        is_synchronised=is_synchronised,
+    )
+    return timedelta(microseconds=shift_us)
+
+
+def _shift_us(sent_us: int, *, measured_us: int, received_us: int, is_synchronised: bool) -> int:
+    ahead = received_us - max(sent_us, measured_us)
+    if ahead < -_TOLERANCE_US:
         return ahead
-    behind = received_at - sent_at
-    return behind if behind > CLOCK_TOLERANCE and not is_synchronised else timedelta(0)
+    behind = received_us - sent_us
+    return behind if behind > _TOLERANCE_US and not is_synchronised else 0
 
 
 def device_clock_agrees(observation: Observation) -> bool:
@@ -382,6 +399,8 @@ def _fits_series(message: VitalsMessage) -> bool:
     batch = message.batch
     if message.last_ms - message.first_ms > LONGEST_BATCH_MS or b"\\u0000" in message.arrived.payload:
         return False
+    if not batch.f and not batch.dv:
+        return True
     rows = len(batch.dt)
     told = [texts for by_key in (batch.f, batch.dv) for texts in by_key.values()]
     if any(row_of(text, rows) is None for texts in told for text in texts):
@@ -486,19 +505,18 @@ def _without(batch: VitalsBatch, dropped: Mapping[str, set[int]]) -> VitalsBatch
 
 def newest_cells(batch: VitalsBatch, *, stored_us: int, shift_us: int) -> Iterator[LatestCell]:
     """Of every key the newest cell."""
-    in_order = sorted(range(len(batch.dt)), key=batch.dt.__getitem__, reverse=True)
-    for key in batch.m:
-        row = next((row for row in in_order if is_cell(batch, key, row)), None)
+    newest_first = sorted(range(len(batch.dt)), key=batch.dt.__getitem__, reverse=True)
+    late, last = bool(batch.h), newest_first[0]
+    measured_us, received_us = (batch.t0 + batch.dt[last]) * 1000, (batch.t0 + batch.rx[last]) * 1000
+    for key, column in batch.m.items():
+        unit, value = batch.u[key], column[last]
+        if value is not None and not batch.q and not batch.f:
+            times = (measured_us, received_us, stored_us)
+            yield LatestCell(key, value, unit, *times, Quality.GOOD, (), late, shift_us)
+            continue
+        row = next((row for row in newest_first if is_cell(batch, key, row)), None)
         if row is not None:
-            yield LatestCell(
-                key=key,
-                value=batch.m[key][row],
-                unit=batch.u[key],
-                measured_us=(batch.t0 + batch.dt[row]) * 1000,
-                received_us=(batch.t0 + batch.rx[row]) * 1000,
-                stored_us=stored_us,
-                quality=batch.q[key][row] if key in batch.q else Quality.GOOD,
-                flags=tuple(batch.f.get(key, {}).get(str(row), ())),
-                late=bool(batch.h),
-                shift_us=shift_us,
-            )
+            quality = batch.q[key][row] if key in batch.q else Quality.GOOD
+            flags = tuple(batch.f.get(key, {}).get(str(row), ()))
+            times = ((batch.t0 + batch.dt[row]) * 1000, (batch.t0 + batch.rx[row]) * 1000, stored_us)
+            yield LatestCell(key, column[row], unit, *times, quality, flags, late, shift_us)

@@ -207,7 +207,7 @@ def save_latest(connection: Database, rows: Sequence[tuple[int, int, bytes]]) ->
     return connection.execute(
         """
         INSERT INTO latest AS l (src_no, version, cells)
-        SELECT * FROM unnest(%s::int[], %s::bigint[], %s::bytea[])
+        SELECT * FROM unnest(%b::int[], %b::bigint[], %b::bytea[])
         ON CONFLICT (src_no) DO UPDATE SET version = excluded.version, cells = excluded.cells
          WHERE l.version = excluded.version - 1
         """,

@@ -66,13 +66,23 @@ class _MemoryStale(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What may be told after the commit."""
+    """What may be told after the commit: acknowledgements, the newest cells, waves and gaps."""
 
     acks: Mapping[str, Ack]
-    events: tuple[Event, ...]
+    newest: tuple[tuple[SourceId, LatestCell], ...]
+    told: tuple[Event, ...]
+    now: datetime
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """All of it for the live view only, which will soon hear of it elsewhere."""
+        if not self.newest:
+            return self.told
+        readings = tuple(to_reading(cell, src) for src, cell in self.newest)
+        return (ReadingsStored(readings=readings, heard_at=self.now), *self.told)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class _Source:
     """What a writer knows of a source. Of no key anything is stored that is newer than its latest cell."""
 
@@ -90,7 +100,7 @@ class _LaneState:
     progress: LaneProgress
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class _Part:
     """The values of a message that are stored in one way."""
 
@@ -109,8 +119,8 @@ class _Draft:
     advanced: set[tuple[SpoolId, Lane]] = field(default_factory=set)
     touched: dict[str, str] = field(default_factory=dict)
     sources: dict[SourceId, _Source] = field(default_factory=dict)
-    marks: dict[tuple[SourceId, str], int] = field(default_factory=dict)
-    newest: dict[tuple[SourceId, str], LatestCell] = field(default_factory=dict)
+    marks: dict[SourceId, dict[str, int]] = field(default_factory=dict)
+    newest: dict[SourceId, Latest] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
     @property
@@ -145,10 +155,12 @@ class Writer:
             return self._commit(connection, [decoded for _, decoded in pairs], now=now)
         except REFUSALS:
             parts = [self._write_alone(connection, *pair, now=now) for pair in pairs]
-        acks: dict[str, Ack] = {}
-        for part in parts:
-            acks |= part.acks
-        return Written(acks=acks, events=tuple(event for part in parts for event in part.events))
+        return Written(
+            acks={agent: ack for part in parts for agent, ack in part.acks.items()},
+            newest=tuple(cell for part in parts for cell in part.newest),
+            told=tuple(event for part in parts for event in part.told),
+            now=now,
+        )
 
     def _write_alone(
         self, connection: Database, arrived: Arrived, decoded: Decoded, *, now: datetime
@@ -188,13 +200,13 @@ class Writer:
                 _log.warning("dead_letter", topic=letter.arrived.topic, reason=letter.reason.value)
             _save_latest(connection, draft)
             self._save_progress(connection, draft)
-        _tell_readings(draft)
         self._agents |= draft.agents
         self._lanes |= draft.lanes
         self._sources |= draft.sources
         while len(self._sources) > _SOURCES_KEPT:
             del self._sources[next(iter(self._sources))]
-        return Written(acks=self._build_acks(draft), events=tuple(draft.events))
+        newest = tuple((src, cell) for src, by_key in draft.newest.items() for cell in by_key.values())
+        return Written(acks=self._build_acks(draft), newest=newest, told=tuple(draft.events), now=draft.now)
 
     def _note_agents(self, connection: Database, messages: Sequence[Decoded], draft: _Draft) -> None:
         """Who speaks for the first time or anew, and about once a second who speaks at all."""
@@ -303,11 +315,8 @@ class Writer:
         doubtful: list[_Part] = []
         for message in messages:
             for part in _parts(message, draft):
-                is_fresh = not is_careful and _is_beyond_all(part, draft)
+                is_fresh = _is_beyond_all(part, draft) and not is_careful
                 (fresh if is_fresh else doubtful).append(part)
-                for key in part.batch.m:
-                    mark = draft.marks.get((message.src, key), message.last_ms)
-                    draft.marks[message.src, key] = max(mark, message.last_ms)
         self._store_parts(connection, fresh, draft)
         if doubtful:
             self._store_parts(connection, self._keep_new(connection, doubtful, draft), draft)
@@ -361,11 +370,11 @@ class Writer:
             queries.insert_observations(connection, spots)
         for part in parts:
             if part.is_series:
-                shift_us = part.message.shift_us
-                for cell in newest_cells(part.batch, stored_us=draft.now_us, shift_us=shift_us):
-                    _note_newest(part.message.src, cell, draft)
+                newest = draft.newest.setdefault(part.message.src, {})
+                for cell in newest_cells(part.batch, stored_us=draft.now_us, shift_us=part.message.shift_us):
+                    _note_newest(newest, cell)
         for spot in spots:
-            _note_newest(spot.reading.src, of_reading(spot.reading), draft)
+            _note_newest(draft.newest.setdefault(spot.reading.src, {}), of_reading(spot.reading))
 
     def _batch_row(self, part: _Part, draft: _Draft) -> BatchRow:
         message = part.message
@@ -467,23 +476,27 @@ def _continuous(cadence: "Mapping[VitalKey, float] | Mapping[str, float]") -> fr
 def _parts(message: VitalsMessage, draft: _Draft) -> list[_Part]:
     split = split_batch(message, draft.sources[message.src].continuous)
     return [
-        _Part(message=message, batch=batch, is_series=is_series)
+        _Part(message, batch, is_series)
         for batch, is_series in ((split.series, True), (split.spots, False))
         if batch is not None
     ]
 
 
 def _is_beyond_all(part: _Part, draft: _Draft) -> bool:
-    """Whether everything in it was measured after everything that is stored of its source and keys."""
+    """Whether all of it was measured after all that is, or is going to be, stored of its keys."""
     message = part.message
     latest = draft.sources[message.src].latest
+    marks = draft.marks.setdefault(message.src, {})
+    is_beyond = True
     for key in part.batch.m:
-        cell = latest.get(key)
-        if cell is not None and message.first_ms * 1000 <= cell.measured_us:
-            return False
-        if message.first_ms <= draft.marks.get((message.src, key), message.first_ms - 1):
-            return False
-    return is_in_order(part.batch)
+        mark = marks.get(key)
+        if mark is None:
+            cell = latest.get(key)
+            mark = message.first_ms - 1 if cell is None else cell.measured_us // 1000
+        if message.first_ms <= mark:
+            is_beyond = False
+        marks[key] = max(mark, message.last_ms)
+    return is_beyond and is_in_order(part.batch)
 
 
 def _note_clocks(connection: Database, messages: Sequence[VitalsMessage], draft: _Draft) -> None:
@@ -526,36 +539,26 @@ def _spot_rows(part: _Part, draft: _Draft) -> list[queries.ObservationRow]:
     ]
 
 
-def _note_newest(src: SourceId, cell: LatestCell, draft: _Draft) -> None:
-    known = draft.newest.get((src, cell.key))
+def _note_newest(newest: Latest, cell: LatestCell) -> None:
+    known = newest.get(cell.key)
     if known is None or cell.measured_us > known.measured_us:
-        draft.newest[src, cell.key] = cell
+        newest[cell.key] = cell
 
 
 def _save_latest(connection: Database, draft: _Draft) -> None:
     """Once per source: what was measured last, not what came last."""
-    written: dict[SourceId, Latest] = {}
-    for (src, key), cell in draft.newest.items():
-        latest = written.get(src)
-        if latest is None:
-            latest = written[src] = dict(draft.sources[src].latest)
-        known = latest.get(key)
-        if known is None or cell.measured_us > known.measured_us:
-            latest[key] = cell
     rows = []
-    for src, latest in written.items():
+    for src, newest in draft.newest.items():
         source = draft.sources[src]
-        draft.sources[src] = replace(source, version=source.version + 1, latest=latest)
+        latest = dict(source.latest)
+        for cell in newest.values():
+            _note_newest(latest, cell)
+        draft.sources[src] = _Source(
+            source.agent, source.src_no, source.continuous, source.agreed_at, source.version + 1, latest
+        )
         rows.append((source.src_no, source.version + 1, write_latest(latest.values())))
     if rows and queries.save_latest(connection, rows) < len(rows):
         raise _MemoryStale
-
-
-def _tell_readings(draft: _Draft) -> None:
-    """For the live view only, which will soon hear of them elsewhere."""
-    if draft.newest:
-        readings = tuple(to_reading(cell, src) for (src, _), cell in draft.newest.items())
-        draft.events.insert(0, ReadingsStored(readings=readings, heard_at=draft.now))
 
 
 def _store_waves(connection: Database, measured: Sequence[Measured], draft: _Draft) -> None:

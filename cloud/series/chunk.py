@@ -3,8 +3,9 @@
 | size | what |
 |---|---|
 | 4 | length of the index |
-| … | index (MessagePack): version, length of the first section, and of each key its unit, length and number |
-| … | first section: heads of the messages, message of each row, measured and received time |
+| … | index (MessagePack): version, lengths of the first two sections, and of each key its unit and length |
+| … | measured time of each row |
+| … | heads of the messages; message and delay of each row |
 | … | a section per key: which rows have a value, the values, and what is unusual of a cell |
 
 Sections are compressed one by one: who asks for one key reads one key.
@@ -33,7 +34,8 @@ class _Section(msgspec.Struct, array_like=True):
 
 class _Index(msgspec.Struct, array_like=True):
     version: int
-    first: int
+    times: int
+    origins: int
     sections: list[_Section]
 
 
@@ -53,26 +55,23 @@ def write_chunk(block: Block) -> bytes:
     order = np.lexsort((block.message, block.t_ms))
     if not np.array_equal(order, np.arange(len(order))):
         block = _sorted(block, order)
-    parts = [
-        *(write_ints(block.heads[:, number]) for number in range(_HEADS)),
-        write_ints(block.message),
-        write_ints(block.t_ms),
-        write_ints(block.received_ms - block.t_ms),
-    ]
-    first = compress(b"".join(parts))
+    times = compress(write_ints(block.t_ms[np.newaxis]))
+    rows = np.stack([block.message, block.received_ms - block.t_ms])
+    origins = compress(write_ints(np.ascontiguousarray(block.heads.T)) + write_ints(rows))
     named = sorted(block.columns.items())
     sections = [compress(_write_column(column)) for _, column in named]
     index = _Index(
         VERSION,
-        len(first),
+        len(times),
+        len(origins),
         [_Section(key, unit, len(one)) for ((key, unit), _), one in zip(named, sections, strict=True)],
     )
     head = msgspec.msgpack.encode(index)
-    return b"".join([_LENGTH.pack(len(head)), head, first, *sections])
+    return b"".join([_LENGTH.pack(len(head)), head, times, origins, *sections])
 
 
-def read_chunk(content: bytes, *, keys: Collection[str] | None = None) -> Block:
-    """The block again; `keys` None is every key.
+def read_chunk(content: bytes, *, keys: Collection[str] | None = None, is_origin_asked: bool = True) -> Block:
+    """The block again; `keys` None is every key. Without their origin all rows are of one message, unshifted.
 
     Raises:
         ValueError: another version wrote it.
@@ -82,28 +81,23 @@ def read_chunk(content: bytes, *, keys: Collection[str] | None = None) -> Block:
     index = _read_index.decode(content[_LENGTH.size : at])
     if index.version != VERSION:
         raise ValueError(f"a chunk of version {index.version} cannot be read here")
-    first = expand(content[at : at + index.first])
-    at += index.first
+    times, at = expand(content[at : at + index.times]), at + index.times
+    origins, at = content[at : at + index.origins], at + index.origins
     columns: Columns = {}
     for section in index.sections:
         if keys is None or section.key in keys:
             name = VitalKey(section.key), section.unit
             columns[name] = _read_column(expand(content[at : at + section.length]))
         at += section.length
-    heads, place = [], 0
-    for _ in range(_HEADS):
-        numbers, place = read_ints(first, place)
-        heads.append(numbers)
-    message, place = read_ints(first, place)
-    t_ms, place = read_ints(first, place)
-    delay, _ = read_ints(first, place)
-    return Block(
-        heads=np.column_stack(heads),
-        message=message,
-        t_ms=t_ms,
-        received_ms=t_ms + delay,
-        columns=columns,
-    )
+    t_ms = read_ints(times)[0][0]
+    if not is_origin_asked:
+        nothing = np.zeros(len(t_ms), np.int64)
+        heads = np.zeros((1, _HEADS), np.int64)
+        return Block(heads=heads, message=nothing, t_ms=t_ms, received_ms=t_ms, columns=columns)
+    told = expand(origins)
+    transposed, end = read_ints(told)
+    (message, delay), _ = read_ints(told, end)
+    return Block(heads=transposed.T, message=message, t_ms=t_ms, received_ms=t_ms + delay, columns=columns)
 
 
 def _sorted(block: Block, order: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> Block:
@@ -137,7 +131,7 @@ def _write_column(column: Column) -> bytes:
             struct.pack("<III", len(has), len(bits), len(unusual)),
             bits,
             unusual,
-            write_floats(column.values[has]),
+            write_floats(column.values[has][np.newaxis]),
         ]
     )
 
@@ -151,5 +145,5 @@ def _read_column(content: bytes) -> Column:
     at += bit_bytes
     unusual = _read_unusual.decode(content[at : at + unusual_bytes])
     values = np.full(count, np.nan)
-    values[has] = read_floats(content, at + unusual_bytes)[0]
+    values[has] = read_floats(content, at + unusual_bytes)[0][0]
     return Column(values, set(unusual.absent_told), unusual.qualities, unusual.flags, unusual.device_times)

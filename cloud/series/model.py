@@ -7,11 +7,12 @@
 A cell is what one row says about one key. It is there if it has a value, or a flag that says why it has none.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -58,9 +59,9 @@ def without_zone(device_time: datetime | None) -> datetime | None:
 class Held:
     """A source during an interval: from `from_us` on, before `to_us`.
 
-    What a clock leaves in doubt must lie in it whichever of its times is right; `since_us` and `until_us` only
-    choose by the measured time. Whoever asks with it has asked for the right before: a store knows sources and
-    times, never people.
+    What a clock leaves in doubt must lie in it whichever of its times is right; `since_us` and `until_us`
+    only choose by the measured time. Whoever asks with it has asked for the right before: a store knows
+    sources and times, never people.
     """
 
     src: SourceId
@@ -85,8 +86,7 @@ class Held:
         return replace(self, since_us=max(self.since_us, since_us), until_us=min(self.until_us, until_us))
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRow:
+class BatchRow(NamedTuple):
     """A message as it lies in the database."""
 
     src_no: int
@@ -135,6 +135,7 @@ class Column:
         return good
 
 
+_NO_VALUES: Floats = np.empty(0)
 Columns = dict[tuple[VitalKey, str], Column]
 
 
@@ -263,6 +264,50 @@ def unpack(messages: Sequence[Unpacked], *, keys: frozenset[str] | None = None) 
         received_ms=t0 + np.array([offset for one in messages for offset in one.batch.rx], np.int64),
         columns=columns,
     )
+
+
+class _Values(msgspec.Struct):
+    """Of a batch only what a curve needs; columns that nobody asks for are not read."""
+
+    t0: int
+    dt: list[int]
+    u: dict[str, str]
+    m: dict[str, msgspec.Raw]
+    q: dict[str, list[Quality]] = {}
+
+
+_read_values = msgspec.json.Decoder(_Values).decode
+_read_column = msgspec.json.Decoder(list[float | None]).decode
+
+
+def unpack_values(rows: Sequence[BatchRow], *, keys: Collection[str] | None = None) -> Block:
+    """Messages of one source without flags, origin and times of their own; only the shift is as it was."""
+    shifts = np.zeros((len(rows), 6), np.int64)
+    shifts[:, SHIFT_US] = [row.shift_us for row in rows]
+    batches = [_read_values(row.payload) for row in rows]
+    counts = [len(batch.dt) for batch in batches]
+    offsets = np.array([offset for batch in batches for offset in batch.dt], np.int64)
+    t_ms = np.repeat(np.array([batch.t0 for batch in batches], np.int64), counts) + offsets
+    columns: Columns = {}
+    lists: dict[tuple[VitalKey, str], list[float | None]] = {}
+    first = 0
+    for batch, count in zip(batches, counts, strict=True):
+        for key, raw in batch.m.items():
+            if keys is None or key in keys:
+                name = VitalKey(key), batch.u[key]
+                cells = lists.setdefault(name, [])
+                if len(cells) < first:
+                    cells.extend([None] * (first - len(cells)))
+                cells.extend(_read_column(raw))
+                if batch.q:
+                    told = enumerate(batch.q.get(key, ()), first)
+                    columns.setdefault(name, Column(_NO_VALUES)).qualities |= dict(told)
+        first += count
+    for name, cells in lists.items():
+        cells.extend([None] * (first - len(cells)))
+        columns.setdefault(name, Column(_NO_VALUES)).values = np.array(cells, np.float64)
+    message = np.repeat(np.arange(len(rows), dtype=np.int64), counts)
+    return Block(heads=shifts, message=message, t_ms=t_ms, received_ms=t_ms, columns=columns)
 
 
 def _note_unusual(column: Column, batch: VitalsBatch, *, key: str, first: int) -> None:

@@ -149,31 +149,14 @@ def read_rollup(content: bytes, *, keys: Collection[str] | None = None) -> Rollu
 
 
 def _write_steps(steps: Steps) -> bytes:
-    return b"".join(
-        [
-            write_ints(steps.starts_ms),
-            write_ints(steps.counts),
-            write_floats(steps.lowest),
-            write_floats(steps.highest),
-            write_floats(steps.sums),
-            write_floats(steps.first),
-            write_ints(steps.first_ms - steps.starts_ms),
-            write_floats(steps.last),
-            write_ints(steps.last_ms - steps.starts_ms),
-        ]
-    )
+    times = (steps.first_ms - steps.starts_ms, steps.last_ms - steps.starts_ms)
+    numbers = (steps.lowest, steps.highest, steps.sums, steps.first, steps.last)
+    return write_ints(np.stack([steps.starts_ms, steps.counts, *times])) + write_floats(np.stack(numbers))
 
 
 def _read_steps(content: bytes) -> Steps:
-    starts_ms, at = read_ints(content)
-    counts, at = read_ints(content, at)
-    lowest, at = read_floats(content, at)
-    highest, at = read_floats(content, at)
-    sums, at = read_floats(content, at)
-    first, at = read_floats(content, at)
-    first_ms, at = read_ints(content, at)
-    last, at = read_floats(content, at)
-    last_ms, at = read_ints(content, at)
+    (starts_ms, counts, first_ms, last_ms), at = read_ints(content)
+    (lowest, highest, sums, first, last), _ = read_floats(content, at)
     return Steps(
         starts_ms=starts_ms,
         counts=counts,

@@ -29,6 +29,7 @@ from cloud.series.model import (
     iterate_cells,
     join,
     unpack,
+    unpack_values,
 )
 from cloud.series.port import Compacted, Line, LooseMinute, Watched
 from cloud.series.rollup import Rollup, merge_rollups, read_rollup, roll_up, write_rollup
@@ -67,12 +68,7 @@ class PostgresSeries:
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.set_types(["int4", "int4", "int8", "int8", "int8", "int8", "int8", "bytea"])
             for row in rows:
-                copy.write_row(
-                    (
-                        *(row.src_no, row.lane_no, row.t0_ms, row.s, row.until_ms),
-                        *(row.stored_us, row.shift_us, row.payload),
-                    )
-                )
+                copy.write_row(row)
 
     def find_blocks(self, connection: Database, asked: Sequence[Held]) -> dict[int, Block]:
         """By source, everything that may have been measured in these intervals, and perhaps more."""
@@ -98,21 +94,25 @@ class PostgresSeries:
         keys: Collection[str] | None = None,
     ) -> list[Line]:
         """Extremes, first and last of every step in which something was measured in these intervals."""
-        parts: list[list[Rollup]] = [[] for _ in asked]
+        rolled: list[list[Rollup]] = [[] for _ in asked]
+        blocks: list[list[Block]] = [[] for _ in asked]
         for number, rows in _messages_by_interval(connection, asked).items():
-            block = _unpack(rows, keys=keys)
-            parts[number].append(roll_up(block, step_ms=step_ms, mask=block.is_held(asked[number])))
-        for number, cells, rolled in _find_hours(connection, asked, step_ms=step_ms):
-            if rolled is not None:
-                parts[number].append(read_rollup(rolled, keys=keys))
+            blocks[number].append(unpack_values(rows, keys=keys))
+        for number, is_shifted, cells, rollup in _find_hours(connection, asked, step_ms=step_ms):
+            if rollup is not None:
+                rolled[number].append(read_rollup(rollup, keys=keys))
             else:
-                block = read_chunk(cells, keys=keys)
-                parts[number].append(roll_up(block, step_ms=step_ms, mask=block.is_held(asked[number])))
+                blocks[number].append(read_chunk(cells, keys=keys, is_origin_asked=is_shifted))
+        for number, several in enumerate(blocks):
+            if several:
+                block = join(several)
+                mask = block.is_held(asked[number])
+                rolled[number].append(roll_up(block, step_ms=step_ms, mask=mask))
         lines = []
         in_order = sorted(range(len(asked)), key=lambda number: asked[number].src)
         for src, numbers in groupby(in_order, key=lambda number: asked[number].src):
-            several = [rollup for number in numbers for rollup in parts[number]]
-            for (key, unit), steps in sorted(merge_rollups(several, step_ms=step_ms).items()):
+            together = [rollup for number in numbers for rollup in rolled[number]]
+            for (key, unit), steps in sorted(merge_rollups(together, step_ms=step_ms).items()):
                 lines.append(Line(src=src, key=key, unit=unit, steps=steps))
         return lines
 
@@ -319,12 +319,12 @@ def _messages_by_interval(connection: Database, asked: Sequence[Held]) -> dict[i
 
 def _find_hours(
     connection: Database, asked: Sequence[Held], *, step_ms: int
-) -> list[tuple[int, bytes, bytes | None]]:
+) -> list[tuple[int, bool, bytes, bytes | None]]:
     """Of each interval its hours: rolled up where that is exact, else cell by cell."""
     rolled = "c.whole" if step_ms % HOUR_MS == 0 else "c.minutes"
     is_enough = _IS_WHOLE if step_ms % MINUTE_MS == 0 else "false"
     return connection.execute(
-        f"SELECT a.number - 1, CASE WHEN NOT ({is_enough}) THEN c.cells END, "  # noqa: S608 only our own words
+        f"SELECT a.number - 1, c.is_shifted, CASE WHEN NOT ({is_enough}) THEN c.cells END, "  # noqa: S608 only our own words
         f"CASE WHEN {is_enough} THEN {rolled} END FROM {_ASKED} JOIN series_chunk c ON {_IN_HOURS}",
         _question(asked),
         binary=True,

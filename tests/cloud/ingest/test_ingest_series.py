@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from psycopg.errors import UniqueViolation
 
 from cloud.ingest import queries
@@ -127,7 +128,7 @@ def test_first_value_stays_where_messages_overlap(declared, is_one_transaction):
 
 
 def test_key_that_comes_twice_at_one_time_in_a_message_is_one_value(declared):
-    twice = replace(beats(1, 0, 1), dt=[0, 0])
+    twice = structs.replace(beats(1, 0, 1), dt=[0, 0])
     write(declared, twice)
 
     assert found(declared) == {("heart_rate", 0): 60}

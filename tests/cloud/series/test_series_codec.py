@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cloud.series.chunk import read_chunk, write_chunk
 from cloud.series.model import MINUTE_MS, Unpacked, iterate_cells, unpack
@@ -24,28 +23,42 @@ def cells_of(block):
     return sorted(iterate_cells(block, SRC, lanes=LANES), key=repr)
 
 
-@given(st.lists(st.integers(-(2**63), 2**63 - 1)))
-def test_integers_come_back(numbers):
-    content = b"before" + write_ints(np.array(numbers, np.int64)) + b"after"
+whole = st.integers(-(2**63), 2**63 - 1)
+rounded = st.decimals(-400, 400, places=2).map(float)
+
+
+def tables(elements):
+    """Some rows of equal length; the length may be nothing."""
+    return st.integers(0, 20).flatmap(
+        lambda columns: st.lists(
+            st.lists(elements, min_size=columns, max_size=columns), min_size=1, max_size=3
+        )
+    )
+
+
+@given(tables(whole))
+def test_integers_come_back(rows):
+    content = b"before" + write_ints(np.array(rows, np.int64)) + b"after"
 
     found, end = read_ints(content, 6)
-    assert (found.tolist(), content[end:]) == (numbers, b"after")
+    assert (found.tolist(), content[end:]) == (rows, b"after")
 
 
-@given(st.lists(st.one_of(st.floats(allow_nan=False), st.decimals(-400, 400, places=2).map(float))))
-def test_doubles_come_back_bit_by_bit(numbers):
-    given_numbers = np.array(numbers, np.float64)
-    found, _ = read_floats(write_floats(given_numbers))
+@given(tables(st.one_of(st.floats(allow_nan=False), rounded)))
+def test_doubles_come_back_bit_by_bit(rows):
+    given_rows = np.array(rows, np.float64)
+    found, _ = read_floats(write_floats(given_rows))
 
-    assert found.tobytes() == given_numbers.tobytes()
+    assert (found.shape, found.tobytes()) == (given_rows.shape, given_rows.tobytes())
 
 
 def test_rounded_numbers_are_kept_as_integers():
-    tenths = np.arange(360, 400) / 10
+    tenths = np.arange(360, 400)[np.newaxis] / 10
 
-    assert len(write_floats(tenths)) < len(tenths) * 2 + 8
+    assert len(write_floats(tenths)) < tenths.size + 20
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(batches(), min_size=1, max_size=6))
 def test_chunk_is_lossless(messages):
     block = block_of(messages)
@@ -53,6 +66,7 @@ def test_chunk_is_lossless(messages):
     assert cells_of(read_chunk(write_chunk(block))) == cells_of(block)
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(batches(), min_size=1, max_size=4))
 def test_one_key_is_read_without_the_others(messages):
     block = read_chunk(write_chunk(block_of(messages)), keys=[KEYS[0]])
@@ -61,6 +75,7 @@ def test_one_key_is_read_without_the_others(messages):
     assert cells_of(block) == expected
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(batches(), min_size=1, max_size=6), st.integers(0, 20))
 def test_rows_that_are_kept_and_dropped_are_all_rows(messages, until):
     block = block_of(messages)
@@ -69,6 +84,7 @@ def test_rows_that_are_kept_and_dropped_are_all_rows(messages, until):
     assert sorted(cells_of(block.rows(mask)) + cells_of(block.rows(~mask)), key=repr) == cells_of(block)
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(batches(), min_size=1, max_size=6))
 def test_believed_clock_changes_nothing_but_the_shift(messages):
     block = block_of(messages)
@@ -90,6 +106,7 @@ def reference(block, step_ms):
     return found
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(batches(), min_size=1, max_size=6), st.sampled_from([5000, MINUTE_MS]))
 def test_rollup_is_what_a_count_by_hand_gives(messages, step_ms):
     block = block_of(messages)
