@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -9,6 +10,8 @@ from cloud.series.numbers import read_floats, read_ints, write_floats, write_int
 from cloud.series.rollup import merge_rollups, read_rollup, roll_up, write_rollup
 from tests.cloud.series.batches import KEYS, SRC, batch, batches
 from vitals.observation import Quality
+
+pytestmark = pytest.mark.slow
 
 LANES = {1: "live", 2: "backlog"}
 

@@ -7,6 +7,7 @@ import pytest
 
 from cloud.series.model import HOUR_MS, BatchRow, Held
 from cloud.series.port import Watched
+from cloud.series.stores import postgres
 from cloud.series.stores.postgres import POSTGRES
 from cloud.series.stream import CompactionStream
 from cloud.store.connection import build_pool
@@ -201,3 +202,23 @@ def test_stream_brings_whole_hours_together_once_they_are_over(database, databas
             hours = database.execute("SELECT count(DISTINCT t0_ms / 3600000) FROM series_batch").fetchone()[0]
             assert hours == left
     assert series.stored() == series.values
+
+
+@pytest.mark.parametrize("step", ["_hours", "_find_hours"])
+def test_reader_misses_nothing_that_moves_while_it_reads(database, monkeypatch, step):
+    series = Filled(database, form="messages")
+    asked, read_hours = [series.held(0, DAY)], getattr(postgres, step)
+
+    def read_after_the_move(*arguments, **named):
+        series.compact(hours=3)
+        return read_hours(*arguments, **named)
+
+    monkeypatch.setattr(postgres, step, read_after_the_move)
+    if step == "_hours":
+        told = {(cell["key"], second_of(cell)): cell["value"] for cell in POSTGRES.iterate(database, asked)}
+        assert told == series.values
+    else:
+        lines = POSTGRES.read_range(database, asked, step_ms=3_600_000, keys=[KEY])
+        highest = lines[0].steps.highest.tolist()
+        expected = steps_by_hand({p: v for p, v in series.values.items() if p[0] == KEY}, [(0, DAY)], 3600)
+        assert highest == [steps[1] for _, steps in sorted(expected.items())]
