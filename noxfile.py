@@ -127,6 +127,7 @@ def bench(session: nox.Session) -> None:
     _python(session, "tests.benchmarks.measure_backup")
     _python(session, "tests.benchmarks.measure_bindings")
     _python(session, "tests.benchmarks.measure_rights")
+    _python(session, "tests.benchmarks.measure_store")
 
 
 @nox.session

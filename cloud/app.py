@@ -182,6 +182,8 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
     settling.add_done_callback(_end_without_timers)
     keeping = asyncio.create_task(built.keeping.run(), name="retention")
     keeping.add_done_callback(_end_without_timers)
+    compaction = asyncio.create_task(built.compaction.run(), name="compaction")
+    compaction.add_done_callback(_end_without_timers)
     try:
         yield
     finally:
@@ -189,9 +191,10 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
         timers.cancel()
         settling.cancel()
         keeping.cancel()
+        compaction.cancel()
         for task in trust:
             task.cancel()
-        await asyncio.gather(timers, *trust, settling, keeping, return_exceptions=True)
+        await asyncio.gather(timers, *trust, settling, keeping, compaction, return_exceptions=True)
         await asyncio.to_thread(built.watching.ear.stop)
         await asyncio.to_thread(built.watching.pulse.stop)
         await asyncio.to_thread(built.audit.stop)

@@ -35,6 +35,8 @@ from cloud.retention.service import Ports, RetentionService, signed_with
 from cloud.retention.stream import RetentionStream, read_policy
 from cloud.rights.model import TypedNumber
 from cloud.rights.service import EncounterBook, InvitationBook, Numbers, RightsService
+from cloud.series.stores.postgres import POSTGRES
+from cloud.series.stream import CompactionStream
 from cloud.settings import CloudSettings
 from cloud.shards.model import part_of
 from cloud.shards.service import are_all_held
@@ -93,6 +95,7 @@ class Assembly:
     rights: RightsService
     retention: RetentionService
     keeping: RetentionStream
+    compaction: CompactionStream
     signing: SigningService
     enrolment: EnrolmentService
     trust: TrustStream
@@ -150,6 +153,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         keeping=RetentionStream(
             pool, recorder=audit, clock=clock, policy=policy, hour=settings.retention_hour
         ),
+        compaction=CompactionStream(pool, series=POSTGRES, after=settings.compact_after, clock=clock),
         signing=signing,
         enrolment=enrolment,
         trust=TrustStream(enrolment.publish_list, renew),

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field, ValidationError, field_validator
@@ -92,10 +93,22 @@ class CloudSettings(BaseSettings):
         default=3, ge=0, le=23, description="Hour in China at which what is over is removed; empty: never"
     )
 
-    @field_validator("retention_hour", mode="before")
+    compact_after_hours: int | None = Field(
+        default=2,
+        ge=0,
+        le=24 * 365,
+        description="Age at which an hour of a series is compressed; empty: never",
+    )
+
+    @field_validator("retention_hour", "compact_after_hours", mode="before")
     @classmethod
     def _empty_is_never(cls, said: object) -> object:
         return None if said == "" else said
+
+    @property
+    def compact_after(self) -> timedelta | None:
+        """The age of `compact_after_hours`; None is never."""
+        return None if self.compact_after_hours is None else timedelta(hours=self.compact_after_hours)
 
     @property
     def agent_names(self) -> list[str]:

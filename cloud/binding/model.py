@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from cloud.errors import CloudError
+from cloud.series.model import from_us
+from cloud.series.port import LooseMinute, Watched
 from vitals.observation import SourceId, VitalKey
 
 ONE_MS = timedelta(milliseconds=1)
@@ -199,6 +201,32 @@ class LooseValues:
     count: int
     is_continuous: bool
     is_clock: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedSource:
+    """A source of the organisation, and the times in which somebody had it."""
+
+    title_zh: str
+    title_en: str
+    times: Watched
+
+
+def loose_values(minute: LooseMinute, source: WatchedSource) -> LooseValues:
+    """A minute of a series as the tray takes it."""
+    return LooseValues(
+        src=minute.src,
+        title_zh=source.title_zh,
+        title_en=source.title_en,
+        key=minute.key,
+        unit=minute.unit,
+        first_at=from_us(minute.first_us),
+        last_at=from_us(minute.last_us),
+        value=minute.value,
+        count=minute.count,
+        is_continuous=True,
+        is_clock=minute.is_clock,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,13 +18,19 @@ from cloud.binding.model import (
     LooseValues,
     NewBinding,
     Span,
+    WatchedSource,
+    loose_values,
 )
 from cloud.events import CONTINUOUS_WITHIN_S
 from cloud.identity.model import Scope, Subject
 from cloud.identity.queries import asked_by
+from cloud.series.model import Held, bound_us, to_us
+from cloud.series.port import SeriesStore, Watched
 from cloud.store.connection import Database
 from vitals.observation import SourceId
 
+MOST_SHOWN = 5000
+"""So many values that belong to nobody are looked at, the newest."""
 LATE_WITHIN = timedelta(days=30)
 """A device that was scanned for one reading may deliver it this late, and the binding still ends with it."""
 
@@ -367,8 +373,21 @@ def find_corrections(connection: Database, subject: Subject, patient: BoundPatie
         ).fetchall()
 
 
-def count_settled(connection: Database, subject: Subject, span: Span, *, but_of: Sequence[str]) -> int:
+def count_settled(
+    connection: Database, subject: Subject, span: Span, *, but_of: Sequence[str], series: SeriesStore
+) -> int:
     """How many values of a span have an owner (but one), so that claiming it would take them away."""
+    asked = {**_who(subject), "src": span.src, "during": _range(span), "but_of": list(but_of)}
+    others = connection.execute(
+        """
+        SELECT s.src, s.src_no, lower(b.during), upper(b.during)
+          FROM binding b JOIN source s USING (src)
+         WHERE b.src = %(src)s AND b.during && %(during)s AND b.patient_id <> ALL(%(but_of)s) AND %(may_read)s
+        """,
+        asked,
+    ).fetchall()
+    from_us, to_us = bound_us(span.begins_at), bound_us(span.ends_at)
+    in_series = series.count(connection, [_held(*other).within(from_us, to_us) for other in others])
     row = connection.execute(
         """
         SELECT count(*) FROM binding b JOIN observation o ON o.src = b.src AND b.during @> o.measured_at
@@ -376,18 +395,62 @@ def count_settled(connection: Database, subject: Subject, span: Span, *, but_of:
            AND b.during @> (o.measured_at + o.clock_shift) AND b.patient_id <> ALL(%(but_of)s)
            AND %(may_read)s
         """,
-        {**_who(subject), "src": span.src, "during": _range(span), "but_of": list(but_of)},
+        asked,
     ).fetchone()
-    return 0 if row is None else int(row[0])
+    return in_series + (0 if row is None else int(row[0]))
 
 
-def vouch_for_times(connection: Database, span: Span) -> int:
+def vouch_for_times(connection: Database, span: Span, *, series: SeriesStore) -> int:
     """A person says that these were measured when they say; their flags still tell that the clock did not."""
-    return connection.execute(
+    held = _find_held(connection, span)
+    changed = series.vouch(connection, held)
+    changed += connection.execute(
         "UPDATE observation SET clock_shift = '0' "
         "WHERE src = %(src)s AND %(during)s @> measured_at AND clock_shift IS DISTINCT FROM '0'",
         {"src": span.src, "during": _range(span)},
     ).rowcount
+    if changed:
+        series.refresh_latest(connection, held)
+    return changed
+
+
+def find_watched(
+    connection: Database, subject: Subject, *, since: datetime, until: datetime
+) -> list[WatchedSource]:
+    """The sources of the organisation, who had them in a time, and what of it was dismissed."""
+    rows = connection.execute(
+        f"""
+        SELECT s.src, s.src_no, s.title_zh, s.title_en,
+               ARRAY(SELECT b.during FROM binding b WHERE b.src = s.src AND b.during && %(during)s),
+               ARRAY(SELECT d.during FROM dismissed_measurement d
+                      WHERE d.src = s.src AND d.during && %(during)s)
+          FROM source s JOIN agent a USING (agent) JOIN site place USING (site_id)
+         WHERE %(may_read)s AND {_DEVICE_OF_SUBJECT}
+         ORDER BY s.src
+        """,  # noqa: S608 only our own conditions
+        {**_who(subject), "during": Range(since, until, "[]")},
+    ).fetchall()
+    return [
+        WatchedSource(
+            title_zh=title_zh,
+            title_en=title_en,
+            times=Watched(
+                during=Held(src=SourceId(src), src_no=src_no, from_us=to_us(since), to_us=to_us(until) + 1),
+                owned=tuple(_held(src, src_no, one.lower, one.upper) for one in owned),
+                dismissed=tuple(_held(src, src_no, one.lower, one.upper) for one in dismissed),
+            ),
+        )
+        for src, src_no, title_zh, title_en, owned, dismissed in rows
+    ]
+
+
+def _find_held(connection: Database, span: Span) -> list[Held]:
+    rows = connection.execute("SELECT src, src_no FROM source WHERE src = %s", (span.src,)).fetchall()
+    return [_held(src, src_no, span.begins_at, span.ends_at) for src, src_no in rows]
+
+
+def _held(src: str, src_no: int, begins_at: datetime, ends_at: datetime | None) -> Held:
+    return Held(src=SourceId(src), src_no=src_no, from_us=bound_us(begins_at), to_us=bound_us(ends_at))
 
 
 def insert_dismissal(connection: Database, span: Span, *, reason: str, at: datetime, by: str) -> None:
@@ -418,26 +481,32 @@ def find_unclaimed(
     connection: Database,
     subject: Subject,
     *,
-    since: datetime,
-    until: datetime,
-    limit: int,
+    within: tuple[datetime, datetime],
+    series: SeriesStore,
 ) -> list[LooseValues]:
     """Values of the organisation's sources that belong to nobody, newest first.
 
     The times in which nobody had a source are taken from its bindings, and only there values are looked for;
     what a clock leaves in doubt has an index of its own.
     """
+    since, until = within
+    watched = {
+        one.times.during.src: one for one in find_watched(connection, subject, since=since, until=until)
+    }
+    minutes = series.find_loose(connection, [one.times for one in watched.values()])
+    in_series = [loose_values(minute, watched[minute.src]) for minute in minutes]
     with connection.cursor(row_factory=class_row(LooseValues)) as cursor:
-        return cursor.execute(
+        one_by_one = cursor.execute(
             _UNCLAIMED,
             {
                 **_who(subject),
                 "since": since,
                 "until": until,
-                "limit": limit,
+                "limit": MOST_SHOWN,
                 "continuous": CONTINUOUS_WITHIN_S,
             },
         ).fetchall()
+    return sorted(in_series + one_by_one, key=lambda row: row.last_at, reverse=True)[:MOST_SHOWN]
 
 
 _UNCLAIMED = f"""

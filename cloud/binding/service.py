@@ -35,10 +35,11 @@ from cloud.events import Clock
 from cloud.identity.errors import NotAllowed
 from cloud.identity.model import SYSTEM, Scope, Subject
 from cloud.identity.queries import find_sight
+from cloud.series.port import SeriesStore
+from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import Database, Pool
 from vitals.observation import SourceId
 
-ENTRIES_SHOWN = 5000
 _ATTEMPTS = 5
 _CODE_PREFIX = "qianli:device:"
 
@@ -150,8 +151,11 @@ class BindingService:
     What is done is recorded in the same transaction's time: without its entry it is rolled back.
     """
 
-    def __init__(self, pool: Pool, *, recorder: Recorder, wall: Wall, clock: Clock) -> None:
+    def __init__(
+        self, pool: Pool, *, recorder: Recorder, wall: Wall, clock: Clock, series: SeriesStore = POSTGRES
+    ) -> None:
         self._pool = pool
+        self._series = series
         self._recorder = recorder
         self._wall = wall
         self._clock = clock
@@ -342,10 +346,9 @@ class BindingService:
     def find_unclaimed(self, subject: Subject, *, hours: int) -> list[Unclaimed]:
         """What was measured in the last hours and belongs to nobody."""
         now = self._clock()
+        within = (now - timedelta(hours=hours), now)
         with self._pool.connection() as connection:
-            rows = queries.find_unclaimed(
-                connection, subject, since=now - timedelta(hours=hours), until=now, limit=ENTRIES_SHOWN
-            )
+            rows = queries.find_unclaimed(connection, subject, within=within, series=self._series)
         on = target(TargetKind.WARD, subject.organisation or "")
         self._recorder.begin(subject.act(Action.READ_UNCLAIMED, on, origin=Origin.HTTP))()
         return group_unclaimed(rows)
@@ -361,7 +364,7 @@ class BindingService:
         self._check_sources(subject, [span.src])
         with self._changing(subject, [span.src]) as connection:
             patient = self._patient(connection, subject, patient_id)
-            if queries.count_settled(connection, SYSTEM, span, but_of=patient.records):
+            if queries.count_settled(connection, SYSTEM, span, but_of=patient.records, series=self._series):
                 raise BindingRefused("somebody owns values of this time: correct the binding instead")
             correction = replace(
                 self._correction(subject, span, reason=reason), to_patient=patient.patient_id
@@ -377,7 +380,7 @@ class BindingService:
                 self._give_span(connection, subject, part, patient.patient_id)
             for part in free:
                 queries.insert_correction(connection, _within(correction, part))
-            if queries.vouch_for_times(connection, span) and not (free or taken):
+            if queries.vouch_for_times(connection, span, series=self._series) and not (free or taken):
                 queries.insert_correction(connection, correction)
             acts = [_binding_act(subject, Action.CLAIM_MEASUREMENT, span.src, patient.patient_id)]
             self._recorder.begin(*acts)()

@@ -1,15 +1,22 @@
 """What a message says, checked against the wire contract; and what was received of each sequence."""
 
 import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
+from math import isnan
+from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
+from cloud.series.latest import LatestCell
+from cloud.series.model import LONGEST_BATCH_MS, Block, Held, to_us
 from vitals.gap import Gap
-from vitals.observation import Flag, Observation, SourceId, VitalKey
-from vitals.wire.batch import decode_batch, from_ms, read_batch
+from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
+from vitals.wire.batch import VitalsBatch, decode_batch, from_ms, read_batch, row_of
 from vitals.wire.errors import WireError, WireInvalid, WireVersionUnknown
 from vitals.wire.event import decode_event, read_gap
 from vitals.wire.status import Status, decode_status, read_wave_layout
@@ -17,10 +24,14 @@ from vitals.wire.topics import LANES, Lane, parse_agent_topic
 from vitals.wire.wave_block import WaveMessage, decode_wave
 
 FUTURE_ALLOWED = timedelta(minutes=5)
+_FUTURE_US = FUTURE_ALLOWED // timedelta(microseconds=1)
 CLOCK_TOLERANCE = timedelta(seconds=1)
+_TOLERANCE_US = CLOCK_TOLERANCE // timedelta(microseconds=1)
 CLOCK_AGREED_WITHIN = timedelta(hours=24)
 """How long what comes from a device's memory is believed after its clock was seen to be right."""
 _SYNCHRONISED = "ntp"
+_T = TypeVar("_T")
+_OF_MEMORY = frozenset({Flag.STORED, Flag.CLOCK_NOT_SET})
 _LARGEST_SEQUENCE = 2**63 - 2
 _WAVE_LANE = 6
 _WAVE_ENVELOPE = struct.Struct("<8s8sQ")
@@ -60,15 +71,35 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VitalsMessage:
-    """Observations of one source."""
+    """Observations of one source; `first_ms` and `last_ms` are the earliest and latest measured time."""
 
     arrived: Arrived
     place: Place
     src: SourceId
-    observations: tuple[Observation, ...]
-    sent_at: datetime
-    late: bool
-    clock_shift: timedelta = timedelta(0)
+    batch: VitalsBatch
+    first_ms: int
+    last_ms: int
+    shift_us: int = 0
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        """One by one."""
+        return tuple(read_batch(self.batch))
+
+    @property
+    def sent_at(self) -> datetime:
+        """When it was published."""
+        return from_ms(self.batch.sent)
+
+    @property
+    def late(self) -> bool:
+        """Whether it fills history only."""
+        return bool(self.batch.h)
+
+    @property
+    def clock_shift(self) -> timedelta:
+        """By how much the clock of the agent may be wrong."""
+        return timedelta(microseconds=self.shift_us)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,28 +183,43 @@ def peek_place(topic: str, payload: bytes) -> Place | None:
             place = Place(agent=parsed.agent, lineage=read.ln, lane=read.lane, s=read.s)
     except (WireError, msgspec.MsgspecError, UnicodeDecodeError, struct.error, IndexError):
         return None
+    return place if _is_possible(place) else None
+
+
+def _is_possible(place: Place) -> bool:
     possible = 1 <= place.s <= _LARGEST_SEQUENCE and 0 < len(place.lineage) <= 64
-    return place if possible and "\x00" not in place.lineage else None
+    return possible and "\x00" not in place.lineage
 
 
 def decode(arrived: Arrived) -> Decoded:
     """Read a message; what cannot be read or is measured in the future is refused, never an exception."""
-    place = peek_place(arrived.topic, arrived.payload)
     try:
         topic = parse_agent_topic(arrived.topic)
         if topic.name == "status":
             return _decode_status(topic.agent, arrived)
-        if place is None:
-            raise WireInvalid("it has no place in a sequence")
-        measured = _decode_measured(topic.name, place, arrived)
+        if topic.name == "vitals":
+            measured: Measured = _decode_vitals(topic.agent, arrived)
+        else:
+            measured = _decode_other(topic.name, arrived)
     except WireVersionUnknown as error:
-        return Refused(arrived=arrived, reason=Reason.VERSION, detail=str(error), place=place)
+        return _refuse(arrived, Reason.VERSION, str(error))
     except WireError as error:
-        return Refused(arrived=arrived, reason=Reason.CONTRACT, detail=str(error), place=place)
-    if _newest(measured) > arrived.received_at + FUTURE_ALLOWED:
+        return _refuse(arrived, Reason.CONTRACT, str(error))
+    if _is_of_the_future(measured, arrived.received_at):
         detail = f"measured at {_newest(measured)}, received at {arrived.received_at}"
-        return Refused(arrived=arrived, reason=Reason.CLOCK, detail=detail, place=place)
+        return _refuse(arrived, Reason.CLOCK, detail)
     return measured
+
+
+def _is_of_the_future(measured: Measured, received_at: datetime) -> bool:
+    if isinstance(measured, VitalsMessage):
+        return measured.last_ms * 1000 > to_us(received_at) + _FUTURE_US
+    return _newest(measured) > received_at + FUTURE_ALLOWED
+
+
+def _refuse(arrived: Arrived, reason: Reason, detail: str) -> Refused:
+    place = peek_place(arrived.topic, arrived.payload)
+    return Refused(arrived=arrived, reason=reason, detail=detail, place=place)
 
 
 def _decode_status(agent: str, arrived: Arrived) -> StatusMessage:
@@ -186,29 +232,41 @@ def _decode_status(agent: str, arrived: Arrived) -> StatusMessage:
     return StatusMessage(agent=agent, status=status, retained=arrived.retained)
 
 
-def _decode_measured(name: str, place: Place, arrived: Arrived) -> Measured:
+def _decode_vitals(agent: str, arrived: Arrived) -> VitalsMessage:
+    batch = decode_batch(arrived.payload)
+    place = Place(agent=agent, lineage=batch.ln, lane=batch.lane, s=batch.s)
+    if not _is_possible(place):
+        raise WireInvalid("it has no place in a sequence")
+    last_ms = batch.t0 + max(batch.dt)
+    shift_us = _shift_us(
+        batch.sent * 1000,
+        measured_us=last_ms * 1000,
+        received_us=to_us(arrived.received_at),
+        is_synchronised=batch.clk.src == _SYNCHRONISED,
+    )
+    return VitalsMessage(
+        arrived=arrived,
+        place=place,
+        src=batch.src,
+        batch=batch,
+        first_ms=batch.t0 + min(batch.dt),
+        last_ms=last_ms,
+        shift_us=shift_us,
+    )
+
+
+def _decode_other(name: str, arrived: Arrived) -> Measured:
     payload = arrived.payload
-    if name == "vitals":
-        batch = decode_batch(payload)
-        return VitalsMessage(
-            arrived=arrived,
-            place=place,
-            src=batch.src,
-            observations=tuple(read_batch(batch)),
-            sent_at=from_ms(batch.sent),
-            late=bool(batch.h),
-            clock_shift=clock_shift(
-                from_ms(batch.sent),
-                measured_at=from_ms(batch.t0 + max(batch.dt)),
-                received_at=arrived.received_at,
-                is_synchronised=batch.clk.src == _SYNCHRONISED,
-            ),
-        )
+    place = peek_place(arrived.topic, payload)
+    if place is None:
+        raise WireInvalid("it has no place in a sequence")
     if name == "event":
         return GapMessage(arrived=arrived, place=place, gap=read_gap(decode_event(payload)))
     if not name.startswith("wave/"):
         raise WireInvalid(f"nothing is known about {name!r}")
     message = decode_wave(payload, stream=VitalKey(name.removeprefix("wave/")))
+    if message.block.first_sample > _LARGEST_SEQUENCE:
+        raise WireInvalid(f"sample counter {message.block.first_sample} is out of range")
     from_ms(message.block.end_us // 1000)
     samples_at = _WAVE_SRC_LENGTH + 1 + payload[_WAVE_SRC_LENGTH]
     return WaveBlockMessage(
@@ -235,11 +293,21 @@ def clock_shift(
     Nothing arrives before it was sent or measured: such a clock is ahead. What arrives later than it was sent
     may have waited for us, or the clock is behind: a clock that a time service disciplines is believed.
     """
-    ahead = received_at - max(sent_at, measured_at)
-    if ahead < -CLOCK_TOLERANCE:
+    shift_us = _shift_us(
+        to_us(sent_at),
+        measured_us=to_us(measured_at),
+        received_us=to_us(received_at),
+        is_synchronised=is_synchronised,
+    )
+    return timedelta(microseconds=shift_us)
+
+
+def _shift_us(sent_us: int, *, measured_us: int, received_us: int, is_synchronised: bool) -> int:
+    ahead = received_us - max(sent_us, measured_us)
+    if ahead < -_TOLERANCE_US:
         return ahead
-    behind = received_at - sent_at
-    return behind if behind > CLOCK_TOLERANCE and not is_synchronised else timedelta(0)
+    behind = received_us - sent_us
+    return behind if behind > _TOLERANCE_US and not is_synchronised else 0
 
 
 def device_clock_agrees(observation: Observation) -> bool:
@@ -263,7 +331,7 @@ def shift_of(
 def _newest(measured: Measured) -> datetime:
     match measured:
         case VitalsMessage():
-            return max((item.measured_at for item in measured.observations), default=measured.sent_at)
+            return from_ms(measured.last_ms)
         case WaveBlockMessage():
             return from_ms(measured.message.block.end_us // 1000)
         case GapMessage():
@@ -277,8 +345,14 @@ class LaneProgress:
     upto: int = 0
     ahead: tuple[tuple[int, int], ...] = ()
 
+    def has(self, s: int) -> bool:
+        """Whether `s` was received."""
+        return s <= self.upto or any(first <= s < end for first, end in self.ahead)
+
     def add(self, s: int) -> "LaneProgress":
         """With `s` received too; repeats change nothing."""
+        if s == self.upto + 1 and not self.ahead:
+            return LaneProgress(s)
         return self._with((s, s + 1))
 
     def skip_to(self, s: int) -> "LaneProgress":
@@ -297,3 +371,152 @@ class LaneProgress:
             else:
                 merged.append((first, end))
         return LaneProgress(merged[0][1] - 1, tuple(merged[1:]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A message by how its values are stored: with others of the message (`series`), or each as a row."""
+
+    series: VitalsBatch | None
+    spots: VitalsBatch | None
+
+
+def split_batch(message: VitalsMessage, continuous: frozenset[str]) -> Split:
+    """What a source sends by itself is stored by message; readings and what lay in a memory one by one."""
+    batch = message.batch
+    if continuous.isdisjoint(batch.m) or not _fits_series(message):
+        return Split(series=None, spots=batch)
+    if continuous.issuperset(batch.m):
+        return Split(series=batch, spots=None)
+    return Split(
+        series=_only(batch, continuous.intersection(batch.m)),
+        spots=_only(batch, frozenset(batch.m) - continuous),
+    )
+
+
+def _fits_series(message: VitalsMessage) -> bool:
+    """Whether the cloud can believe, find and read back every row of it."""
+    batch = message.batch
+    if message.last_ms - message.first_ms > LONGEST_BATCH_MS or b"\\u0000" in message.arrived.payload:
+        return False
+    if not batch.f and not batch.dv:
+        return True
+    rows = len(batch.dt)
+    told = [texts for by_key in (batch.f, batch.dv) for texts in by_key.values()]
+    if any(row_of(text, rows) is None for texts in told for text in texts):
+        return False
+    return not any(_OF_MEMORY.intersection(flags) for by_row in batch.f.values() for flags in by_row.values())
+
+
+def _only(batch: VitalsBatch, keys: frozenset[str]) -> VitalsBatch:
+    return replace(
+        batch,
+        m={key: column for key, column in batch.m.items() if key in keys},
+        u={key: unit for key, unit in batch.u.items() if key in keys},
+        q={key: column for key, column in batch.q.items() if key in keys},
+        f={key: said for key, said in batch.f.items() if key in keys},
+        dv={key: said for key, said in batch.dv.items() if key in keys},
+    )
+
+
+def is_in_order(batch: VitalsBatch) -> bool:
+    """Whether each row was measured after the one before, so that no key comes twice at one time."""
+    return all(earlier < later for earlier, later in pairwise(batch.dt))
+
+
+def clock_agreed_ms(batch: VitalsBatch) -> int | None:
+    """When the device's own clock said last, in this batch, what its agent's did."""
+    best: int | None = None
+    for key, by_row in batch.dv.items():
+        for text in by_row:
+            row = row_of(text, len(batch.dt))
+            if row is None or key not in batch.m or not is_cell(batch, key, row):
+                continue
+            if not _OF_MEMORY.intersection(batch.f.get(key, {}).get(text, ())):
+                best = max(best or batch.t0 + batch.rx[row], batch.t0 + batch.rx[row])
+    return best
+
+
+def is_cell(batch: VitalsBatch, key: str, row: int) -> bool:
+    """Whether a row says something about a key."""
+    return batch.m[key][row] is not None or str(row) in batch.f.get(key, {})
+
+
+Known = dict[tuple[str, str, int], float | None]
+"""What is stored: by source, key and measured time (ms) the value."""
+
+
+def known_cells(block: Block, src: SourceId, *, spans: Sequence[Held]) -> Known:
+    """What a block holds of these times."""
+    known: Known = {}
+    in_spans = block.is_measured_in(spans)
+    for (key, _), column in block.columns.items():
+        there = column.is_there() & in_spans
+        cells = zip(block.t_ms[there].tolist(), column.values[there].tolist(), strict=True)
+        known |= {(src, key, t_ms): None if isnan(value) else value for t_ms, value in cells}
+    return known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is new in a batch, and how often another value came for what is stored."""
+
+    batch: VitalsBatch | None
+    conflicts: Mapping[tuple[str, int], int]
+
+
+def keep_new(batch: VitalsBatch, known: Known) -> Kept:
+    """Drop what is stored already, the first value stays; `known` learns what is new."""
+    dropped: dict[str, set[int]] = {}
+    conflicts: dict[tuple[str, int], int] = {}
+    is_anything_new = False
+    for key, column in batch.m.items():
+        for row, value in enumerate(column):
+            if not is_cell(batch, key, row):
+                continue
+            place = (batch.src, key, batch.t0 + batch.dt[row])
+            if place not in known:
+                known[place] = value
+                is_anything_new = True
+                continue
+            dropped.setdefault(key, set()).add(row)
+            if known[place] != value:
+                conflicts[place[1:]] = conflicts.get(place[1:], 0) + 1
+    if not is_anything_new:
+        return Kept(batch=None, conflicts=conflicts)
+    return Kept(batch=_without(batch, dropped) if dropped else batch, conflicts=conflicts)
+
+
+def _without(batch: VitalsBatch, dropped: Mapping[str, set[int]]) -> VitalsBatch:
+    def left(key: str, by_row: Mapping[str, _T]) -> dict[str, _T]:
+        gone = {str(row) for row in dropped.get(key, ())}
+        return {text: said for text, said in by_row.items() if text not in gone}
+
+    return replace(
+        batch,
+        m={
+            key: [None if row in dropped.get(key, ()) else value for row, value in enumerate(column)]
+            for key, column in batch.m.items()
+        },
+        f={key: left(key, by_row) for key, by_row in batch.f.items()},
+        dv={key: left(key, by_row) for key, by_row in batch.dv.items()},
+    )
+
+
+def newest_cells(batch: VitalsBatch, *, stored_us: int, shift_us: int) -> Iterator[LatestCell]:
+    """Of every key the newest cell."""
+    newest_first = sorted(range(len(batch.dt)), key=batch.dt.__getitem__, reverse=True)
+    late, last = bool(batch.h), newest_first[0]
+    measured_us, received_us = (batch.t0 + batch.dt[last]) * 1000, (batch.t0 + batch.rx[last]) * 1000
+    for key, column in batch.m.items():
+        unit, value = batch.u[key], column[last]
+        if value is not None and not batch.q and not batch.f:
+            times = (measured_us, received_us, stored_us)
+            yield LatestCell(key, value, unit, *times, Quality.GOOD, (), late, shift_us)
+            continue
+        row = next((row for row in newest_first if is_cell(batch, key, row)), None)
+        if row is not None:
+            quality = batch.q[key][row] if key in batch.q else Quality.GOOD
+            flags = tuple(batch.f.get(key, {}).get(str(row), ()))
+            times = ((batch.t0 + batch.dt[row]) * 1000, (batch.t0 + batch.rx[row]) * 1000, stored_us)
+            yield LatestCell(key, column[row], unit, *times, quality, flags, late, shift_us)

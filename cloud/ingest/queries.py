@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
-from psycopg.types.multirange import Int8Multirange
-from psycopg.types.range import Range
 
 from cloud.events import Reading
+from cloud.identity.model import Scope, Subject
 from cloud.ingest.model import LaneProgress, Place, Refused, WaveBlockMessage
 from cloud.store.connection import Database
 from vitals.gap import Gap
@@ -27,16 +27,41 @@ class ObservationRow:
     place: Place
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSource:
+    """A source, whose it is, and its newest values as they are stored."""
+
+    src: SourceId
+    agent: str
+    src_no: int
+    cadence: Mapping[str, float]
+    clock_agreed_at: datetime | None
+    version: int | None
+    latest: bytes | None
+
+
+_OBSERVATION_TYPES = [
+    *("text", "text", "timestamptz", "float8", "text", "text", "text[]", "timestamp"),
+    *("timestamptz", "timestamptz", "timestamptz", "bool", "text", "int8", "interval"),
+]
+_BLOCK_TYPES = [
+    *("text", "text", "int8", "int8", "int8", "int4", "int8", "int2", "bytea"),
+    *("timestamptz", "timestamptz", "bool", "text", "int8", "interval"),
+]
+
+
 def note_agents(connection: Database, lineages: Mapping[str, str | None], *, now: datetime) -> None:
     """Agents that something is known of, with the lineage if that is known."""
-    for agent, lineage in sorted(lineages.items()):
-        connection.execute(
-            """
-            INSERT INTO agent (agent, lineage, first_seen_at, last_seen_at) VALUES (%s, %s, %s, %s)
-            ON CONFLICT (agent) DO UPDATE SET lineage = COALESCE(excluded.lineage, agent.lineage)
-            """,
-            (agent, lineage, now, now),
-        )
+    known = sorted(lineages.items())
+    connection.execute(
+        """
+        INSERT INTO agent (agent, lineage, first_seen_at, last_seen_at)
+        SELECT n.agent, n.lineage, %(now)s, %(now)s
+          FROM unnest(%(agents)s::text[], %(lineages)s::text[]) AS n (agent, lineage)
+        ON CONFLICT (agent) DO UPDATE SET lineage = COALESCE(excluded.lineage, agent.lineage)
+        """,
+        {"agents": [agent for agent, _ in known], "lineages": [lineage for _, lineage in known], "now": now},
+    )
 
 
 def note_heard(connection: Database, agents: Collection[str], *, now: datetime) -> None:
@@ -51,18 +76,29 @@ def note_agent_status(connection: Database, agent: str, *, boot: str, online: bo
     )
 
 
-def claim_source(connection: Database, src: SourceId, *, agent: str) -> str:
-    """Note an undeclared source; returns the agent that it belongs to: whoever spoke for it first."""
-    row = connection.execute(
+def find_sources(connection: Database, sources: Collection[SourceId]) -> list[KnownSource]:
+    """What is known of sources that an agent has claimed."""
+    with connection.cursor(row_factory=class_row(KnownSource)) as cursor:
+        return cursor.execute(
+            """
+            SELECT s.src, s.agent, s.src_no, s.cadence, s.clock_agreed_at, l.version, l.cells AS latest
+              FROM source s LEFT JOIN latest l USING (src_no)
+             WHERE s.src = ANY(%s) AND s.agent IS NOT NULL
+            """,
+            (sorted(sources),),
+        ).fetchall()
+
+
+def claim_sources(connection: Database, agents: Mapping[SourceId, str]) -> None:
+    """Note sources; each belongs to whoever speaks for it first."""
+    named = sorted(agents.items())
+    connection.execute(
         """
-        INSERT INTO source (src, agent) VALUES (%s, %s)
+        INSERT INTO source (src, agent) SELECT * FROM unnest(%s::text[], %s::text[])
         ON CONFLICT (src) DO UPDATE SET agent = COALESCE(source.agent, excluded.agent)
-        RETURNING agent
         """,
-        (src, agent),
-    ).fetchone()
-    assert row is not None  # noqa: S101 - an upsert with RETURNING gives a row
-    return str(row[0])
+        ([src for src, _ in named], [agent for _, agent in named]),
+    )
 
 
 def declare_source(
@@ -93,85 +129,102 @@ def declare_source(
 
 def note_clocks_agreed(connection: Database, agreed: Mapping[SourceId, datetime]) -> None:
     """When the clocks of these devices were right."""
-    for src, at in sorted(agreed.items()):
-        connection.execute(
-            "UPDATE source SET clock_agreed_at = GREATEST(clock_agreed_at, %s) WHERE src = %s", (at, src)
-        )
-
-
-def find_clocks_agreed(connection: Database, sources: Collection[SourceId]) -> dict[str, datetime | None]:
-    """When the clocks of these devices were right last."""
-    return dict(
-        connection.execute(
-            "SELECT src, clock_agreed_at FROM source WHERE src = ANY(%s)", (sorted(sources),)
-        ).fetchall()
+    named = sorted(agreed.items())
+    connection.execute(
+        """
+        UPDATE source s SET clock_agreed_at = GREATEST(s.clock_agreed_at, n.at)
+          FROM unnest(%s::text[], %s::timestamptz[]) AS n (src, at) WHERE s.src = n.src
+        """,
+        ([src for src, _ in named], [at for _, at in named]),
     )
 
 
 def insert_observations(connection: Database, rows: Sequence[ObservationRow]) -> None:
-    """Store what is new; a second value for the same key is counted and dropped."""
-    readings = [row.reading for row in rows]
-    inserted = connection.execute(
+    """Store values of which none is stored yet."""
+    statement = """
+        COPY observation (src, key, measured_at, value, unit, quality, flags, device_time, received_at,
+                          sent_at, stored_at, late, lane, s, clock_shift) FROM STDIN (FORMAT binary)
         """
-        INSERT INTO observation (src, key, measured_at, value, unit, quality, flags, device_time,
-                                 received_at, sent_at, stored_at, late, lane, s, clock_shift)
-        SELECT n.src, n.key, n.measured_at, n.value, n.unit, n.quality, string_to_array(n.flags, ','),
-               n.device_time, n.received_at, n.sent_at, n.stored_at, n.late, n.lane, n.s,
-               n.clock_shift
-          FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::float8[], %s::text[], %s::text[],
-                      %s::text[], %s::timestamp[], %s::timestamptz[], %s::timestamptz[],
-                      %s::timestamptz[], %s::bool[], %s::text[], %s::int8[], %s::interval[])
-               AS n(src, key, measured_at, value, unit, quality, flags, device_time,
-                    received_at, sent_at, stored_at, late, lane, s, clock_shift)
-        ON CONFLICT (src, key, measured_at) DO NOTHING
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(_OBSERVATION_TYPES)
+        for row in rows:
+            reading = row.reading
+            copy.write_row(
+                (
+                    *(reading.src, reading.key, reading.measured_at, reading.value, reading.unit),
+                    *(reading.quality.value, [flag.value for flag in reading.flags], row.device_time),
+                    *(reading.received_at, row.sent_at, reading.stored_at, reading.late),
+                    *(row.place.lane.value, row.place.s, reading.clock_shift),
+                )
+            )
+
+
+def find_values(
+    connection: Database, subject: Subject, asked: Sequence[tuple[SourceId, str, datetime, datetime]]
+) -> list[tuple[str, str, datetime, float | None]]:
+    """The values of sources and keys between two moments, both included: what is stored one by one."""
+    if Scope.READ_PATIENTS not in subject.scopes or not asked:
+        return []
+    return connection.execute(
+        """
+        SELECT DISTINCT o.src, o.key, o.measured_at, o.value
+          FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[])
+               AS a (src, key, from_at, to_at)
+          JOIN observation o ON o.src = a.src AND o.key = a.key
+                            AND o.measured_at BETWEEN a.from_at AND a.to_at
         """,
-        (
-            [item.src for item in readings],
-            [item.key for item in readings],
-            [item.measured_at for item in readings],
-            [item.value for item in readings],
-            [item.unit for item in readings],
-            [item.quality.value for item in readings],
-            [",".join(flag.value for flag in item.flags) for item in readings],
-            [row.device_time for row in rows],
-            [item.received_at for item in readings],
-            [row.sent_at for row in rows],
-            [item.stored_at for item in readings],
-            [item.late for item in readings],
-            [row.place.lane.value for row in rows],
-            [row.place.s for row in rows],
-            [item.clock_shift for item in readings],
-        ),
-    ).rowcount
-    if inserted < len(rows):
-        _count_value_conflicts(connection, readings)
+        [list(column) for column in zip(*asked, strict=True)],
+    ).fetchall()
 
 
-def _count_value_conflicts(connection: Database, readings: Sequence[Reading]) -> None:
+def count_value_conflicts(connection: Database, conflicts: Mapping[tuple[SourceId, str, int], int]) -> None:
+    """By source, key and measured time (us), how often another value came than the one that is kept."""
+    named = sorted(conflicts.items())
     connection.execute(
         """
         INSERT INTO value_conflict (src, key, at_us, times)
-        SELECT o.src, o.key, (extract(epoch FROM o.measured_at) * 1000000)::bigint, count(*)
-          FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::float8[])
-               AS n(src, key, measured_at, value)
-          JOIN observation o USING (src, key, measured_at)
-         WHERE o.value IS DISTINCT FROM n.value
-         GROUP BY 1, 2, 3
+        SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[])
         ON CONFLICT (src, key, at_us) DO UPDATE
            SET times = value_conflict.times + excluded.times, seen_at = now()
         """,
         (
-            [item.src for item in readings],
-            [item.key for item in readings],
-            [item.measured_at for item in readings],
-            [item.value for item in readings],
+            [src for (src, _, _), _ in named],
+            [key for (_, key, _), _ in named],
+            [at_us for (_, _, at_us), _ in named],
+            [times for _, times in named],
         ),
     )
 
 
+def save_latest(connection: Database, rows: Sequence[tuple[int, int, bytes]]) -> int:
+    """Newest values by source; what another wrote meanwhile is let be. Returns how many were saved."""
+    ordered = sorted(rows)
+    return connection.execute(
+        """
+        INSERT INTO latest AS l (src_no, version, cells)
+        SELECT * FROM unnest(%b::int[], %b::bigint[], %b::bytea[])
+        ON CONFLICT (src_no) DO UPDATE SET version = excluded.version, cells = excluded.cells
+         WHERE l.version = excluded.version - 1
+        """,
+        [list(column) for column in zip(*ordered, strict=True)],
+    ).rowcount
+
+
+def insert_wave_blocks(connection: Database, blocks: Sequence[WaveBlockMessage], *, now: datetime) -> None:
+    """Store blocks of which none is stored yet."""
+    statement = """
+        COPY wave_block (src, stream, t0_us, rate_numerator, rate_denominator, n, first_sample, codec,
+                         samples, sent_at, stored_at, late, lane, s, clock_shift)
+        FROM STDIN (FORMAT binary)
+        """
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(_BLOCK_TYPES)
+        for block in blocks:
+            copy.write_row(_block_row(block, now=now))
+
+
 def insert_wave_block(connection: Database, block: WaveBlockMessage, *, now: datetime) -> None:
     """Store a block, once; other samples for the same key are counted."""
-    message = block.message
     inserted = connection.execute(
         """
         INSERT INTO wave_block (src, stream, t0_us, rate_numerator, rate_denominator, n, first_sample,
@@ -179,26 +232,31 @@ def insert_wave_block(connection: Database, block: WaveBlockMessage, *, now: dat
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (src, stream, t0_us) DO NOTHING
         """,
-        (
-            message.src,
-            message.block.stream,
-            message.block.t0_us,
-            message.block.rate_hz.numerator,
-            message.block.rate_hz.denominator,
-            len(message.block.samples),
-            message.block.first_sample,
-            block.codec,
-            block.packed,
-            block.sent_at,
-            now,
-            message.historical,
-            block.place.lane.value,
-            block.place.s,
-            block.clock_shift,
-        ),
+        _block_row(block, now=now),
     ).rowcount
     if not inserted:
         _count_block_conflict(connection, block)
+
+
+def _block_row(block: WaveBlockMessage, *, now: datetime) -> tuple[object, ...]:
+    message = block.message
+    return (
+        message.src,
+        message.block.stream,
+        message.block.t0_us,
+        message.block.rate_hz.numerator,
+        message.block.rate_hz.denominator,
+        len(message.block.samples),
+        message.block.first_sample,
+        block.codec,
+        block.packed,
+        block.sent_at,
+        now,
+        message.historical,
+        block.place.lane.value,
+        block.place.s,
+        block.clock_shift,
+    )
 
 
 def _count_block_conflict(connection: Database, block: WaveBlockMessage) -> None:
@@ -241,31 +299,44 @@ def insert_dead_letter(connection: Database, refused: Refused) -> None:
     )
 
 
-def find_progress(connection: Database, agent: str, *, lineage: str) -> dict[Lane, LaneProgress]:
-    """What was received of an agent's lanes."""
+def find_progress(connection: Database, agent: str, *, lineage: str) -> dict[Lane, tuple[int, LaneProgress]]:
+    """Number of each of an agent's lanes, and what was received of it."""
     rows = connection.execute(
-        "SELECT lane, upto, ahead FROM lane_progress WHERE agent = %s AND lineage = %s", (agent, lineage)
+        "SELECT lane, lane_no, upto, ahead FROM lane_progress WHERE agent = %s AND lineage = %s",
+        (agent, lineage),
     ).fetchall()
     return {
-        Lane(lane): LaneProgress(upto, tuple((part.lower, part.upper) for part in ahead))
-        for lane, upto, ahead in rows
+        Lane(lane): (lane_no, LaneProgress(upto, tuple((part.lower, part.upper) for part in ahead)))
+        for lane, lane_no, upto, ahead in rows
     }
 
 
-def save_progress(
-    connection: Database, agent: str, *, lineage: str, lane: Lane, progress: LaneProgress
-) -> None:
-    """What is received of a lane now."""
-    connection.execute(
+def open_lane(connection: Database, agent: str, *, lineage: str, lane: Lane) -> int:
+    """Begin to count a lane; returns its number."""
+    row = connection.execute(
         """
-        INSERT INTO lane_progress (agent, lineage, lane, upto, ahead) VALUES (%s, %s, %s, %s, %s)
-        ON CONFLICT (agent, lineage, lane) DO UPDATE SET upto = excluded.upto, ahead = excluded.ahead
+        INSERT INTO lane_progress (agent, lineage, lane, upto) VALUES (%s, %s, %s, 0)
+        ON CONFLICT (agent, lineage, lane) DO UPDATE SET upto = lane_progress.upto
+        RETURNING lane_no
+        """,
+        (agent, lineage, lane.value),
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an upsert with RETURNING gives a row
+    return int(row[0])
+
+
+def save_progress(connection: Database, progress: Mapping[int, LaneProgress]) -> int:
+    """What is received now, by the number of the lane. Returns how many were saved."""
+    named = sorted(progress.items())
+    return connection.execute(
+        """
+        UPDATE lane_progress p SET upto = n.upto, ahead = n.ahead::int8multirange
+          FROM unnest(%s::int[], %s::bigint[], %s::text[]) AS n (lane_no, upto, ahead)
+         WHERE p.lane_no = n.lane_no
         """,
         (
-            agent,
-            lineage,
-            lane.value,
-            progress.upto,
-            Int8Multirange([Range(first, end) for first, end in progress.ahead]),
+            [lane_no for lane_no, _ in named],
+            [one.upto for _, one in named],
+            ["{" + ",".join(f"[{first},{end})" for first, end in one.ahead) + "}" for _, one in named],
         ),
-    )
+    ).rowcount

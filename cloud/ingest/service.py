@@ -1,35 +1,49 @@
-"""Writing messages: all that wait in one transaction, and only afterwards is anything acknowledged."""
+"""Writing messages: all that wait in one transaction, and only afterwards is anything acknowledged.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+A message of continuous values that is newer than everything of its source goes to the database as it came.
+Any other is compared with what is stored first, so that of every value the first that came stays.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import psycopg
 import structlog
-from psycopg.errors import ProgramLimitExceeded
+from psycopg.errors import ProgramLimitExceeded, UniqueViolation
 
-from cloud.events import Reading
+from cloud.events import CONTINUOUS_WITHIN_S, Reading
+from cloud.identity.model import SYSTEM
 from cloud.ingest import queries
 from cloud.ingest.model import (
     Arrived,
     Decoded,
     GapMessage,
+    Known,
     LaneProgress,
     Measured,
-    Place,
     Reason,
     Refused,
     StatusMessage,
     VitalsMessage,
     WaveBlockMessage,
+    clock_agreed_ms,
     decode,
-    device_clock_agrees,
+    is_in_order,
+    keep_new,
+    known_cells,
+    newest_cells,
     shift_of,
+    split_batch,
 )
+from cloud.series.latest import Latest, LatestCell, of_reading, read_latest, write_latest
+from cloud.series.model import BatchRow, Held, to_us, without_zone
+from cloud.series.port import SeriesStore
+from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import Database
-from vitals.observation import Flag, SourceId
-from vitals.wire.batch import to_ms
+from vitals.observation import SourceId, VitalKey
+from vitals.wire.batch import VitalsBatch, encode_batch, from_ms, read_batch, to_ms
 from vitals.wire.status import Ack
 from vitals.wire.topics import LANES, Lane
 
@@ -40,6 +54,41 @@ REFUSALS = (psycopg.DataError, psycopg.IntegrityError, ProgramLimitExceeded)
 """The database works and does not take what a message says (the last: longer than an index entry may be)."""
 SpoolId = tuple[str, str]
 """(agent, lineage): one spool, whose three lanes are counted."""
+_HEARD_EVERY = timedelta(seconds=1)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_SOURCES_KEPT = 100_000
+"""Of so many sources a writer remembers what is stored; of any other it asks the database."""
+
+
+class _MemoryStale(Exception):
+    """Somebody else has written what this writer remembers otherwise."""
+
+
+@dataclass(slots=True)
+class _Source:
+    """What a writer knows of a source. Of no key anything is stored that is newer than its latest cell."""
+
+    agent: str
+    src_no: int
+    continuous: frozenset[str]
+    agreed_at: datetime | None
+    version: int
+    latest: Latest
+
+
+@dataclass(slots=True)
+class _LaneState:
+    number: int
+    progress: LaneProgress
+
+
+@dataclass(slots=True)
+class _Part:
+    """The values of a message that are stored in one way."""
+
+    message: VitalsMessage
+    batch: VitalsBatch
+    is_series: bool
 
 
 @dataclass(slots=True)
@@ -47,21 +96,35 @@ class _Draft:
     """What the writer will know if the transaction commits."""
 
     now: datetime
-    progress: dict[SpoolId, dict[Lane, LaneProgress]] = field(default_factory=dict)
+    agents: dict[str, tuple[str | None, datetime]] = field(default_factory=dict)
+    lanes: dict[SpoolId, dict[Lane, _LaneState]] = field(default_factory=dict)
+    advanced: set[tuple[SpoolId, Lane]] = field(default_factory=set)
     touched: dict[str, str] = field(default_factory=dict)
-    owners: dict[SourceId, str] = field(default_factory=dict)
+    sources: dict[SourceId, _Source] = field(default_factory=dict)
+    marks: dict[SourceId, dict[str, int]] = field(default_factory=dict)
+    newest: dict[SourceId, Latest] = field(default_factory=dict)
+
+    @property
+    def now_us(self) -> int:
+        """When this is stored."""
+        return to_us(self.now)
 
 
 class Writer:
     """Turns messages into rows. One thread uses it; its memory follows the commits, never leads them.
 
+    Whoever takes over the sources of another begins with a new one. If two write the same source,
+    the later one notices it before its commit and begins anew.
+
     `fence` is asked at the beginning of each transaction, and raises when somebody else writes now.
     """
 
-    def __init__(self, fence: Callable[[Database], None]) -> None:
+    def __init__(self, fence: Callable[[Database], None], *, series: SeriesStore = POSTGRES) -> None:
         self._fence = fence
-        self._progress: dict[SpoolId, dict[Lane, LaneProgress]] = {}
-        self._owners: dict[SourceId, str] = {}
+        self._series = series
+        self._lanes: dict[SpoolId, dict[Lane, _LaneState]] = {}
+        self._sources: dict[SourceId, _Source] = {}
+        self._agents: dict[str, tuple[str | None, datetime]] = {}
 
     def write(self, connection: Database, messages: Sequence[Arrived], *, now: datetime) -> Mapping[str, Ack]:
         """Store all messages, or raise and store none; returns what may be acknowledged to each agent.
@@ -93,50 +156,104 @@ class Writer:
     def _commit(
         self, connection: Database, messages: Sequence[Decoded], *, now: datetime
     ) -> Mapping[str, Ack]:
-        draft = _Draft(now=now)
+        """One transaction; a second one that trusts no memory if the first met what it does not remember."""
+        try:
+            return self._transact(connection, messages, _Draft(now=now), is_careful=False)
+        except (_MemoryStale, UniqueViolation):
+            _log.info("writer_memory_stale", messages=len(messages))
+            for memory in (self._agents, self._lanes, self._sources):
+                memory.clear()
+        return self._transact(connection, messages, _Draft(now=now), is_careful=True)
+
+    def _transact(
+        self, connection: Database, messages: Sequence[Decoded], draft: _Draft, *, is_careful: bool
+    ) -> Mapping[str, Ack]:
         with connection.transaction():
             self._fence(connection)
-            queries.note_agents(connection, _lineages(messages), now=now)
-            queries.note_heard(connection, _heard(messages), now=now)
-            measured, refused = self._check_owners(connection, messages, draft)
+            self._note_agents(connection, messages, draft)
+            fresh = [item for item in messages if self._is_new(connection, item, draft)]
+            self._know_sources(connection, fresh, draft)
+            measured, refused = _check_owners(fresh, draft)
             self._store_statuses(connection, messages, draft)
-            _store_readings(connection, measured, draft)
+            self._store_vitals(connection, measured, draft, is_careful=is_careful)
             _store_waves(connection, measured, draft)
             _store_gaps(connection, measured)
             for letter in refused:
                 queries.insert_dead_letter(connection, letter)
                 _log.warning("dead_letter", topic=letter.arrived.topic, reason=letter.reason.value)
-            places = [item.place for item in (*measured, *refused) if item.place is not None]
-            self._advance(connection, places, draft)
-        self._progress |= draft.progress
-        self._owners |= draft.owners
+            _save_latest(connection, draft)
+            self._save_progress(connection, draft)
+        self._agents |= draft.agents
+        self._lanes |= draft.lanes
+        self._sources |= draft.sources
+        while len(self._sources) > _SOURCES_KEPT:
+            del self._sources[next(iter(self._sources))]
         return self._build_acks(draft)
 
-    def _check_owners(
-        self, connection: Database, messages: Sequence[Decoded], draft: _Draft
-    ) -> tuple[list[Measured], list[Refused]]:
-        measured: list[Measured] = []
-        refused: list[Refused] = []
-        for item in messages:
-            if isinstance(item, Refused):
-                refused.append(item)
-            elif not isinstance(item, StatusMessage):
-                owner = self._owner(connection, item.src, item.place.agent, draft)
-                if owner == item.place.agent:
-                    measured.append(item)
-                else:
-                    detail = f"source {item.src} belongs to agent {owner}"
-                    refused.append(
-                        Refused(arrived=item.arrived, reason=Reason.OWNER, detail=detail, place=item.place)
-                    )
-        return measured, refused
+    def _note_agents(self, connection: Database, messages: Sequence[Decoded], draft: _Draft) -> None:
+        """Who speaks for the first time or anew, and about once a second who speaks at all."""
+        heard = _heard(messages)
+        new: dict[str, str | None] = {}
+        spoke: list[str] = []
+        for agent, lineage in _lineages(messages).items():
+            known, heard_at = self._agents.get(agent, (None, None))
+            is_new = heard_at is None or lineage not in (None, known)
+            is_due = agent in heard and (heard_at is None or draft.now - heard_at >= _HEARD_EVERY)
+            if is_new:
+                new[agent] = lineage
+            if is_due:
+                spoke.append(agent)
+            if is_new or is_due:
+                draft.agents[agent] = lineage or known, draft.now if is_due else (heard_at or _LONG_AGO)
+        if new:
+            queries.note_agents(connection, new, now=draft.now)
+        if spoke:
+            queries.note_heard(connection, spoke, now=draft.now)
 
-    def _owner(self, connection: Database, src: SourceId, agent: str, draft: _Draft) -> str:
-        owner = self._owners.get(src) or draft.owners.get(src)
-        if owner is None:
-            owner = queries.claim_source(connection, src, agent=agent)
-            draft.owners[src] = owner
-        return owner
+    def _is_new(self, connection: Database, item: Decoded, draft: _Draft) -> bool:
+        """Whether it must be looked at; what its lane has is acknowledged and forgotten."""
+        if isinstance(item, StatusMessage) or item.place is None:
+            return True
+        place = item.place
+        spool = place.agent, place.lineage
+        draft.touched[place.agent] = place.lineage
+        state = self._lane(connection, spool, place.lane, draft)
+        if state.progress.has(place.s):
+            return False
+        state.progress = state.progress.add(place.s)
+        draft.advanced.add((spool, place.lane))
+        return True
+
+    def _lane(self, connection: Database, spool: SpoolId, lane: Lane, draft: _Draft) -> _LaneState:
+        lanes = self._spool(connection, spool, draft)
+        if lane not in lanes:
+            number = queries.open_lane(connection, spool[0], lineage=spool[1], lane=lane)
+            lanes[lane] = _LaneState(number, LaneProgress())
+        return lanes[lane]
+
+    def _spool(self, connection: Database, spool: SpoolId, draft: _Draft) -> dict[Lane, _LaneState]:
+        if spool not in draft.lanes:
+            known = self._lanes.get(spool)
+            if known is None:
+                found = queries.find_progress(connection, spool[0], lineage=spool[1])
+                known = {lane: _LaneState(*state) for lane, state in found.items()}
+            draft.lanes[spool] = {lane: replace(state) for lane, state in known.items()}
+        return draft.lanes[spool]
+
+    def _know_sources(self, connection: Database, messages: Sequence[Decoded], draft: _Draft) -> None:
+        """Load what is not remembered; whoever speaks for a source first has it."""
+        speakers: dict[SourceId, str] = {}
+        for item in messages:
+            if isinstance(item, VitalsMessage | WaveBlockMessage | GapMessage):
+                speakers.setdefault(item.src, item.place.agent)
+        for item in messages:
+            if isinstance(item, StatusMessage):
+                for source in item.status.sources:
+                    speakers.setdefault(source.src, item.agent)
+        draft.sources = {src: self._sources[src] for src in speakers if src in self._sources}
+        missing = {src: agent for src, agent in speakers.items() if src not in draft.sources}
+        if missing:
+            draft.sources |= _load_sources(connection, missing)
 
     def _store_statuses(self, connection: Database, messages: Sequence[Decoded], draft: _Draft) -> None:
         for item in messages:
@@ -145,9 +262,11 @@ class Writer:
             status = item.status
             queries.note_agent_status(connection, item.agent, boot=status.boot, online=status.online)
             for source in status.sources:
-                if self._owner(connection, source.src, item.agent, draft) == item.agent:
+                known = draft.sources[source.src]
+                if known.agent == item.agent:
                     waves = [msgspec.to_builtins(wave) for wave in source.waves]
                     queries.declare_source(connection, source, waves=waves, now=draft.now)
+                    draft.sources[source.src] = replace(known, continuous=_continuous(source.cadence))
             if status.ln:
                 self._skip_released(connection, (item.agent, status.ln), status.released, draft)
                 draft.touched[item.agent] = status.ln
@@ -156,42 +275,116 @@ class Writer:
         self, connection: Database, spool: SpoolId, released: Mapping[Lane, int], draft: _Draft
     ) -> None:
         """What a spool has let go and we do not know was lost on our side; waiting for it would never end."""
-        lanes = self._lanes(connection, spool, draft)
+        self._spool(connection, spool, draft)
         for lane, s in released.items():
-            known = lanes.get(lane, LaneProgress())
-            lanes[lane] = known.skip_to(s)
-            if lanes[lane] != known:
+            state = self._lane(connection, spool, lane, draft)
+            known = state.progress
+            state.progress = known.skip_to(s)
+            if state.progress != known:
                 _log.warning(
                     "stored_messages_missing", agent=spool[0], lane=lane.value, upto=known.upto, released=s
                 )
-                queries.save_progress(connection, spool[0], lineage=spool[1], lane=lane, progress=lanes[lane])
+                draft.advanced.add((spool, lane))
 
-    def _lanes(self, connection: Database, spool: SpoolId, draft: _Draft) -> dict[Lane, LaneProgress]:
-        if spool not in draft.progress:
-            known = self._progress.get(spool)
-            if known is None:
-                known = queries.find_progress(connection, spool[0], lineage=spool[1])
-            draft.progress[spool] = dict(known)
-        return draft.progress[spool]
+    def _store_vitals(
+        self, connection: Database, measured: Sequence[Measured], draft: _Draft, *, is_careful: bool
+    ) -> None:
+        messages = [item for item in measured if isinstance(item, VitalsMessage)]
+        if not messages:
+            return
+        _note_clocks(connection, messages, draft)
+        fresh: list[_Part] = []
+        doubtful: list[_Part] = []
+        for message in messages:
+            for part in _parts(message, draft):
+                is_fresh = _is_beyond_all(part, draft) and not is_careful
+                (fresh if is_fresh else doubtful).append(part)
+        self._store_parts(connection, fresh, draft)
+        if doubtful:
+            self._store_parts(connection, self._keep_new(connection, doubtful, draft), draft)
 
-    def _advance(self, connection: Database, places: Iterable[Place], draft: _Draft) -> None:
-        changed: set[tuple[SpoolId, Lane]] = set()
-        for place in places:
-            spool = (place.agent, place.lineage)
-            lanes = self._lanes(connection, spool, draft)
-            lanes[place.lane] = lanes.get(place.lane, LaneProgress()).add(place.s)
-            changed.add((spool, place.lane))
-            draft.touched[place.agent] = place.lineage
-        for spool, lane in sorted(changed):
-            queries.save_progress(
-                connection, spool[0], lineage=spool[1], lane=lane, progress=draft.progress[spool][lane]
+    def _keep_new(self, connection: Database, parts: Sequence[_Part], draft: _Draft) -> list[_Part]:
+        """What of these is not stored yet, the earlier message before the later; what differs is counted."""
+        known = self._find_known(connection, parts, draft)
+        kept: list[_Part] = []
+        conflicts: dict[tuple[SourceId, str, int], int] = {}
+        for part in parts:
+            new = keep_new(part.batch, known)
+            if new.batch is not None:
+                kept.append(replace(part, batch=new.batch))
+            for (key, at_ms), times in new.conflicts.items():
+                place = part.message.src, key, at_ms * 1000
+                conflicts[place] = conflicts.get(place, 0) + times
+        if conflicts:
+            queries.count_value_conflicts(connection, conflicts)
+        return kept
+
+    def _find_known(self, connection: Database, parts: Sequence[_Part], draft: _Draft) -> Known:
+        """Every stored value that a message may repeat; what may move away is read first."""
+        known: Known = {}
+        spans = [
+            Held(
+                src=part.message.src,
+                src_no=draft.sources[part.message.src].src_no,
+                from_us=part.message.first_ms * 1000,
+                to_us=part.message.last_ms * 1000 + 1,
             )
+            for part in parts
+        ]
+        blocks = self._series.find_blocks(connection, spans)
+        for src_no, block in blocks.items():
+            own = [span for span in spans if span.src_no == src_no]
+            known |= known_cells(block, own[0].src, spans=own)
+        asked = [
+            (part.message.src, key, from_ms(part.message.first_ms), from_ms(part.message.last_ms))
+            for part in parts
+            for key in part.batch.m
+        ]
+        stored = queries.find_values(connection, SYSTEM, asked)
+        return known | {(src, key, to_ms(measured_at)): value for src, key, measured_at, value in stored}
+
+    def _store_parts(self, connection: Database, parts: Sequence[_Part], draft: _Draft) -> None:
+        rows = [self._batch_row(part, draft) for part in parts if part.is_series]
+        if rows:
+            self._series.append(connection, rows)
+        spots = [row for part in parts if not part.is_series for row in _spot_rows(part, draft)]
+        if spots:
+            queries.insert_observations(connection, spots)
+        for part in parts:
+            if part.is_series:
+                newest = draft.newest.setdefault(part.message.src, {})
+                for cell in newest_cells(part.batch, stored_us=draft.now_us, shift_us=part.message.shift_us):
+                    _note_newest(newest, cell)
+        for spot in spots:
+            _note_newest(draft.newest.setdefault(spot.reading.src, {}), of_reading(spot.reading))
+
+    def _batch_row(self, part: _Part, draft: _Draft) -> BatchRow:
+        message = part.message
+        place = message.place
+        is_whole = part.batch is message.batch
+        return BatchRow(
+            draft.sources[message.src].src_no,
+            draft.lanes[place.agent, place.lineage][place.lane].number,
+            message.first_ms,
+            place.s,
+            message.last_ms,
+            draft.now_us,
+            message.shift_us,
+            message.arrived.payload if is_whole else encode_batch(part.batch),
+        )
+
+    def _save_progress(self, connection: Database, draft: _Draft) -> None:
+        states = [draft.lanes[spool][lane] for spool, lane in draft.advanced]
+        progress = {state.number: state.progress for state in states}
+        if progress and queries.save_progress(connection, progress) < len(progress):
+            raise _MemoryStale
 
     def _build_acks(self, draft: _Draft) -> dict[str, Ack]:
-        return {
-            agent: build_ack(lineage, self._progress[agent, lineage], now=draft.now)
-            for agent, lineage in draft.touched.items()
-        }
+        acks = {}
+        for agent, lineage in draft.touched.items():
+            lanes = {lane: state.progress for lane, state in self._lanes[agent, lineage].items()}
+            acks[agent] = build_ack(lineage, lanes, now=draft.now)
+        return acks
 
 
 def build_ack(lineage: str, lanes: Sequences, *, now: datetime) -> Ack:
@@ -221,56 +414,147 @@ def _heard(messages: Sequence[Decoded]) -> set[str]:
     return heard
 
 
-def _clocks_agreed(connection: Database, messages: Sequence[VitalsMessage]) -> Mapping[str, datetime | None]:
-    """When the clocks of the devices that send from their memory were right last."""
-    agreed: dict[SourceId, datetime] = {}
+def _check_owners(messages: Sequence[Decoded], draft: _Draft) -> tuple[list[Measured], list[Refused]]:
+    measured: list[Measured] = []
+    refused: list[Refused] = []
     for item in messages:
-        for observation in item.observations:
-            if device_clock_agrees(observation):
-                agreed[item.src] = max(agreed.get(item.src, observation.received_at), observation.received_at)
-    queries.note_clocks_agreed(connection, agreed)
-    stored = {
-        item.src
-        for item in messages
-        if any(Flag.STORED in observation.flags for observation in item.observations)
+        if isinstance(item, Refused):
+            refused.append(item)
+        elif not isinstance(item, StatusMessage):
+            owner = draft.sources[item.src].agent
+            if owner == item.place.agent:
+                measured.append(item)
+            else:
+                detail = f"source {item.src} belongs to agent {owner}"
+                refused.append(
+                    Refused(arrived=item.arrived, reason=Reason.OWNER, detail=detail, place=item.place)
+                )
+    return measured, refused
+
+
+def _load_sources(connection: Database, agents: Mapping[SourceId, str]) -> dict[SourceId, _Source]:
+    found = {known.src: known for known in queries.find_sources(connection, agents)}
+    unclaimed = {src: agent for src, agent in agents.items() if src not in found}
+    if unclaimed:
+        queries.claim_sources(connection, unclaimed)
+        found |= {known.src: known for known in queries.find_sources(connection, unclaimed)}
+    return {
+        src: _Source(
+            agent=known.agent,
+            src_no=known.src_no,
+            continuous=_continuous(known.cadence),
+            agreed_at=known.clock_agreed_at,
+            version=known.version or 0,
+            latest={} if known.latest is None else read_latest(known.latest),
+        )
+        for src, known in found.items()
     }
-    return queries.find_clocks_agreed(connection, stored) if stored else {}
 
 
-def _store_readings(connection: Database, measured: Sequence[Measured], draft: _Draft) -> None:
-    messages = [item for item in measured if isinstance(item, VitalsMessage)]
-    agreed = _clocks_agreed(connection, messages)
-    rows = [
+def _continuous(cadence: "Mapping[VitalKey, float] | Mapping[str, float]") -> frozenset[str]:
+    return frozenset(key for key, cadence_s in cadence.items() if cadence_s <= CONTINUOUS_WITHIN_S)
+
+
+def _parts(message: VitalsMessage, draft: _Draft) -> list[_Part]:
+    split = split_batch(message, draft.sources[message.src].continuous)
+    return [
+        _Part(message, batch, is_series)
+        for batch, is_series in ((split.series, True), (split.spots, False))
+        if batch is not None
+    ]
+
+
+def _is_beyond_all(part: _Part, draft: _Draft) -> bool:
+    """Whether all of it was measured after all that is, or is going to be, stored of its keys."""
+    message = part.message
+    latest = draft.sources[message.src].latest
+    marks = draft.marks.setdefault(message.src, {})
+    is_beyond = True
+    for key in part.batch.m:
+        mark = marks.get(key)
+        if mark is None:
+            cell = latest.get(key)
+            mark = message.first_ms - 1 if cell is None else cell.measured_us // 1000
+        if message.first_ms <= mark:
+            is_beyond = False
+        marks[key] = max(mark, message.last_ms)
+    return is_beyond and is_in_order(part.batch)
+
+
+def _note_clocks(connection: Database, messages: Sequence[VitalsMessage], draft: _Draft) -> None:
+    """When the clocks of devices were seen to be right, for those that send from their memory."""
+    agreed: dict[SourceId, datetime] = {}
+    for message in messages:
+        at_ms = clock_agreed_ms(message.batch) if message.batch.dv else None
+        if at_ms is not None:
+            agreed[message.src] = max(agreed.get(message.src, from_ms(at_ms)), from_ms(at_ms))
+    if agreed:
+        queries.note_clocks_agreed(connection, agreed)
+    for src, at in agreed.items():
+        known = draft.sources[src]
+        draft.sources[src] = replace(known, agreed_at=max(known.agreed_at or at, at))
+
+
+def _spot_rows(part: _Part, draft: _Draft) -> list[queries.ObservationRow]:
+    message = part.message
+    agreed_at = draft.sources[message.src].agreed_at
+    return [
         queries.ObservationRow(
             reading=Reading(
-                src=item.src,
+                src=message.src,
                 key=observation.key,
                 value=observation.value,
                 unit=observation.unit,
                 measured_at=observation.measured_at,
                 received_at=observation.received_at,
-                arrived_at=item.arrived.received_at,
+                arrived_at=message.arrived.received_at,
                 stored_at=draft.now,
                 quality=observation.quality,
                 flags=observation.flags,
-                late=item.late,
-                clock_shift=shift_of(observation, of_agent=item.clock_shift, agreed_at=agreed.get(item.src)),
+                late=message.late,
+                clock_shift=shift_of(observation, of_agent=message.clock_shift, agreed_at=agreed_at),
             ),
-            device_time=observation.device_time,
-            sent_at=item.sent_at,
-            place=item.place,
+            device_time=without_zone(observation.device_time),
+            sent_at=message.sent_at,
+            place=message.place,
         )
-        for item in messages
-        for observation in item.observations
+        for observation in read_batch(part.batch)
     ]
-    if rows:
-        queries.insert_observations(connection, rows)
+
+
+def _note_newest(newest: Latest, cell: LatestCell) -> None:
+    known = newest.get(cell.key)
+    if known is None or cell.measured_us > known.measured_us:
+        newest[cell.key] = cell
+
+
+def _save_latest(connection: Database, draft: _Draft) -> None:
+    """Once per source: what was measured last, not what came last."""
+    rows = []
+    for src, newest in draft.newest.items():
+        source = draft.sources[src]
+        latest = dict(source.latest)
+        for cell in newest.values():
+            _note_newest(latest, cell)
+        draft.sources[src] = _Source(
+            source.agent, source.src_no, source.continuous, source.agreed_at, source.version + 1, latest
+        )
+        rows.append((source.src_no, source.version + 1, write_latest(latest.values())))
+    if rows and queries.save_latest(connection, rows) < len(rows):
+        raise _MemoryStale
 
 
 def _store_waves(connection: Database, measured: Sequence[Measured], draft: _Draft) -> None:
-    for item in measured:
-        if isinstance(item, WaveBlockMessage):
-            queries.insert_wave_block(connection, item, now=draft.now)
+    """All at once or, where one is there already, one by one."""
+    blocks = [item for item in measured if isinstance(item, WaveBlockMessage)]
+    if not blocks:
+        return
+    try:
+        with connection.transaction():
+            queries.insert_wave_blocks(connection, blocks, now=draft.now)
+    except UniqueViolation:
+        for block in blocks:
+            queries.insert_wave_block(connection, block, now=draft.now)
 
 
 def _store_gaps(connection: Database, measured: Sequence[Measured]) -> None:

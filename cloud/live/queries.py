@@ -9,6 +9,10 @@ from cloud.events import Reading
 from cloud.identity.model import Subject
 from cloud.identity.queries import asked_by
 from cloud.live.model import Binding, Patient, Source, Ward
+from cloud.series.latest import LatestCell, is_held, of_reading, read_latest, to_reading
+from cloud.series.model import FOREVER_US, Held, bound_us, from_us
+from cloud.series.port import SeriesStore
+from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import Database
 from vitals.observation import Flag, Quality, SourceId, VitalKey
 from vitals.wire.status import WaveDeclaration
@@ -71,42 +75,73 @@ def find_sources(connection: Database) -> list[Source]:
     ]
 
 
-def find_latest(connection: Database, subject: Subject, *, now: datetime) -> list[Reading]:
+def find_latest(
+    connection: Database, subject: Subject, *, now: datetime, series: SeriesStore = POSTGRES
+) -> list[Reading]:
     """Of each source that is bound now, or was for one reading, the latest value of each key in the binding.
 
-    The keys of a source are found by leaping through the primary key, not by reading its rows.
+    The newest value of a key is nearly always in the binding, and where it is older, no value is. Only
+    where it was measured afterwards, or a clock leaves its time in doubt, what is stored is searched.
     """
     rows = connection.execute(
         """
-        WITH RECURSIVE bound AS (
-            SELECT b.src, lower(b.during) AS begins_at, b.during
-              FROM binding b
-             WHERE (b.during @> %(now)s OR (b.is_once AND upper(b.during) > %(now)s - interval '1 hour'))
-               AND %(may_read)s
-               AND (%(asking_role)s = 'system' OR may_see(
-                   %(asking_person)s, %(asking_role)s, %(asking_organisation)s, b.patient_id, now()))
-        ), pair AS (
-            SELECT src, begins_at, during,
-                   (SELECT min(o.key) FROM observation o WHERE o.src = bound.src) AS key
-              FROM bound
-            UNION ALL
-            SELECT src, begins_at, during,
-                   (SELECT min(o.key) FROM observation o WHERE o.src = pair.src AND o.key > pair.key)
-              FROM pair WHERE key IS NOT NULL
-        )
-        SELECT o.src, o.key, o.value, o.unit, o.measured_at, o.received_at, o.stored_at, o.quality, o.flags,
-               o.late, o.clock_shift
-          FROM pair CROSS JOIN LATERAL (
-               SELECT * FROM observation x
-                WHERE x.src = pair.src AND x.key = pair.key AND x.measured_at >= pair.begins_at
-                  AND pair.during @> x.measured_at AND pair.during @> (x.measured_at + x.clock_shift)
-                ORDER BY x.measured_at DESC LIMIT 1) o
+        SELECT s.src, s.src_no, lower(b.during), upper(b.during), l.cells
+          FROM binding b JOIN source s USING (src) JOIN latest l USING (src_no)
+         WHERE (b.during @> %(now)s OR (b.is_once AND upper(b.during) > %(now)s - interval '1 hour'))
+           AND %(may_read)s
+           AND (%(asking_role)s = 'system' OR may_see(
+               %(asking_person)s, %(asking_role)s, %(asking_organisation)s, b.patient_id, now()))
         """,
         {**asked_by(subject), "now": now},
+        binary=True,
     ).fetchall()
-    return [
+    found: list[Reading] = []
+    hidden: list[tuple[Held, str]] = []
+    for src, src_no, begins_at, ends_at, cells in rows:
+        held = Held(src=SourceId(src), src_no=src_no, from_us=bound_us(begins_at), to_us=bound_us(ends_at))
+        for key, cell in read_latest(cells).items():
+            if is_held(cell, held):
+                found.append(to_reading(cell, held.src))
+            elif cell.measured_us >= held.from_us:
+                hidden.append((held, key))
+    for held, key in hidden:
+        # First what may move away from where it lies.
+        several = [series.find_newest(connection, held, key), _find_newest(connection, subject, held, key)]
+        newest = max(
+            (cell for cell in several if cell is not None), key=lambda cell: cell.measured_us, default=None
+        )
+        if newest is not None:
+            found.append(to_reading(newest, held.src))
+    return found
+
+
+def _find_newest(connection: Database, subject: Subject, held: Held, key: str) -> LatestCell | None:
+    """The newest value of a key in a binding that `subject` was found to see: what is stored one by one."""
+    row = connection.execute(
+        """
+        SELECT o.value, o.unit, o.measured_at, o.received_at, o.stored_at, o.quality, o.flags, o.late,
+               o.clock_shift
+          FROM observation o
+         WHERE o.src = %(src)s AND o.key = %(key)s AND %(may_read)s
+           AND o.measured_at >= %(begins_at)s
+           AND tstzrange(%(begins_at)s, %(ends_at)s) @> o.measured_at
+           AND tstzrange(%(begins_at)s, %(ends_at)s) @> (o.measured_at + o.clock_shift)
+         ORDER BY o.measured_at DESC LIMIT 1
+        """,
+        {
+            **asked_by(subject),
+            "src": held.src,
+            "key": key,
+            "begins_at": from_us(held.from_us),
+            "ends_at": None if held.to_us == FOREVER_US else from_us(held.to_us),
+        },
+    ).fetchone()
+    if row is None:
+        return None
+    value, unit, measured_at, received_at, stored_at, quality, flags, late, shift = row
+    return of_reading(
         Reading(
-            src=SourceId(src),
+            src=held.src,
             key=VitalKey(key),
             value=value,
             unit=unit,
@@ -119,5 +154,4 @@ def find_latest(connection: Database, subject: Subject, *, now: datetime) -> lis
             late=late,
             clock_shift=shift,
         )
-        for src, key, value, unit, measured_at, received_at, stored_at, quality, flags, late, shift in rows
-    ]
+    )

@@ -16,7 +16,10 @@ from psycopg.types.json import Jsonb
 from cloud.identity.model import Scope, Subject
 from cloud.identity.queries import asked_by
 from cloud.retention.model import CareClass, Deletion, Kind, LastContact, Removal, Tombstone
+from cloud.series.model import Held, bound_us
+from cloud.series.port import SeriesStore
 from cloud.store.connection import Database
+from vitals.observation import SourceId
 
 # These stay: who asked for a deletion and what became of it is itself a record that has to be kept.
 KEPT = frozenset({"deletion_request", "tombstone", "removal"})
@@ -33,6 +36,10 @@ _MOMENTS = {
     "wave_block": (_BEGIN, _END, f"{_BEGIN} + m.clock_shift", f"{_END} + m.clock_shift"),
 }
 _BOUND = "EXISTS (SELECT FROM binding b WHERE b.src = m.src AND b.patient_id = ANY(%(group)s) AND {})"
+_HELD = (
+    "SELECT s.src, s.src_no, lower(b.during), upper(b.during) FROM binding b JOIN source s USING (src) "
+    "WHERE b.patient_id = ANY(%s) ORDER BY s.src, lower(b.during)"
+)
 _DELETION = (
     "deletion_id, patient_id, organisation_id, requested_at, requested_by, reason, "
     "decided_at, decided_by, approved"
@@ -128,8 +135,15 @@ def iterate_rows(
     yield from _stream(connection, query, {"group": group}, names=shown)
 
 
-def iterate_measured(connection: Database, table: str, *, group: list[str]) -> Iterator[dict[str, Any]]:
-    """What was measured on the person, as the bindings say, in the order of time."""
+def iterate_measured(
+    connection: Database, table: str, *, group: list[str], series: SeriesStore
+) -> Iterator[dict[str, Any]]:
+    """What was measured on the person, as the bindings say, in the order of time.
+
+    Values of a series come first, in the words of those that are stored one by one.
+    """
+    if table == SERIES_TABLE:
+        yield from series.iterate(connection, _find_held(connection, group))
     shown = _shown_columns(connection, table)
     query = sql.SQL("SELECT {} FROM {} m WHERE {} ORDER BY {}, m.src").format(
         sql.SQL(", ").join(sql.SQL("m.") + sql.Identifier(name) for name in shown),
@@ -141,6 +155,8 @@ def iterate_measured(connection: Database, table: str, *, group: list[str]) -> I
 
 
 MEASURED_TABLES = tuple(_MEASURED)
+SERIES_TABLE = "observation"
+"""Continuous values lie in a store of their own and are given away and removed with these."""
 
 
 def find_last_contact(connection: Database, subject: Subject, group: list[str]) -> LastContact | None:
@@ -171,7 +187,7 @@ def find_last_contact(connection: Database, subject: Subject, group: list[str]) 
     return LastContact(at=row[0], care=CareClass.INPATIENT if row[1] else CareClass.OUTPATIENT)
 
 
-def lock_group(connection: Database, group: list[str]) -> None:
+def lock_group(connection: Database, group: list[str], *, series: SeriesStore) -> None:
     """Nobody else changes the person until the transaction ends, in which records may be deleted for good.
 
     That takes as long as it takes: a long record must not run into the limit of a statement every night.
@@ -179,12 +195,27 @@ def lock_group(connection: Database, group: list[str]) -> None:
     connection.execute("SELECT set_config('qianli.erasing', 'on', true)")
     connection.execute("SET LOCAL statement_timeout = 0")
     connection.execute("SELECT FROM patient WHERE patient_id = ANY(%s) FOR UPDATE", (group,))
+    series.hold(connection, _find_held(connection, group))
 
 
-def erase_measured(connection: Database, table: str, *, group: list[str]) -> int:
+def erase_measured(connection: Database, table: str, *, group: list[str], series: SeriesStore) -> int:
     """Delete what was measured on the person; before the bindings go."""
     query = sql.SQL("DELETE FROM {} m WHERE {}").format(sql.Identifier(table), _bound(table))
-    return connection.execute(query, {"group": group}).rowcount
+    if table != SERIES_TABLE:
+        return connection.execute(query, {"group": group}).rowcount
+    held = _find_held(connection, group)
+    erased = series.erase(connection, held) + connection.execute(query, {"group": group}).rowcount
+    series.refresh_latest(connection, held)
+    return erased
+
+
+def _find_held(connection: Database, group: list[str]) -> list[Held]:
+    """When which sensor was the person's; `find_group` has asked whether somebody may know."""
+    rows = connection.execute(_HELD, (group,)).fetchall()
+    return [
+        Held(src=SourceId(src), src_no=src_no, from_us=bound_us(begins_at), to_us=bound_us(ends_at))
+        for src, src_no, begins_at, ends_at in rows
+    ]
 
 
 def erase_rows(connection: Database, table: str, columns: list[str], *, group: list[str]) -> int:

@@ -31,6 +31,8 @@ from cloud.retention.model import (
     RecordUnknown,
     Tombstone,
 )
+from cloud.series.port import SeriesStore
+from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import Database, Pool
 
 _log = structlog.get_logger()
@@ -83,6 +85,7 @@ class RetentionService:
         self._clock = clock
         self._ports = ports
         self._policy = policy
+        self._series: SeriesStore = POSTGRES
         self._exports = BoundedSemaphore(MOST_EXPORTS)
 
     def export(self, subject: Subject, patient_id: str, *, origin: Origin = Origin.HTTP) -> Iterator[bytes]:
@@ -186,14 +189,14 @@ class RetentionService:
     def _erase(self, connection: Database, deletion: Deletion, *, now: datetime) -> Tombstone:
         # The decision is the auditor's, who may not read people; the deletion itself is the system's.
         group = queries.find_group(connection, SYSTEM, deletion.patient_id)
-        queries.lock_group(connection, group)
+        queries.lock_group(connection, group, series=self._series)
         self._require_period_over(connection, SYSTEM, group)
         running, counts = sha256(), dict[str, int]()
         tables = queries.find_personal_tables(connection)
         for name in queries.MEASURED_TABLES:
-            for row in queries.iterate_measured(connection, name, group=group):
+            for row in queries.iterate_measured(connection, name, group=group, series=self._series):
                 running.update(to_line(row))
-            counts[name] = queries.erase_measured(connection, name, group=group)
+            counts[name] = queries.erase_measured(connection, name, group=group, series=self._series)
         for name, columns in tables.items():
             for row in queries.iterate_rows(connection, name, columns, group=group):
                 running.update(to_line(row))
@@ -242,13 +245,15 @@ class RetentionService:
                 rows = queries.iterate_rows(connection, name, columns, group=group)
                 yield from archive.add(f"tables/{name}.jsonl", map(to_line, rows))
             for name in queries.MEASURED_TABLES:
-                rows = queries.iterate_measured(connection, name, group=group)
+                rows = queries.iterate_measured(connection, name, group=group, series=self._series)
                 yield from archive.add(f"tables/{name}.jsonl", map(to_line, rows))
             spoken = [to_line({"kind": k, "issuer": i, "number": n}) for k, i, n in numbers]
             yield from archive.add("identifiers.jsonl", spoken)
             # As they are now: the survivor of every merge speaks for all of them.
             person = next(row for row in patients if row["patient_id"] == group[0])
-            observations = queries.iterate_measured(connection, "observation", group=group)
+            observations = queries.iterate_measured(
+                connection, "observation", group=group, series=self._series
+            )
             yield from archive.add("fhir.json", write_bundle(person, numbers, observations))
         yield from archive.add("index.html", [_index(person, numbers, archive.lines, now).encode()])
         sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(archive.checksums.items())).encode()

@@ -31,6 +31,8 @@ from cloud.retention.model import (
     Removal,
     parse_policy,
 )
+from cloud.series.port import SeriesStore
+from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import Database, Pool
 
 _log = structlog.get_logger()
@@ -67,6 +69,7 @@ class RetentionStream:
         self._recorder = recorder
         self._clock = clock
         self._policy = policy
+        self._series: SeriesStore = POSTGRES
         self._hour = hour
 
     async def run(self) -> None:
@@ -138,7 +141,7 @@ class RetentionStream:
     ) -> list[Removal]:
         with self._pool.connection() as connection, connection.transaction():
             group = queries.find_group(connection, SYSTEM, patient_id)
-            queries.lock_group(connection, group)
+            queries.lock_group(connection, group, series=self._series)
             contact = queries.find_last_contact(connection, SYSTEM, group)
             if contact is None:
                 return []
@@ -160,9 +163,9 @@ class RetentionStream:
         if table not in queries.MEASURED_TABLES:
             return []
         running = sha256()
-        for row in queries.iterate_measured(connection, table, group=group):
+        for row in queries.iterate_measured(connection, table, group=group, series=self._series):
             running.update(to_line(row))
-        count = queries.erase_measured(connection, table, group=group)
+        count = queries.erase_measured(connection, table, group=group, series=self._series)
         if count == 0:
             return []
         said = Removal(

@@ -1,13 +1,20 @@
-"""Buckets and gaps of a trend. Only what was measured is drawn; a hole stays a hole. Pure."""
+"""Steps and gaps of a trend. Only what was measured is drawn; a hole stays a hole. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from cloud.series.port import Line
+from cloud.series.rollup import merge_steps
 from vitals.gap import Gap, GapCause
 from vitals.observation import SourceId, VitalKey
+from vitals.wire.batch import from_ms
 
-STEP = timedelta(seconds=60)
+STEP_MS = 60_000
+_STEPS_MS = tuple(
+    seconds * 1000
+    for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+)
 _NOT_MEASURED = frozenset({GapCause.SENSOR_OFF, GapCause.SENSOR_FAULT, GapCause.DEMO_MODE, GapCause.BATTERY})
 """What the cloud concludes from values; of everything else it knows only that nothing came through."""
 
@@ -22,56 +29,46 @@ class ToldGap:
     by_edge: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bucket:
-    """The values of one source and key in one step of time."""
-
-    src: SourceId
-    key: VitalKey
-    unit: str
-    starts_at: datetime
-    lowest: float
-    highest: float
-    last: float
-    last_at: datetime
-
-
 @dataclass(slots=True)
 class Series:
-    """One line of the trend."""
+    """One line of the trend; a step begins at `starts_ms`."""
 
     unit: str
-    starts_at: list[datetime] = field(default_factory=list)
+    starts_ms: list[int] = field(default_factory=list)
     lowest: list[float] = field(default_factory=list)
     highest: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
     last: list[float] = field(default_factory=list)
 
 
-def merge_buckets(buckets: Iterable[Bucket]) -> dict[VitalKey, Series]:
+def choose_step_ms(from_at: datetime, to_at: datetime, *, pixels: int) -> int:
+    """The shortest step of a clock that gives not more steps than pixels; a day where none does."""
+    range_ms = (to_at - from_at) / timedelta(milliseconds=1)
+    return next((step_ms for step_ms in _STEPS_MS if step_ms * pixels >= range_ms), _STEPS_MS[-1])
+
+
+def merge_lines(lines: Iterable[Line], *, step_ms: int) -> dict[VitalKey, Series]:
     """One series per key; where two sources measured the same, ranges join and the later value stays."""
-    merged: dict[VitalKey, dict[datetime, list[Bucket]]] = {}
-    for bucket in buckets:
-        merged.setdefault(bucket.key, {}).setdefault(bucket.starts_at, []).append(bucket)
-    return {key: _series(by_start) for key, by_start in sorted(merged.items())}
+    by_key: dict[VitalKey, list[Line]] = {}
+    for line in lines:
+        by_key.setdefault(line.key, []).append(line)
+    return {key: _series(together, step_ms=step_ms) for key, together in sorted(by_key.items())}
 
 
-def _series(by_start: dict[datetime, list[Bucket]]) -> Series:
-    latest = max((bucket for together in by_start.values() for bucket in together), key=_last_at)
-    series = Series(latest.unit)
-    for starts_at, together in sorted(by_start.items()):
-        series.starts_at.append(starts_at)
-        series.lowest.append(min(bucket.lowest for bucket in together))
-        series.highest.append(max(bucket.highest for bucket in together))
-        series.last.append(max(together, key=_last_at).last)
-    return series
-
-
-def _last_at(bucket: Bucket) -> datetime:
-    return bucket.last_at
+def _series(together: Sequence[Line], *, step_ms: int) -> Series:
+    steps = merge_steps([line.steps for line in together], step_ms=step_ms)
+    return Series(
+        max(together, key=lambda line: int(line.steps.last_ms.max())).unit,
+        steps.starts_ms.tolist(),
+        steps.lowest.tolist(),
+        steps.highest.tolist(),
+        steps.first.tolist(),
+        steps.last.tolist(),
+    )
 
 
 def clip_gaps(
-    told: Sequence[ToldGap], buckets: Sequence[Bucket], *, from_at: datetime, to_at: datetime
+    told: Sequence[ToldGap], lines: Iterable[Line], *, step_ms: int, from_at: datetime, to_at: datetime
 ) -> list[Gap]:
     """Gaps within a range; those of the cloud without what was filled later or is told by the agent too."""
     covered: dict[SourceId, set[Interval]] = {}
@@ -79,8 +76,10 @@ def clip_gaps(
         if item.by_edge:
             covered.setdefault(item.gap.src, set()).add((item.gap.started_at, item.gap.ended_at or to_at))
     filled: dict[SourceId, set[Interval]] = {}
-    for bucket in buckets:
-        filled.setdefault(bucket.src, set()).add((bucket.starts_at, bucket.starts_at + STEP))
+    for line in lines:
+        starts = (from_ms(start_ms) for start_ms in line.steps.starts_ms.tolist())
+        step = timedelta(milliseconds=step_ms)
+        filled.setdefault(line.src, set()).update((start, start + step) for start in starts)
     clipped: list[Gap] = []
     for item in told:
         known: set[Interval] = set()

@@ -1,15 +1,22 @@
 """SQL of the trend."""
 
-from datetime import datetime
-from typing import TypedDict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any, TypedDict
 
-from psycopg.rows import class_row
+import numpy as np
 
 from cloud.identity.model import Subject
 from cloud.identity.queries import asked_by
+from cloud.series.model import Held, bound_us, to_us
+from cloud.series.port import Line
+from cloud.series.rollup import Steps
 from cloud.store.connection import Database
-from cloud.trend.model import STEP, Bucket, ToldGap
+from cloud.trend.model import ToldGap
 from vitals.gap import Gap, GapCause
+from vitals.observation import SourceId, VitalKey
+from vitals.wire.batch import to_ms
 
 
 class TimeRange(TypedDict):
@@ -33,31 +40,70 @@ def find_measured_since(connection: Database, subject: Subject, patient_id: str)
     return None if row is None else row[0]
 
 
-def find_buckets(
-    connection: Database, subject: Subject, patient_id: str, *, within: TimeRange
-) -> list[Bucket]:
-    """Values of a patient in steps of time, each measured while its sensor was bound to the patient."""
-    with connection.cursor(row_factory=class_row(Bucket)) as cursor:
-        return cursor.execute(
-            """
-            SELECT o.src, o.key, max(o.unit) AS unit,
-                   date_bin(%(step)s, o.measured_at, 'epoch'::timestamptz) AS starts_at,
-                   min(o.value) AS lowest, max(o.value) AS highest,
-                   (array_agg(o.value ORDER BY o.measured_at DESC))[1] AS last,
-                   max(o.measured_at) AS last_at
-              FROM patient p
-              JOIN binding b USING (patient_id)
-              JOIN observation o ON o.src = b.src AND b.during @> o.measured_at
-                                AND b.during @> (o.measured_at + o.clock_shift)
-             WHERE p.patient_id = %(patient)s AND %(may_read)s
-               AND may_see(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, now())
-               AND o.measured_at >= %(from_at)s AND o.measured_at <= %(to_at)s
-               AND o.value IS NOT NULL AND o.quality <> 'invalid'
-             GROUP BY 1, 2, 4
-             ORDER BY 2, 4
-            """,
-            {**_of(subject, patient_id), **within, "step": STEP},
-        ).fetchall()
+def find_held(connection: Database, subject: Subject, patient_id: str, *, within: TimeRange) -> list[Held]:
+    """Which sensors were bound to a patient in a range, and when in it."""
+    rows = connection.execute(
+        """
+        SELECT s.src, s.src_no, lower(b.during), upper(b.during)
+          FROM patient p JOIN binding b USING (patient_id) JOIN source s USING (src)
+         WHERE p.patient_id = %(patient)s AND %(may_read)s
+           AND may_see(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, now())
+           AND b.during && tstzrange(%(from_at)s, %(to_at)s, '[]')
+        """,
+        {**_of(subject, patient_id), **within},
+    ).fetchall()
+    return [
+        Held(src=SourceId(src), src_no=src_no, from_us=bound_us(begins_at), to_us=bound_us(ends_at)).within(
+            to_us(within["from_at"]), to_us(within["to_at"]) + 1
+        )
+        for src, src_no, begins_at, ends_at in rows
+    ]
+
+
+def find_spots(
+    connection: Database, subject: Subject, patient_id: str, *, within: TimeRange, step_ms: int
+) -> list[Line]:
+    """What is stored value by value, in steps of time, measured while its sensor was bound to the patient."""
+    rows = connection.execute(
+        """
+        SELECT o.src, o.key, max(o.unit),
+               date_bin(%(step)s, o.measured_at, 'epoch'::timestamptz), count(*), min(o.value), max(o.value),
+               sum(o.value), (array_agg(o.value ORDER BY o.measured_at))[1], min(o.measured_at),
+               (array_agg(o.value ORDER BY o.measured_at DESC))[1], max(o.measured_at)
+          FROM patient p
+          JOIN binding b USING (patient_id)
+          JOIN observation o ON o.src = b.src AND b.during @> o.measured_at
+                            AND b.during @> (o.measured_at + o.clock_shift)
+         WHERE p.patient_id = %(patient)s AND %(may_read)s
+           AND may_see(%(asking_person)s, %(asking_role)s, %(asking_organisation)s, p.patient_id, now())
+           AND o.measured_at >= %(from_at)s AND o.measured_at <= %(to_at)s
+           AND o.value IS NOT NULL AND o.quality <> 'invalid'
+         GROUP BY 1, 2, 4
+         ORDER BY 1, 2, 4
+        """,
+        {**_of(subject, patient_id), **within, "step": timedelta(milliseconds=step_ms)},
+    ).fetchall()
+    return [
+        Line(src=SourceId(src), key=VitalKey(key), unit=max(row[2] for row in several), steps=_steps(several))
+        for (src, key), several in (
+            (name, list(group)) for name, group in groupby(rows, key=lambda row: (row[0], row[1]))
+        )
+    ]
+
+
+def _steps(rows: Sequence[tuple[Any, ...]]) -> Steps:
+    starts, counts, lowest, highest, sums, first, first_at, last, last_at = list(zip(*rows, strict=True))[3:]
+    return Steps(
+        starts_ms=np.array([to_ms(moment) for moment in starts], np.int64),
+        counts=np.array(counts, np.int64),
+        lowest=np.array(lowest, np.float64),
+        highest=np.array(highest, np.float64),
+        sums=np.array(sums, np.float64),
+        first=np.array(first, np.float64),
+        first_ms=np.array([to_ms(moment) for moment in first_at], np.int64),
+        last=np.array(last, np.float64),
+        last_ms=np.array([to_ms(moment) for moment in last_at], np.int64),
+    )
 
 
 def find_gaps(connection: Database, subject: Subject, patient_id: str, *, within: TimeRange) -> list[ToldGap]:

@@ -1,17 +1,20 @@
 """`GET /api/patients/{id}/trend` (docs/live-api.md)."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, model_validator
 
 from cloud.identity.access import VIEWS_ONE_PATIENT
 from cloud.identity.model import Subject
-from cloud.trend.model import STEP, Series
-from cloud.trend.service import Trend, TrendService
+from cloud.trend.model import Series
+from cloud.trend.service import Trend, TrendService, Wish
 from vitals.gap import Gap
-from vitals.wire.batch import to_ms
+from vitals.wire.batch import from_ms, to_ms
+
+LAST_MS = 4_102_444_800_000  # 2100
+LONGEST_MINUTES_MS = 72 * 3_600_000
 
 
 class SeriesBody(BaseModel):
@@ -21,6 +24,7 @@ class SeriesBody(BaseModel):
     t: list[int]
     min: list[float]
     max: list[float]
+    first: list[float]
     last: list[float]
 
 
@@ -32,6 +36,35 @@ class GapBody(BaseModel):
     cause: str
     from_at: int
     to_at: int | None
+
+
+class WishQuery(BaseModel):
+    """The last hours, or a range in ms; with `pixels` in steps of which there are not more than that."""
+
+    hours: int = Field(24, ge=1, le=72)
+    from_at: int | None = Field(None, ge=0, le=LAST_MS)
+    to_at: int | None = Field(None, ge=0, le=LAST_MS)
+    pixels: int | None = Field(None, ge=10, le=4000)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if (self.from_at is None) != (self.to_at is None):
+            raise ValueError("a range has both ends, or none")
+        if self.from_at is not None and self.to_at is not None:
+            if self.to_at <= self.from_at:
+                raise ValueError("a range ends after it begins")
+            if self.to_at - self.from_at > LONGEST_MINUTES_MS and self.pixels is None:
+                raise ValueError("a range of more than 72 hours needs pixels")
+        return self
+
+    def parse(self) -> Wish:
+        """As the service takes it."""
+        return Wish(
+            hours=self.hours,
+            from_at=None if self.from_at is None else from_ms(self.from_at),
+            to_at=None if self.to_at is None else from_ms(self.to_at),
+            pixels=self.pixels,
+        )
 
 
 class TrendBody(BaseModel):
@@ -52,9 +85,9 @@ def build_routes(trends: TrendService, *, may_read: Callable[[Request], Subject]
     def read_trend(
         patient_id: str,
         subject: Annotated[Subject, Depends(may_read)],
-        hours: Annotated[int, Query(ge=1, le=72)] = 24,
+        wish: Annotated[WishQuery, Query()],
     ) -> TrendBody:
-        return _body(trends.read_trend(subject, patient_id, hours=hours))
+        return _body(trends.read_trend(subject, patient_id, wish=wish.parse()))
 
     router.add_api_route(
         "/patients/{patient_id}/trend",
@@ -71,7 +104,7 @@ def _body(trend: Trend) -> TrendBody:
     return TrendBody(
         from_at=to_ms(trend.from_at),
         to_at=to_ms(trend.to_at),
-        step_ms=int(STEP.total_seconds() * 1000),
+        step_ms=trend.step_ms,
         measured_since_at=None if since_at is None else to_ms(since_at),
         series={key: _series(series) for key, series in trend.series.items()},
         gaps=[_gap(gap) for gap in trend.gaps],
@@ -81,9 +114,10 @@ def _body(trend: Trend) -> TrendBody:
 def _series(series: Series) -> SeriesBody:
     return SeriesBody(
         unit=series.unit,
-        t=[to_ms(moment) for moment in series.starts_at],
+        t=series.starts_ms,
         min=series.lowest,
         max=series.highest,
+        first=series.first,
         last=series.last,
     )
 

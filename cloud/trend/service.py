@@ -8,9 +8,11 @@ from cloud.errors import CloudError
 from cloud.events import Clock
 from cloud.identity.model import Subject
 from cloud.identity.queries import find_sight
+from cloud.series.port import SeriesStore
+from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import Pool
 from cloud.trend import queries
-from cloud.trend.model import Series, clip_gaps, merge_buckets
+from cloud.trend.model import STEP_MS, Series, choose_step_ms, clip_gaps, merge_lines
 from vitals.gap import Gap
 from vitals.observation import VitalKey
 
@@ -23,11 +25,22 @@ class PatientUnknown(CloudError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Which range: the last hours, or from and to; in steps of a minute, or so that they fit the pixels."""
+
+    hours: int = 24
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+    pixels: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """A patient's last hours."""
+    """A patient's values within a range."""
 
     from_at: datetime
     to_at: datetime
+    step_ms: int
     measured_since_at: datetime | None
     series: dict[VitalKey, Series]
     gaps: list[Gap]
@@ -36,20 +49,24 @@ class Trend:
 class TrendService:
     """Use cases of the trend."""
 
-    def __init__(self, pool: Pool, *, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self, pool: Pool, *, recorder: Recorder, clock: Clock, series: SeriesStore = POSTGRES
+    ) -> None:
         self._pool = pool
         self._recorder = recorder
         self._clock = clock
+        self._series = series
 
-    def read_trend(self, subject: Subject, patient_id: str, *, hours: int) -> Trend:
-        """The last hours of a patient.
+    def read_trend(self, subject: Subject, patient_id: str, *, wish: Wish) -> Trend:
+        """A patient's values and gaps within a range.
 
         Raises:
             PatientUnknown: not there, or not for this subject.
             AuditUnavailable: nobody could take note of it, so it is not shown.
         """
-        to_at = self._clock()
-        from_at = to_at - timedelta(hours=hours)
+        to_at = wish.to_at or self._clock()
+        from_at = wish.from_at or to_at - timedelta(hours=wish.hours)
+        step_ms = STEP_MS if wish.pixels is None else choose_step_ms(from_at, to_at, pixels=wish.pixels)
         within: queries.TimeRange = {"from_at": from_at, "to_at": to_at}
         with self._pool.connection() as connection:
             sight = find_sight(connection, subject, patient_id)
@@ -59,13 +76,16 @@ class TrendService:
             act = subject.act(Action.READ_TREND, on, origin=Origin.HTTP, basis=sight.basis.value)
             written = self._recorder.begin(act)
             since_at = queries.find_measured_since(connection, subject, patient_id)
-            buckets = queries.find_buckets(connection, subject, patient_id, within=within)
+            held = queries.find_held(connection, subject, patient_id, within=within)
+            lines = self._series.read_range(connection, held, step_ms=step_ms)
+            lines += queries.find_spots(connection, subject, patient_id, within=within, step_ms=step_ms)
             gaps = queries.find_gaps(connection, subject, patient_id, within=within)
         written()
         return Trend(
             from_at=from_at,
             to_at=to_at,
+            step_ms=step_ms,
             measured_since_at=since_at,
-            series=merge_buckets(buckets),
-            gaps=clip_gaps(gaps, buckets, from_at=from_at, to_at=to_at),
+            series=merge_lines(lines, step_ms=step_ms),
+            gaps=clip_gaps(gaps, lines, step_ms=step_ms, from_at=from_at, to_at=to_at),
         )

@@ -53,7 +53,8 @@ def seconds_to_first_sample(demo: RunningDemo) -> float:
     with demo.database() as database:
         while True:
             first = database.execute(
-                "SELECT extract(epoch FROM min(stored_at))::float FROM observation"
+                "SELECT least((SELECT extract(epoch FROM min(stored_at)) FROM observation), "
+                "(SELECT min(stored_us) / 1000000.0 FROM series_batch))::float"
             ).fetchone()[0]
             if first is not None:
                 return first - started

@@ -140,6 +140,22 @@ def test_trend_has_only_what_was_measured_while_the_sensor_was_bound(cloud_serve
     assert abs(trend["measured_since_at"] - (now - seconds(600)).timestamp() * 1000) < 2
 
 
+def test_trend_of_a_range_comes_in_steps_that_fit_the_screen(cloud_server, database_url):
+    now = utc_now()
+    with connect(database_url) as connection:
+        connection.execute("UPDATE binding SET during = tstzrange(%s, NULL)", (now - seconds(600),))
+        beats = [AGENT.vitals(s, 60 + s, at=now - seconds(300 - s)) for s in range(1, 5)]
+        open_writer().write(connection, [AGENT.birth(), *beats], now=now)
+    ends = {"from_at": int((now - seconds(400)).timestamp() * 1000), "to_at": int(now.timestamp() * 1000)}
+    client = cloud_server.client("doctor")
+    trend = client.get("/api/patients/p-1/trend", params={**ends, "pixels": 500}).json()
+
+    assert (trend["step_ms"], trend["from_at"]) == (1000, ends["from_at"])
+    assert trend["series"]["heart_rate"]["first"] == [61, 62, 63, 64]
+    for wrong in ({"from_at": 5}, {"from_at": 5, "to_at": 5}, {"from_at": 5, "to_at": 10**12}):
+        assert client.get("/api/patients/p-1/trend", params=wrong).status_code == 422
+
+
 def test_page_without_a_build_says_how_to_build_it(cloud_server):
     for path in ("/", "/wall", "/bed/p-1"):
         answer = cloud_server.client().get(path)

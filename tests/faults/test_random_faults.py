@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 
 from tests.fixtures.running_demo import source_named, wait_until
+from tests.fixtures.stored import stored_times
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
@@ -72,16 +73,8 @@ def rows(demo, query, *values):
 
 def untold_holes(demo, src, since):
     """Holes in the heart rate that no gap of that source explains."""
-    times = [
-        row[0]
-        for row in rows(
-            demo,
-            "SELECT extract(epoch FROM measured_at)::float FROM observation "
-            "WHERE src = %s AND key = 'heart_rate' AND measured_at >= to_timestamp(%s) ORDER BY 1",
-            src,
-            since,
-        )
-    ]
+    with demo.database() as database:
+        times = stored_times(database, src, key="heart_rate", since=since)
     gaps = rows(
         demo,
         "SELECT extract(epoch FROM started_at)::float, extract(epoch FROM coalesce(ended_at, now()))::float "

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from tests.fixtures.running_demo import source_named, wait_until
+from tests.fixtures.stored import stored_times
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
@@ -57,14 +58,7 @@ def test_silent_device_says_since_when_and_why(running_demo, live, device, fault
 def counted(running_demo, src, since):
     """Heart rate values, the largest hole between them, and ECG samples against their own counter."""
     with running_demo.database() as database:
-        seconds = [
-            row[0]
-            for row in database.execute(
-                "SELECT extract(epoch FROM measured_at)::float FROM observation "
-                "WHERE src = %s AND key = 'heart_rate' AND measured_at >= to_timestamp(%s) ORDER BY 1",
-                (src, since),
-            )
-        ]
+        seconds = stored_times(database, src, key="heart_rate", since=since)
         blocks = database.execute(
             "SELECT first_sample, n FROM wave_block WHERE src = %s AND stream = 'ecg' AND t0_us >= %s "
             "ORDER BY first_sample",

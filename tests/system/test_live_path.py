@@ -6,6 +6,7 @@ import pytest
 from devices.simulators.recording import load_ecg
 from qianli.demo_ward import PATIENTS
 from tests.fixtures.running_demo import wait_until
+from tests.fixtures.stored import stored_cells
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -70,9 +71,9 @@ def test_score_has_bounds_and_names_what_is_missing(viewer):
 
 def test_demo_shows_nothing_from_before_its_start(running_demo):
     with running_demo.database() as database:
-        first, started = database.execute(
-            "SELECT min(measured_at), (SELECT min(lower(during)) FROM binding) FROM observation"
-        ).fetchone()
+        (started,) = database.execute("SELECT min(lower(during)) FROM binding").fetchone()
+        sources = database.execute("SELECT src FROM source").fetchall()
+        first = next((cell for (src,) in sources for cell in stored_cells(database, src)), None)
     trend = running_demo.log_in().get("/api/patients/p-demo-1/trend?hours=24").json()
 
     assert first is not None

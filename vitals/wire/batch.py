@@ -1,10 +1,11 @@
 """The vitals batch: observations of one source as columns (docs/wire-contract.md, "Vitals batch")."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
 from vitals.wire.errors import UNREADABLE, WireInvalid, WireVersionUnknown
@@ -13,6 +14,9 @@ from vitals.wire.topics import Lane
 VERSION = 1
 HISTORICAL_AFTER_MS = 30_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EXACT = 2**53
+_FIRST_MS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +37,7 @@ class Envelope:
     s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VitalsBatch:
+class VitalsBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One message on `…/vitals`; the field names are the wire's."""
 
     v: int
@@ -48,14 +51,37 @@ class VitalsBatch:
     rx: list[int]
     m: dict[str, list[float | None]]
     u: dict[str, str]
-    q: dict[str, list[Quality]] = field(default_factory=dict)
-    f: dict[str, dict[str, list[Flag]]] = field(default_factory=dict)
-    dv: dict[str, dict[str, str]] = field(default_factory=dict)
-    clk: ClockState = field(default_factory=ClockState)
+    q: dict[str, list[Quality]] = {}
+    f: dict[str, dict[str, list[Flag]]] = {}
+    dv: dict[str, dict[str, str]] = {}
+    clk: ClockState = ClockState()
     sent: int = 0
     h: int = 0
 
 
+class _Stamped(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A batch as it is stamped: what is measured stays the bytes that it is."""
+
+    v: int
+    ln: str
+    boot: str
+    lane: Lane
+    s: int
+    src: str
+    t0: int
+    dt: list[int]
+    rx: msgspec.Raw
+    m: msgspec.Raw
+    u: msgspec.Raw
+    q: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    f: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    dv: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    clk: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    sent: int = 0
+    h: int = 0
+
+
+_stamp_decoder = msgspec.json.Decoder(_Stamped)
 _decoder = msgspec.json.Decoder(VitalsBatch)
 _encoder = msgspec.json.Encoder()
 
@@ -133,6 +159,12 @@ def _place(batch: VitalsBatch, item: Observation, idx: int) -> None:
         batch.dv.setdefault(item.key, {})[str(idx)] = item.device_time.isoformat()
 
 
+def row_of(text: str, rows: int) -> int | None:
+    """The row that an index of `f` or `dv` means; None if there is no such row."""
+    row = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else rows
+    return row if row < rows and str(row) == text else None
+
+
 def read_batch(batch: VitalsBatch) -> list[Observation]:
     """The observations of a decoded batch: every cell with a value, or with a flag that says why not."""
     return [
@@ -159,8 +191,14 @@ def _observation(batch: VitalsBatch, key: str, idx: int) -> Observation:
 
 
 def encode_batch(batch: VitalsBatch) -> bytes:
-    """The JSON payload."""
-    return _encoder.encode(batch)
+    """The JSON payload; whole numbers have no point."""
+    columns = {key: [_shortest(value) for value in column] for key, column in batch.m.items()}
+    return _encoder.encode(replace(batch, m=columns))
+
+
+def _shortest(value: float | None) -> float | None:
+    """The same number; 0 stays as it is, for it may have a sign."""
+    return int(value) if value and float(value).is_integer() and abs(value) < _EXACT else value
 
 
 def decode_batch(payload: bytes) -> VitalsBatch:
@@ -170,11 +208,13 @@ def decode_batch(payload: bytes) -> VitalsBatch:
         WireVersionUnknown: a version that this code does not know.
         WireInvalid: anything else that breaks the contract.
     """
-    check_version(payload)
     try:
         batch = _decoder.decode(payload)
     except UNREADABLE as error:
+        check_version(payload)
         raise WireInvalid(str(error)) from error
+    if batch.v != VERSION:
+        raise WireVersionUnknown(batch.v)
     _check_columns(batch)
     return batch
 
@@ -204,8 +244,9 @@ def _check_columns(batch: VitalsBatch) -> None:
             raise WireInvalid(f"column {key!r} does not have {rows} rows")
         if key not in batch.u:
             raise WireInvalid(f"column {key!r} has no unit")
-    for offset in (*batch.dt, *batch.rx):
-        from_ms(batch.t0 + offset)
+    first, last = batch.t0 + min(*batch.dt, *batch.rx), batch.t0 + max(*batch.dt, *batch.rx)
+    if not (_FIRST_MS <= first <= last <= _LAST_MS and _FIRST_MS <= batch.sent <= _LAST_MS):
+        raise WireInvalid(f"time {first}, {last} or {batch.sent} ms is not a date")
     for texts in batch.dv.values():
         for text in texts.values():
             _check_device_time(text)
@@ -220,7 +261,8 @@ def _check_device_time(text: str) -> None:
 
 def stamp_batch(payload: bytes, *, lane: Lane, s: int, sent_ms: int) -> bytes:
     """Write sequence and moment of publishing into a spooled payload; mark it historical when it is old."""
-    batch = _decoder.decode(payload)
+    batch = _stamp_decoder.decode(payload)
     newest = batch.t0 + max(batch.dt)
-    old = int(sent_ms - newest > HISTORICAL_AFTER_MS)
-    return _encoder.encode(replace(batch, lane=lane, s=s, sent=sent_ms, h=old))
+    batch.lane, batch.s, batch.sent = lane, s, sent_ms
+    batch.h = int(sent_ms - newest > HISTORICAL_AFTER_MS)
+    return _encoder.encode(batch)

@@ -4,6 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from vitals.observation import SourceId
 from vitals.wire.errors import WireInvalid
@@ -45,6 +46,7 @@ def shard_of(agent: str) -> str:
     return hashlib.sha256(agent.encode()).hexdigest()[:2]
 
 
+@lru_cache(maxsize=16_384)
 def parse_agent_topic(topic: str) -> AgentTopic:
     """Split a received topic.
 

@@ -68,6 +68,33 @@ class TestTray:
             (at(0), at(190), 20),
         ]
 
+    def test_part_of_a_run_is_claimed_and_belongs_to_nobody_else(self, bindings, hut, spool, tray):
+        for second in range(0, 60, 10):
+            spool.read(97, second=second, src=CLIP, keys=[SPO2])
+        tray()
+        bindings.claim(DOCTOR, span(10, 30, src=CLIP), patient_id="p-1", reason="I saw it")
+
+        assert [(entry.from_at, entry.to_at, entry.count) for entry in tray()] == [(at(0), at(50), 3)]
+        with pytest.raises(BindingRefused):
+            bindings.claim(DOCTOR, span(30, 50, src=CLIP), patient_id="p-2", reason="mine")
+        bindings.dismiss(DOCTOR, span(40, 50, src=CLIP), reason="a test")
+        assert [(entry.from_at, entry.count) for entry in tray()] == [(at(0), 1)]
+
+    def test_run_in_doubt_is_the_persons_once_somebody_vouches_for_it(self, bindings, hut, spool, tray):
+        bindings.begin_scanned(DOCTOR, CLIP, patient_id="p-1")
+        for second in range(5, 35, 10):
+            late = {"sent_at": at(second), "arrived_at": at(second + 5000)}
+            spool.read(97, second=second, src=CLIP, keys=[SPO2], **late)
+        record = bindings.read(DOCTOR, "p-1")
+        assert tray() == []
+        bindings.end(DOCTOR, record.bindings[0].binding_id, reason="returned")
+        (entry,) = tray()
+        assert (entry.cause, entry.count) == (UnclaimedCause.CLOCK, 3)
+
+        bindings.claim(DOCTOR, span(5, 15, src=CLIP), patient_id="p-1", reason="was his")
+        (entry,) = tray()
+        assert (entry.cause, entry.from_at, entry.count) == (UnclaimedCause.CLOCK, at(25), 1)
+
     def test_tray_is_of_the_own_organisation_and_not_for_administrators(self, spool, tray):
         spool.read(120, second=5)
 

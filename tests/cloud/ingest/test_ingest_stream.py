@@ -12,7 +12,8 @@ from cloud.ingest.stream import AckBook, Inbox, IngestStream, Share
 from cloud.shards.model import Lease, LeaseLost
 from cloud.store.connection import connect
 from tests.fixtures.certificates import agent_client
-from tests.fixtures.wire_messages import LINEAGE, WireAgent, seconds, utc_now
+from tests.fixtures.stored import stored_cells
+from tests.fixtures.wire_messages import LINEAGE, SOURCE, WireAgent, seconds, utc_now
 from vitals.observation import SourceId
 from vitals.wire.status import Ack, decode_ack, decode_cloud_status
 from vitals.wire.topics import CLOUD_STATUS, AgentTopic, Lane, shard_of
@@ -85,7 +86,7 @@ def sender(mqtt_url):
 
 
 def stored(database):
-    return [row[0] for row in database.execute("SELECT value FROM observation ORDER BY value")]
+    return sorted(cell["value"] for cell in stored_cells(database, SOURCE))
 
 
 def beats(*sequence):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from cloud.identity.model import SYSTEM, Role, subject_of
@@ -67,3 +69,19 @@ def test_declared_source_is_read_back_whole(filled):
     (source,) = queries.find_sources(filled)
 
     assert (source.cadence, source.waves[0].rate) == ({"heart_rate": 1.0}, (130, 1))
+
+
+@pytest.mark.parametrize("is_declared", [True, False], ids=["series", "one by one"])
+def test_newer_value_of_nobody_does_not_hide_the_last_one_in_the_binding(database, is_declared):
+    seed_ward(database, WARD, now=START)
+    writer = open_writer()
+    writer.write(database, [AGENT.birth()] if is_declared else [], now=utc_now())
+    for s, (value, second) in enumerate([(72, 5), (99, 30)], 1):
+        message = AGENT.vitals(s, value, at=START + seconds(second))
+        writer.write(database, [replace(message, received_at=START + seconds(second))], now=utc_now())
+    database.execute(
+        "UPDATE binding SET during = tstzrange(%s, %s), is_once = true", (START, START + seconds(10))
+    )
+
+    (found,) = queries.find_latest(database, SYSTEM, now=utc_now())
+    assert (found.value, found.measured_at) == (72, START + seconds(5))

@@ -26,8 +26,14 @@ from cloud.retention.model import (
 )
 from cloud.retention.routes import answer_refusal
 from cloud.retention.service import FORMAT
+from cloud.series.latest import read_latest
+from cloud.series.stores.postgres import POSTGRES
 from tests.cloud.binding.conftest import QuietWall
 from tests.cloud.retention.conftest import AUDITOR, DOCTOR, KEY, LONG_AGO, NOW, NUMBERS, STRANGER, Clock
+from tests.fixtures.stored import stored_cells
+from tests.fixtures.wire_messages import WireAgent, open_writer
+from vitals.observation import SourceId
+from vitals.wire.batch import to_ms
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -84,6 +90,42 @@ def test_value_of_a_doubtful_time_is_nobodys_to_export_or_erase(rooms, ids, data
 
     left = database.execute("SELECT s FROM observation WHERE src = 's-p' ORDER BY s").fetchall()
     assert left == [(2,), (3,), (4,), (90,)]
+
+
+@pytest.fixture(params=["messages", "hours"])
+def beats(request, ids, database):
+    """A beat a second from the end of the first person's hour into the next, when nobody wore the sensor."""
+    database.execute("UPDATE source SET cadence = '{\"heart_rate\": 1}' WHERE src = 's-p'")
+    sensor, first = WireAgent(src=SourceId("s-p")), LONG_AGO + timedelta(minutes=59, seconds=50)
+    at = [first + timedelta(seconds=number) for number in range(20)]
+    sent = [
+        replace(sensor.vitals(s, 60 + s, at=moment), received_at=moment) for s, moment in enumerate(at, 1)
+    ]
+    open_writer().write(database, sent, now=NOW)
+    if request.param == "hours":
+        POSTGRES.compact(database, before_ms=to_ms(NOW), limit=9)
+
+
+def test_continuous_values_are_given_away_and_erased_to_the_second(rooms, ids, database, beats):
+    given = rows(exported(rooms[1], DOCTOR, ids["p"]), "observation")
+    assert [row["value"] for row in given if row["key"] == "heart_rate"] == list(range(61, 71))
+    assert {tuple(row) for row in given} == {tuple(given[0])}
+    _, tombstone = asked_and_decided(rooms[1], ids["p"])
+
+    left = [cell["value"] for cell in stored_cells(database, "s-p") if cell["key"] == "heart_rate"]
+    assert left == list(range(71, 81))
+    assert tombstone.counts["observation"] == 12
+
+
+def test_newest_value_of_a_person_is_erased_too(rooms, ids, database, beats):
+    database.execute("UPDATE binding SET during = tstzrange(lower(during), lower(during) + '70 minutes')")
+    asked_and_decided(rooms[1], ids["p"])
+    (content,) = database.execute(
+        "SELECT cells FROM latest JOIN source USING (src_no) WHERE src = 's-p'"
+    ).fetchone()
+
+    assert read_latest(content) == {}
+    assert database.execute("SELECT count(*) FROM series_chunk").fetchone() == (0,)
 
 
 def test_wave_that_ends_with_another_or_in_doubt_is_nobodys(rooms, ids, database):

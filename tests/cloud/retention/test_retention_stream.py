@@ -14,6 +14,7 @@ from cloud.retention import queries
 from cloud.retention.formats.lines import to_line
 from cloud.retention.model import CLASS_BY_TABLE, DeletionRefused, Kind, Policy, Years
 from cloud.retention.stream import PROPOSER, RetentionStream
+from cloud.series.stores.postgres import POSTGRES
 from qianli.__main__ import main
 from tests.cloud.retention.conftest import AUDITOR, DOCTOR, LONG_AGO, NOW
 
@@ -177,7 +178,7 @@ def test_sensor_that_fails_stops_no_other(apply, ids, database):
 @pytest.mark.parametrize(
     "begin",
     [
-        lambda connection: queries.lock_group(connection, []),
+        lambda connection: queries.lock_group(connection, [], series=POSTGRES),
         lambda connection: queries.remove_old(connection, Kind.SIGN_INS, part="", before=NOW, limit=1),
     ],
     ids=["a person", "what is old"],

@@ -1,0 +1,1 @@
+"""One implementation of the port `cloud.series.model.SeriesStore` per file."""

@@ -1,0 +1,290 @@
+"""The store of measurements alone: writing, size at rest, ranges, latest values, a minute of a wave.
+
+    python -m tests.benchmarks.measure_store
+
+The embedded PostgreSQL with its usual settings, one writer, no broker. Processor time is that of the writer
+and of the server process behind it. Values are random walks that are rounded as monitors round.
+"""
+
+import statistics
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from cloud.identity.model import SYSTEM
+from cloud.ingest.model import Arrived
+from cloud.live.queries import find_latest
+from cloud.series.model import HOUR_MS, Held
+from cloud.series.stores.postgres import POSTGRES
+from cloud.store.connection import connect
+from cloud.store.migrate import migrate
+from qianli.embedded.postgres import find_programs, make_cluster
+from tests.fixtures.services import PostgresServer, short_home
+from tests.fixtures.wire_messages import BOOT, LINEAGE, open_writer
+from vitals.observation import SourceId
+from vitals.wire.batch import ClockState, VitalsBatch, encode_batch, from_ms
+from vitals.wire.topics import AgentTopic, Lane
+
+KEYS = ("heart_rate", "spo2", "pulse_rate", "resp_rate", "nibp_sys", "nibp_dia", "nibp_map", "temp")
+SPREAD = (
+    (70, 1, 0),
+    (97, 0.3, 0),
+    (70, 1, 0),
+    (16, 0.5, 0),
+    (120, 1, 0),
+    (75, 1, 0),
+    (90, 1, 0),
+    (36.8, 0.05, 1),
+)
+START_MS = 1_764_115_200_000
+SOURCES = 200
+IN_ONE_TRANSACTION = 500
+
+
+class Server:
+    """A database of its own, and the processes whose time counts."""
+
+    def __init__(self, home):
+        programs = find_programs(home)
+        make_cluster(programs, home.postgres)
+        self._server = PostgresServer(home=home, programs=programs)
+        self._server.start()
+        self._server.execute("CREATE DATABASE store")
+        self.connection = connect(self._server.url("store"))
+        migrate(self.connection)
+        self.connection.execute("SET statement_timeout = 0")
+        (pid,) = self.connection.execute("SELECT pg_backend_pid()").fetchone()
+        self._backend = psutil.Process(pid)
+
+    def cpu_s(self):
+        """Of the writer, and of the server process behind it."""
+        times = self._backend.cpu_times()
+        return time.process_time(), times.user + times.system
+
+    def size(self, table):
+        self.connection.execute(f"VACUUM {table}".encode())
+        return self.connection.execute("SELECT pg_total_relation_size(%s)", (table,)).fetchone()[0]
+
+    def stop(self):
+        self.connection.close()
+        self._server.stop()
+
+
+def declare(connection, names):
+    cadence = "{" + ", ".join(f'"{key}": 1' for key in KEYS) + "}"
+    connection.execute("INSERT INTO agent (agent) VALUES ('hut-1') ON CONFLICT DO NOTHING")
+    connection.execute(
+        "INSERT INTO source (src, agent, cadence) SELECT unnest(%s::text[]), 'hut-1', %s::jsonb",
+        (names, cadence),
+    )
+
+
+def walks(seed, rows):
+    """A column of each key, one value a second."""
+    chance = np.random.default_rng(seed)
+    return {
+        key: np.round(
+            middle + np.clip(np.cumsum(chance.normal(0, step, rows)), -middle / 4, middle / 4), decimals
+        )
+        for key, (middle, step, decimals) in zip(KEYS, SPREAD, strict=True)
+    }
+
+
+def message(src, s, *, first_s, columns, row, rows):
+    """`rows` seconds of some columns from a row on."""
+    t0 = START_MS + first_s * 1000
+    batch = VitalsBatch(
+        v=1,
+        ln=LINEAGE,
+        boot=BOOT,
+        lane=Lane.LIVE,
+        s=s,
+        src=SourceId(src),
+        t0=t0,
+        dt=[second * 1000 for second in range(rows)],
+        rx=[second * 1000 + 20 for second in range(rows)],
+        m={key: column[row : row + rows].tolist() for key, column in columns.items()},
+        u=dict.fromkeys(columns, "1"),
+        clk=ClockState(src="ntp", off_ms=0),
+        sent=t0 + rows * 1000,
+    )
+    topic = str(AgentTopic(agent="hut-1", name="vitals"))
+    return Arrived(topic=topic, payload=encode_batch(batch), received_at=from_ms(batch.sent + 30))
+
+
+def write_all(server, messages, *, samples):
+    """Write in transactions; returns what it took per message."""
+    writer = open_writer()
+    before, began = server.cpu_s(), time.perf_counter()
+    for first in range(0, len(messages), IN_ONE_TRANSACTION):
+        writer.write(server.connection, messages[first : first + IN_ONE_TRANSACTION], now=datetime.now(UTC))
+    took_s = time.perf_counter() - began
+    own_s, backend_s = (after - earlier for after, earlier in zip(server.cpu_s(), before, strict=True))
+    count = len(messages)
+    print(
+        f"  {samples * count / took_s:12,.0f} samples/s  {count / took_s:9,.0f} messages/s  "
+        f"us per message: writer {own_s / count * 1e6:.1f}, server {backend_s / count * 1e6:.1f}"
+    )
+
+
+def measure_writing(server):
+    names = [f"one-{number}" for number in range(SOURCES)]
+    declare(server.connection, names)
+    columns = {"heart_rate": walks(1, 200)["heart_rate"]}
+    made = [
+        message(src, second * SOURCES + number + 1, first_s=second, columns=columns, row=second, rows=1)
+        for second in range(100)
+        for number, src in enumerate(names)
+    ]
+    print(f"one sample per message ({len(made[0].payload)} B), {len(made)} messages of {SOURCES} sources")
+    write_all(server, made, samples=1)
+    count = len(made)
+    print(f"  hot: {server.size('series_batch') / count:.0f} B per sample")
+    server.connection.execute("TRUNCATE series_batch, lane_progress, latest")
+    columns = walks(2, 1000)
+    made = [
+        message(src, turn * SOURCES + number + 1, first_s=turn * 10, columns=columns, row=turn * 10, rows=10)
+        for turn in range(50)
+        for number, src in enumerate(names)
+    ]
+    print(f"80 samples per message ({len(made[0].payload)} B), {len(made)} messages of {SOURCES} sources")
+    write_all(server, made, samples=80)
+    print(f"  hot: {server.size('series_batch') / len(made) / 80:.2f} B per sample")
+    late = [
+        message(
+            src, 10**6 + turn * SOURCES + number, first_s=turn * 10 - 86_400, columns=columns, row=0, rows=10
+        )
+        for turn in range(25)
+        for number, src in enumerate(names)
+    ]
+    print("the same, a day late (each is compared with what is stored)")
+    write_all(server, late, samples=80)
+    server.connection.execute("TRUNCATE series_batch, lane_progress, latest")
+
+
+def took_ms(ask, *, times=15):
+    ask()
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        ask()
+        taken.append((time.perf_counter() - began) * 1000)
+    return f"{statistics.median(taken):.2f} ms (worst {max(taken):.2f})"
+
+
+def measure_ranges(server):
+    declare(server.connection, ["day"])
+    (src_no,) = server.connection.execute("SELECT src_no FROM source WHERE src = 'day'").fetchone()
+    columns = walks(3, 86_400)
+    made = [
+        message("day", number + 1, first_s=number * 10, columns=columns, row=number * 10, rows=10)
+        for number in range(8640)
+    ]
+    open_writer().write(server.connection, made, now=datetime.now(UTC))
+    held = Held(
+        src=SourceId("day"), src_no=src_no, from_us=START_MS * 1000, to_us=(START_MS + 86_400_000) * 1000
+    )
+    samples = 86_400 * 8
+
+    def ask(step_ms, keys=("heart_rate",)):
+        return lambda: POSTGRES.read_range(server.connection, [held], step_ms=step_ms, keys=keys)
+
+    print("24 h at 1 Hz of one key to 1000 steps (of 86.4 s), and of eight")
+    print(f"  messages: {took_ms(ask(86_400), times=5)}, eight keys {took_ms(ask(86_400, None), times=5)}")
+    print(f"  hot: {server.size('series_batch') / samples:.2f} B per sample")
+    began = time.process_time()
+    POSTGRES.compact(server.connection, before_ms=START_MS + 24 * HOUR_MS, limit=1)
+    while POSTGRES.compact(server.connection, before_ms=START_MS + 24 * HOUR_MS, limit=1).messages:
+        pass
+    print(f"  compacting: {(time.process_time() - began) / samples * 1e9:.0f} ns per sample of the client")
+    print(f"  hours: {took_ms(ask(86_400))}, eight keys {took_ms(ask(86_400, None))}")
+    print(f"  rollup, 720 steps of 2 min: {took_ms(ask(120_000))}, eight keys {took_ms(ask(120_000, None))}")
+    print(f"  cold: {server.size('series_chunk') / samples:.3f} B per sample with rollups")
+    (payload,) = server.connection.execute("SELECT sum(octet_length(cells)) FROM series_chunk").fetchone()
+    print(f"  cold: {payload / samples:.3f} B per sample are the cells themselves")
+
+
+def bind(server, names):
+    connection = server.connection
+    declare(connection, names)
+    connection.execute("INSERT INTO organisation VALUES ('o', '', '') ON CONFLICT DO NOTHING")
+    connection.execute(
+        "INSERT INTO site (site_id, organisation_id, name_zh, name_en) VALUES ('s', 'o', '', '') "
+        "ON CONFLICT DO NOTHING"
+    )
+    connection.execute(
+        "INSERT INTO patient (patient_id, organisation_id, site_id, bed, name_zh, name_en, name_sort) "
+        "SELECT 'p-' || n, 'o', 's', '', '', '', '' FROM unnest(%s::text[]) AS n",
+        (names,),
+    )
+    connection.execute(
+        "INSERT INTO binding (src, patient_id, during) SELECT n, 'p-' || n, tstzrange(%s, NULL) "
+        "FROM unnest(%s::text[]) AS n",
+        (from_ms(START_MS - 1000), names),
+    )
+    columns = walks(4, 10)
+    made = [
+        message(src, number + 1, first_s=0, columns=columns, row=0, rows=10)
+        for number, src in enumerate(names)
+    ]
+    writer = open_writer()
+    for first in range(0, len(made), IN_ONE_TRANSACTION):
+        writer.write(connection, made[first : first + IN_ONE_TRANSACTION], now=datetime.now(UTC))
+    for table in ("latest", "binding", "source", "patient"):
+        connection.execute(f"VACUUM ANALYZE {table}".encode())
+
+
+def measure_latest(server):
+    now = datetime.now(UTC)
+    query = (
+        "SELECT s.src, l.cells FROM binding b JOIN source s USING (src) JOIN latest l USING (src_no) "
+        "WHERE b.during @> %s"
+    )
+    print("latest values of eight keys")
+    for name, count in (("a ward of 50", 50), ("10,000 patients", 9950)):
+        bind(server, [f"{count}-{number}" for number in range(count)])
+        rows = took_ms(lambda: server.connection.execute(query, (now,), binary=True).fetchall())
+        whole = took_ms(lambda: find_latest(server.connection, SYSTEM, now=now), times=5)
+        print(f"  {name}: rows {rows}; every value as an object of Python {whole}")
+
+
+def measure_wave(server):
+    chance = np.random.default_rng(5)
+    for number in range(3600):
+        server.connection.execute(
+            "INSERT INTO wave_block (src, stream, t0_us, rate_numerator, rate_denominator, n, first_sample, "
+            "codec, samples, sent_at, stored_at, late, lane, s) VALUES ('w', 'ecg', %s, 250, 1, 250, %s, 1, "
+            "%s, now(), now(), false, 'live', %s)",
+            (number * 10**6, number * 250, chance.bytes(170), number),
+        )
+    query = (
+        "SELECT t0_us, n, codec, samples FROM wave_block "
+        "WHERE src = 'w' AND stream = 'ecg' AND t0_us >= %s AND t0_us < %s ORDER BY t0_us"
+    )
+    ask = lambda: server.connection.execute(query, (1800 * 10**6, 1860 * 10**6), binary=True).fetchall()  # noqa: E731
+    print(f"60 s of a wave of 250 Hz in blocks of 1 s, still compressed: {took_ms(ask)}")
+
+
+def main():
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    )
+    load = Path("/proc/loadavg").read_text().split()[0]
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {commit.stdout.strip()}, load {load}")
+    with short_home() as home:
+        server = Server(home)
+        try:
+            measure_writing(server)
+            measure_ranges(server)
+            measure_latest(server)
+            measure_wave(server)
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()
