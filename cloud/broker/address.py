@@ -13,6 +13,7 @@ _DEFAULT_USER = "qianli-cloud"
 _CONNECT_TIMEOUT_S = 3.0
 AUTHORITY_FILE = "authority.crt"
 CLIENT_FILE = "cloud-client.pem"
+COMMANDS_FILE = "cloud-commands.pem"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +51,10 @@ class BrokerAddress:
         return f"{self.host}:{self.port}"
 
 
-def parse_mqtt_url(url: str, *, keys: Path | None = None) -> BrokerAddress:
+def parse_mqtt_url(url: str, *, keys: Path | None = None, pair: str = CLIENT_FILE) -> BrokerAddress:
     """Read `mqtts://host:port?version=3`, or `mqtt://user:password@host:port` for a broker without TLS.
 
-    With `mqtts` the certificates lie in `keys`, or in the folder that `?keys=` names.
+    With `mqtts` the certificates lie in `keys`, or in the folder that `?keys=` names; `pair` is our own.
 
     Raises:
         SettingInvalid: another scheme, no host, or a port or version that cannot be.
@@ -80,12 +81,10 @@ def parse_mqtt_url(url: str, *, keys: Path | None = None) -> BrokerAddress:
         user=unquote(parts.username or _DEFAULT_USER),
         password=unquote(parts.password or ""),
         version=None if version is None else int(version),
-        tls=_tls_files(folder) if is_secret and folder is not None else None,
+        tls=TlsFiles(authority=folder / AUTHORITY_FILE, pair=folder / pair)
+        if is_secret and folder is not None
+        else None,
     )
-
-
-def _tls_files(keys: Path) -> TlsFiles:
-    return TlsFiles(authority=keys / AUTHORITY_FILE, pair=keys / CLIENT_FILE)
 
 
 def speaks_mqtt5(address: BrokerAddress) -> bool:

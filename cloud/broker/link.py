@@ -35,13 +35,16 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkRole:
-    """Who we are at the broker. `offline` is the will of `status_topic`; both messages there are retained."""
+    """Who we are at the broker. `offline` is the will of `status_topic`; both messages there are retained.
+
+    Without a `status_topic` nobody is told that we come and go.
+    """
 
     client_id: str
     subscriptions: tuple[tuple[str, int], ...]
-    status_topic: str
-    online: Callable[[], bytes]
-    offline: bytes
+    status_topic: str | None = None
+    online: Callable[[], bytes] = bytes
+    offline: bytes = b""
 
 
 class BrokerLink:
@@ -131,10 +134,10 @@ class BrokerLink:
             greeted = self._connected.wait(_CONNACK_WITHIN_S)
             if greeted and not self._stopping.is_set():
                 self._session_over.wait()
-            if self._stopping.is_set() and self._connected.is_set():
-                client.publish(
-                    self._role.status_topic, self._role.offline, qos=1, retain=True
-                ).wait_for_publish(timeout=0.5)
+            status_topic = self._role.status_topic
+            if self._stopping.is_set() and self._connected.is_set() and status_topic is not None:
+                told = client.publish(status_topic, self._role.offline, qos=1, retain=True)
+                told.wait_for_publish(timeout=0.5)
         except (RuntimeError, ValueError):
             greeted = True  # the connection went away while we said goodbye
         finally:
@@ -160,7 +163,8 @@ class BrokerLink:
             # amqtt keeps no session of a client without a user name; the certificate says who it is.
             client.username_pw_set(self._address.user)
             client.tls_set_context(self._address.tls.context())
-        client.will_set(self._role.status_topic, self._role.offline, qos=1, retain=True)
+        if self._role.status_topic is not None:
+            client.will_set(self._role.status_topic, self._role.offline, qos=1, retain=True)
         client.connect_timeout = 3.0
         client.on_connect = self._greeted
         client.on_disconnect = self._disconnected
@@ -183,7 +187,8 @@ class BrokerLink:
             self._session_over.set()
             return
         client.subscribe(list(self._role.subscriptions))
-        client.publish(self._role.status_topic, self._role.online(), qos=1, retain=True)
+        if self._role.status_topic is not None:
+            client.publish(self._role.status_topic, self._role.online(), qos=1, retain=True)
         self._connected.set()
         _log.info("broker_connected", broker=str(self._address))
         self._note_state(ok=True)

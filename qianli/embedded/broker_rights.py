@@ -2,21 +2,28 @@
 
 | holder | publishes | subscribes |
 |---|---|---|
-| agent A | `q/v1/{shard of A}/A/…` but `ack`, `cmd` | its own `…/ack`, `…/cmd`, and `q/v1/cloud/status` |
+| agent A | `q/v1/{shard of A}/A/…`, not `ack`, `cmd` | its own `…/ack`, `…/cmd`, and `q/v1/cloud/status` |
 | the cloud | `q/v1/{any}/{any}/ack`, `…/cmd`, `q/v1/cloud/status` | everything below `q/v1` |
+| its commands | `q/v1/{any}/{any}/cmd` | everything below `q/v1` |
+
+Below `cmd` an agent publishes `cmd/reply` only. The cloud's commands have a certificate of their own, for
+brokers that take the name in it for the client id keep one connection of each name.
 """
 
 from vitals.wire.topics import CLOUD_STATUS, ROOT, is_agent_name, shard_of
 
 CLOUD = "qianli.cloud"
+COMMANDS = "qianli.cloud.commands"
 FROM_CLOUD = ("ack", "cmd")
+REPLY = "cmd/reply"
+_CLOUD_SAYS = {CLOUD: FROM_CLOUD, COMMANDS: ("cmd",)}
 
 
 def may_connect(identity: str, client_id: str | None, *, will_topic: str | None) -> bool:
     """Whether a holder may use this client id and leave this will: an agent only its own."""
     if will_topic is not None and not may_publish(identity, will_topic):
         return False
-    if identity == CLOUD:
+    if identity in _CLOUD_SAYS:
         return client_id is not None and not client_id.startswith("agent-")
     return is_agent_name(identity) and client_id == f"agent-{identity}"
 
@@ -25,18 +32,19 @@ def may_publish(identity: str, topic: str) -> bool:
     """Whether a holder may publish there."""
     if "+" in topic or "#" in topic:
         return False
-    if identity == CLOUD:
-        return topic == CLOUD_STATUS or _is_to_agent(topic)
+    if identity in _CLOUD_SAYS:
+        return (identity == CLOUD and topic == CLOUD_STATUS) or _is_to_agent(topic, _CLOUD_SAYS[identity])
     if not is_agent_name(identity):
         return False
     own = f"{ROOT}/{shard_of(identity)}/{identity}/"
     name = topic.removeprefix(own)
-    return topic.startswith(own) and name != "" and name.split("/")[0] not in FROM_CLOUD
+    is_of_agents = name == REPLY or (name != "" and name.split("/")[0] not in FROM_CLOUD)
+    return topic.startswith(own) and is_of_agents
 
 
 def may_subscribe(identity: str, topic_filter: str) -> bool:
     """Whether a holder may ask for that, and be given it."""
-    if identity == CLOUD:
+    if identity in _CLOUD_SAYS:
         return topic_filter.startswith(f"{ROOT}/")
     if not is_agent_name(identity):
         return False
@@ -44,6 +52,6 @@ def may_subscribe(identity: str, topic_filter: str) -> bool:
     return topic_filter in {CLOUD_STATUS, *(own + name for name in FROM_CLOUD)}
 
 
-def _is_to_agent(topic: str) -> bool:
+def _is_to_agent(topic: str, names: tuple[str, ...]) -> bool:
     parts = topic.split("/")
-    return len(parts) == 5 and "/".join(parts[:2]) == ROOT and parts[4] in FROM_CLOUD
+    return len(parts) == 5 and "/".join(parts[:2]) == ROOT and parts[4] in names

@@ -4,8 +4,8 @@
                                    └─ client certificate (90 days, clientAuth, one identity)
 
 A client's common name is its identity: an agent's own name, which is also the level of its topics, or
-`CLOUD_IDENTITY`, which no agent can be called. Client and server certificates never stand in for each other
-(extended key usage), so a stolen agent key opens no broker to its neighbours.
+`CLOUD_IDENTITY` or one below it, which no agent can be called. Client and server certificates never stand in
+for each other (extended key usage), so a stolen agent key opens no broker to its neighbours.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,7 @@ CRL_LASTS = timedelta(days=30)
 CLOCK_SLACK = timedelta(hours=1)
 """Certificates hold from an hour ago: a hut's clock may be slow."""
 CLOUD_IDENTITY = "qianli.cloud"
+COMMANDS_IDENTITY = "qianli.cloud.commands"
 AGENT_URI = "urn:qianli:agent:"
 
 
@@ -115,10 +116,14 @@ def issue_stand_in(
 
 
 def issue_cloud(
-    authority: Authority, public_key: ec.EllipticCurvePublicKey, *, now: datetime
+    authority: Authority,
+    public_key: ec.EllipticCurvePublicKey,
+    *,
+    now: datetime,
+    identity: str = CLOUD_IDENTITY,
 ) -> x509.Certificate:
-    """The certificate with which the service itself comes to the broker."""
-    return _issue_client(authority, public_key, identity=CLOUD_IDENTITY, now=now, lasts=CLIENT_LASTS)
+    """The certificate with which the service itself comes to the broker, or a part of it by its own name."""
+    return _issue_client(authority, public_key, identity=identity, now=now, lasts=CLIENT_LASTS)
 
 
 def requested_key(request: bytes) -> ec.EllipticCurvePublicKey:
@@ -190,7 +195,8 @@ def _issue_client(
     now: datetime,
     lasts: timedelta,
 ) -> x509.Certificate:
-    uri = "urn:qianli:cloud" if identity == CLOUD_IDENTITY else AGENT_URI + identity
+    is_cloud = identity == CLOUD_IDENTITY or identity.startswith(f"{CLOUD_IDENTITY}.")
+    uri = "urn:qianli:cloud" if is_cloud else AGENT_URI + identity
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity)])
     return _issue(
         authority,

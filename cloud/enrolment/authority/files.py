@@ -17,8 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cloud.broker.address import AUTHORITY_FILE, CLIENT_FILE
+from cloud.broker.address import AUTHORITY_FILE, CLIENT_FILE, COMMANDS_FILE
 from cloud.enrolment.authority.certificates import (
+    COMMANDS_IDENTITY,
     Authority,
     issue_cloud,
     issue_server,
@@ -98,6 +99,19 @@ def cloud_pair(folder: Path, authority: Authority, *, now: datetime) -> Path:
         return issue_cloud(authority, key.public_key(), now=now)
 
     return _pair(folder / CLIENT_FILE, authority, issue=issue, is_good=lambda _: True, now=now)
+
+
+def commands_pair(folder: Path, authority: Authority, *, now: datetime) -> Path:
+    """The same for the connection on which the service sends commands.
+
+    Raises:
+        TrustUnusable: as for `open_authority`.
+    """
+
+    def issue(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+        return issue_cloud(authority, key.public_key(), now=now, identity=COMMANDS_IDENTITY)
+
+    return _pair(folder / COMMANDS_FILE, authority, issue=issue, is_good=lambda _: True, now=now)
 
 
 def write_private(path: Path, content: bytes, *, replace: bool) -> None:
