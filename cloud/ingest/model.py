@@ -9,9 +9,10 @@ import msgspec
 
 from vitals.gap import Gap
 from vitals.observation import Flag, Observation, SourceId, VitalKey
-from vitals.wire.batch import decode_batch, from_ms, read_batch
+from vitals.wire.batch import ClockState, decode_batch, from_ms, read_batch
 from vitals.wire.errors import WireError, WireInvalid, WireVersionUnknown
 from vitals.wire.event import decode_event, read_gap
+from vitals.wire.packing import unpack_text
 from vitals.wire.status import Status, decode_status, read_wave_layout
 from vitals.wire.topics import LANES, Lane, parse_agent_topic
 from vitals.wire.wave_block import WaveMessage, decode_wave
@@ -21,6 +22,7 @@ CLOCK_TOLERANCE = timedelta(seconds=1)
 CLOCK_AGREED_WITHIN = timedelta(hours=24)
 """How long what comes from a device's memory is believed after its clock was seen to be right."""
 _SYNCHRONISED = "ntp"
+_OFFSET_POSSIBLE_MS = 100 * 365 * 86_400_000
 _LARGEST_SEQUENCE = 2**63 - 2
 _WAVE_LANE = 6
 _WAVE_ENVELOPE = struct.Struct("<8s8sQ")
@@ -148,7 +150,7 @@ def peek_place(topic: str, payload: bytes) -> Place | None:
             ln, _, s = _WAVE_ENVELOPE.unpack_from(payload, 8)
             place = Place(agent=parsed.agent, lineage=ln.hex(), lane=LANES[payload[_WAVE_LANE]], s=s)
         else:
-            read = _place_decoder.decode(payload)
+            read = _place_decoder.decode(unpack_text(payload))
             place = Place(agent=parsed.agent, lineage=read.ln, lane=read.lane, s=read.s)
     except (WireError, msgspec.MsgspecError, UnicodeDecodeError, struct.error, IndexError):
         return None
@@ -201,7 +203,7 @@ def _decode_measured(name: str, place: Place, arrived: Arrived) -> Measured:
                 from_ms(batch.sent),
                 measured_at=from_ms(batch.t0 + max(batch.dt)),
                 received_at=arrived.received_at,
-                is_synchronised=batch.clk.src == _SYNCHRONISED,
+                clock=batch.clk,
             ),
         )
     if name == "event":
@@ -222,24 +224,31 @@ def _decode_measured(name: str, place: Place, arrived: Arrived) -> Measured:
             from_ms(message.sent),
             measured_at=from_ms(message.block.end_us // 1000),
             received_at=arrived.received_at,
-            is_synchronised=False,  # a block does not say
+            clock=ClockState(),  # a block does not say
         ),
     )
 
 
 def clock_shift(
-    sent_at: datetime, *, measured_at: datetime, received_at: datetime, is_synchronised: bool
+    sent_at: datetime, *, measured_at: datetime, received_at: datetime, clock: ClockState
 ) -> timedelta:
     """By how much the clock of an agent may be wrong, as far as a message gives it away.
 
-    Nothing arrives before it was sent or measured: such a clock is ahead. What arrives later than it was sent
-    may have waited for us, or the clock is behind: a clock that a time service disciplines is believed.
+    An offset that was measured by an exchange shortly before is the answer, unless the value would then come
+    from the future: that clock was set meanwhile. Without one: nothing arrives before it was sent or
+    measured; such a clock is ahead. What arrives later than it was sent may have waited for us, or the clock
+    is behind: a clock that a time service disciplines is believed.
     """
+    if clock.off_ms is not None and abs(clock.off_ms) <= _OFFSET_POSSIBLE_MS:
+        known = timedelta(milliseconds=clock.off_ms)
+        if known - (received_at - measured_at) <= CLOCK_TOLERANCE:
+            return known if abs(known) > CLOCK_TOLERANCE else timedelta(0)
     ahead = received_at - max(sent_at, measured_at)
     if ahead < -CLOCK_TOLERANCE:
         return ahead
     behind = received_at - sent_at
-    return behind if behind > CLOCK_TOLERANCE and not is_synchronised else timedelta(0)
+    is_believed = clock.src == _SYNCHRONISED
+    return behind if behind > CLOCK_TOLERANCE and not is_believed else timedelta(0)
 
 
 def device_clock_agrees(observation: Observation) -> bool:

@@ -1,7 +1,7 @@
 """Writing messages: all that wait in one transaction, and only afterwards is anybody told."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import msgspec
@@ -38,6 +38,8 @@ _log = structlog.get_logger()
 Sequences = Mapping[Lane, LaneProgress]
 REFUSALS = (psycopg.DataError, psycopg.IntegrityError, ProgramLimitExceeded)
 """The database works and does not take what a message says (the last: longer than an index entry may be)."""
+BacklogRate = Callable[[str, Mapping[Lane, int], datetime], float | None]
+"""Port: how many messages of its backlog an agent may send in a second; None leaves it to the agent."""
 SpoolId = tuple[str, str]
 """(agent, lineage): one spool, whose three lanes are counted."""
 
@@ -64,7 +66,8 @@ class _Draft:
 class Writer:
     """Turns messages into rows. One thread uses it; its memory follows the commits, never leads them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, backlog_rate: BacklogRate = lambda _agent, _upto, _now: None) -> None:
+        self._backlog_rate = backlog_rate
         self._progress: dict[SpoolId, dict[Lane, LaneProgress]] = {}
         self._owners: dict[SourceId, str] = {}
 
@@ -192,10 +195,11 @@ class Writer:
             )
 
     def _build_acks(self, draft: _Draft) -> dict[str, Ack]:
-        return {
-            agent: build_ack(lineage, self._progress[agent, lineage], now=draft.now)
-            for agent, lineage in draft.touched.items()
-        }
+        acks = {}
+        for agent, lineage in draft.touched.items():
+            ack = build_ack(lineage, self._progress[agent, lineage], now=draft.now)
+            acks[agent] = replace(ack, rate=self._backlog_rate(agent, ack.upto, draft.now))
+        return acks
 
 
 def build_ack(lineage: str, lanes: Sequences, *, now: datetime) -> Ack:

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
+from vitals.vocabulary import vital_code
 from vitals.wire.errors import UNREADABLE, WireInvalid, WireVersionUnknown
+from vitals.wire.packing import pack_text, unpack_text
 from vitals.wire.topics import Lane
 
 VERSION = 1
@@ -35,7 +37,10 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VitalsBatch:
-    """One message on `…/vitals`; the field names are the wire's."""
+    """One message on `…/vitals`; the field names are the wire's.
+
+    On the wire `rx` is left out where it is the same as `dt`, and a unit where it is the vocabulary's.
+    """
 
     v: int
     ln: str
@@ -45,9 +50,9 @@ class VitalsBatch:
     src: SourceId
     t0: int
     dt: list[int]
-    rx: list[int]
+    rx: list[int] = field(default_factory=list)
     m: dict[str, list[float | None]]
-    u: dict[str, str]
+    u: dict[str, str] = field(default_factory=dict)
     q: dict[str, list[Quality]] = field(default_factory=dict)
     f: dict[str, dict[str, list[Flag]]] = field(default_factory=dict)
     dv: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -58,6 +63,7 @@ class VitalsBatch:
 
 _decoder = msgspec.json.Decoder(VitalsBatch)
 _encoder = msgspec.json.Encoder()
+_WHOLE_BELOW = 2.0**53
 
 
 class _VersionOnly(msgspec.Struct):
@@ -159,8 +165,57 @@ def _observation(batch: VitalsBatch, key: str, idx: int) -> Observation:
 
 
 def encode_batch(batch: VitalsBatch) -> bytes:
-    """The JSON payload."""
-    return _encoder.encode(batch)
+    """The payload: JSON without what says itself, and packed where that is shorter."""
+    units = {key: unit for key, unit in batch.u.items() if unit != _unit_of(key)}
+    optional: dict[str, object] = {
+        "rx": [] if batch.rx == batch.dt else batch.rx,
+        "u": units,
+        "q": batch.q,
+        "f": batch.f,
+        "dv": batch.dv,
+        "h": batch.h,
+    }
+    clock = {"src": batch.clk.src}
+    text = _encoder.encode(
+        {
+            "v": batch.v,
+            "ln": batch.ln,
+            "boot": batch.boot,
+            "lane": batch.lane,
+            "s": batch.s,
+            "src": batch.src,
+            "t0": batch.t0,
+            "dt": batch.dt,
+            "m": {key: [_shortest(value) for value in column] for key, column in batch.m.items()},
+            "clk": clock if batch.clk.off_ms is None else {**clock, "off_ms": batch.clk.off_ms},
+            "sent": batch.sent,
+        }
+        | {name: value for name, value in optional.items() if value}
+    )
+    return pack_text(text)
+
+
+def _shortest(value: float | None) -> float | None:
+    """A whole number without its point."""
+    is_whole = value is not None and abs(value) < _WHOLE_BELOW and value == int(value)
+    return int(value) if is_whole and value is not None else value
+
+
+def _unit_of(key: str) -> str | None:
+    code = vital_code(key)
+    return None if code is None else code.ucum
+
+
+def _fill_in(batch: VitalsBatch) -> None:
+    """What was left out because it says itself."""
+    if not batch.rx:
+        batch.rx.extend(batch.dt)
+    for key in batch.m:
+        if key not in batch.u:
+            unit = _unit_of(key)
+            if unit is None:
+                raise WireInvalid(f"column {key!r} has no unit")
+            batch.u[key] = unit
 
 
 def decode_batch(payload: bytes) -> VitalsBatch:
@@ -170,11 +225,13 @@ def decode_batch(payload: bytes) -> VitalsBatch:
         WireVersionUnknown: a version that this code does not know.
         WireInvalid: anything else that breaks the contract.
     """
-    check_version(payload)
+    text = unpack_text(payload)
+    check_version(text)
     try:
-        batch = _decoder.decode(payload)
+        batch = _decoder.decode(text)
     except UNREADABLE as error:
         raise WireInvalid(str(error)) from error
+    _fill_in(batch)
     _check_columns(batch)
     return batch
 
@@ -202,8 +259,6 @@ def _check_columns(batch: VitalsBatch) -> None:
     for key, column in batch.m.items():
         if len(column) != rows or len(batch.q.get(key, column)) != rows:
             raise WireInvalid(f"column {key!r} does not have {rows} rows")
-        if key not in batch.u:
-            raise WireInvalid(f"column {key!r} has no unit")
     for offset in (*batch.dt, *batch.rx):
         from_ms(batch.t0 + offset)
     for texts in batch.dv.values():
@@ -220,7 +275,25 @@ def _check_device_time(text: str) -> None:
 
 def stamp_batch(payload: bytes, *, lane: Lane, s: int, sent_ms: int) -> bytes:
     """Write sequence and moment of publishing into a spooled payload; mark it historical when it is old."""
-    batch = _decoder.decode(payload)
+    batch = decode_batch(payload)
     newest = batch.t0 + max(batch.dt)
     old = int(sent_ms - newest > HISTORICAL_AFTER_MS)
-    return _encoder.encode(replace(batch, lane=lane, s=s, sent=sent_ms, h=old))
+    return encode_batch(replace(batch, lane=lane, s=s, sent=sent_ms, h=old))
+
+
+def join_batches(earlier: bytes, later: bytes) -> bytes | None:
+    """One payload with the values of both; None where they do not belong together.
+
+    They are of one source, one run of the agent and one state of its clock, and no value meets another.
+    """
+    one, other = decode_batch(earlier), decode_batch(later)
+    if (one.ln, one.boot, one.src, one.clk) != (other.ln, other.boot, other.src, other.clk):
+        return None
+    envelope = Envelope(ln=one.ln, boot=one.boot, lane=one.lane, s=one.s)
+    try:
+        joined = build_batch(
+            [*read_batch(one), *read_batch(other)], src=one.src, envelope=envelope, clock=one.clk
+        )
+    except ValueError:
+        return None
+    return encode_batch(joined)
