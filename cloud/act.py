@@ -81,6 +81,7 @@ class Action(StrEnum):
     ENROL_AGENT = "enrol_agent"
     RENEW_AGENT = "renew_agent"
     REVOKE_AGENT = "revoke_agent"
+    ISSUE_COMMAND = "issue_command"
     READ_CONTEXT = "read_context"
     READ_BINDINGS = "read_bindings"
     CORRECT_BINDING = "correct_binding"

@@ -96,6 +96,7 @@ _KINDS = {
     Action.ENROL_AGENT: _Kind(type=_SECURITY, letter="C"),
     Action.RENEW_AGENT: _Kind(type=_SECURITY, letter="U"),
     Action.REVOKE_AGENT: _Kind(type=_SECURITY, letter="D"),
+    Action.ISSUE_COMMAND: _Kind(type=_SECURITY, letter="E"),
     Action.READ_CONTEXT: _Kind(type=_RECORD, letter="R"),
     Action.READ_BINDINGS: _Kind(type=_RECORD, letter="R"),
     Action.CORRECT_BINDING: _Kind(type=_RECORD, letter="U"),
