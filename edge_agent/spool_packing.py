@@ -65,19 +65,25 @@ def pack_vitals(waiting: Sequence[Waiting], *, before_ms: int) -> Packed:
     packed = Packed()
     opened = [(row, decode_batch(row.payload)) for row in waiting]
     old = [(row, batch) for row, batch in opened if batch.t0 + max(batch.dt) < before_ms]
-    for group in _groups(old, lambda item: (item[1].src, item[1].boot)):
-        first: Waiting | None = None
-        begins_ms, payload = 0, b""
+    for group in _groups(old, lambda item: (item[1].src, item[1].boot, repr(item[1].clk))):
+        run: list[Waiting] = []
+        begins_ms = 0
         for row, batch in group:
-            fits = first is not None and 0 <= batch.t0 + max(batch.dt) - begins_ms < BATCH_SPAN_MS
-            joined = join_batches(payload, row.payload) if fits else None
-            if first is not None and joined is not None:
-                payload = packed.replaced[first.id] = joined
-                packed.dropped.append(row.id)
-            else:
-                first, begins_ms, payload = row, batch.t0, row.payload
+            if run and not 0 <= batch.t0 + max(batch.dt) - begins_ms < BATCH_SPAN_MS:
+                _join_run(run, packed)
+                run = []
+            begins_ms = begins_ms if run else batch.t0
+            run.append(row)
+        _join_run(run, packed)
     packed.behind = _behind(waiting, [row for row, _ in old])
     return packed
+
+
+def _join_run(run: Sequence[Waiting], packed: Packed) -> None:
+    joined = join_batches(*(row.payload for row in run)) if len(run) > 1 else None
+    if joined is not None:
+        packed.replaced[run[0].id] = joined
+        packed.dropped += [row.id for row in run[1:]]
 
 
 class Packer:

@@ -281,19 +281,18 @@ def stamp_batch(payload: bytes, *, lane: Lane, s: int, sent_ms: int) -> bytes:
     return encode_batch(replace(batch, lane=lane, s=s, sent=sent_ms, h=old))
 
 
-def join_batches(earlier: bytes, later: bytes) -> bytes | None:
-    """One payload with the values of both; None where they do not belong together.
+def join_batches(*payloads: bytes) -> bytes | None:
+    """One payload with the values of all; None where they do not belong together.
 
     They are of one source, one run of the agent and one state of its clock, and no value meets another.
     """
-    one, other = decode_batch(earlier), decode_batch(later)
-    if (one.ln, one.boot, one.src, one.clk) != (other.ln, other.boot, other.src, other.clk):
+    batches = [decode_batch(payload) for payload in payloads]
+    first = batches[0]
+    if len({(batch.ln, batch.boot, batch.src, batch.clk) for batch in batches}) > 1:
         return None
-    envelope = Envelope(ln=one.ln, boot=one.boot, lane=one.lane, s=one.s)
+    envelope = Envelope(ln=first.ln, boot=first.boot, lane=first.lane, s=first.s)
+    items = [item for batch in batches for item in read_batch(batch)]
     try:
-        joined = build_batch(
-            [*read_batch(one), *read_batch(other)], src=one.src, envelope=envelope, clock=one.clk
-        )
+        return encode_batch(build_batch(items, src=first.src, envelope=envelope, clock=first.clk))
     except ValueError:
         return None
-    return encode_batch(joined)
