@@ -121,7 +121,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Start, memory, CPU and latency of the running demo on this machine; audit, backup, bindings, rights, edge."""
+    """Start, memory, CPU and latency of the running demo here; audit, backup, bindings, rights, edge."""
     _python(session, "tests.benchmarks.measure_demo")
     _python(session, "tests.benchmarks.measure_audit")
     _python(session, "tests.benchmarks.measure_backup")

@@ -1,5 +1,6 @@
 """What the cloud tells this agent to do: done once, and answered as often as it is asked."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -72,7 +73,10 @@ class CommandDesk:
             yield self._reply(command, ReplyState.RECEIVED)
             reply = self._execute(command)
         yield reply
-        self._spool.keep_reply(command.id, encode_reply(reply), now_ms=reply.at)
+        try:
+            self._spool.keep_reply(command.id, encode_reply(reply), now_ms=reply.at)
+        except sqlite3.Error as error:  # a full disk: a repeat will be done again, which these commands allow
+            log.warning("reply_not_kept", id=command.id, reason=str(error))
         log.info("command_done", id=command.id, name=command.name, state=reply.state.value)
 
     def _execute(self, command: Command) -> CommandReply:

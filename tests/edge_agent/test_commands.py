@@ -1,3 +1,4 @@
+import sqlite3
 from dataclasses import dataclass, field
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from edge_agent.clock import Hands, OwnClock
 from edge_agent.commands import CommandDesk, Hooks
 from edge_agent.spool import COMMANDS_KEPT_MS, OutboxEntry, Spool
+from tests.fixtures.full_disk import fill_disk, free_disk
 from vitals.wire.command import (
     Command,
     CommandName,
@@ -180,3 +182,16 @@ def test_command_that_cannot_be_done_fails_with_a_reason(desk, name):
 
 def test_bytes_that_are_no_command_are_not_answered(desk):
     assert list(desk.desk.take(b"\x00")) == []
+
+
+def test_command_is_answered_while_the_disk_is_full(desk):
+    fill_disk(desk.spool)
+    entries = [OutboxEntry(topic="vitals", payload=bytes(100_000), created_ms=NOW_MS)]
+    with pytest.raises(sqlite3.OperationalError):
+        desk.spool.commit_parsed(entries, parsed_up_to=0)
+
+    replies = [desk.take(CommandName.BIRTH, command_id=f"c-{number}")[-1] for number in range(60)]
+
+    assert {reply.state for reply in replies} == {ReplyState.DONE}
+    assert desk.spool.find_reply("c-59") is None
+    free_disk(desk.spool)
