@@ -121,11 +121,12 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Start, memory, CPU and latency of the running demo on this machine; the audit."""
+    """Start, memory, CPU and latency of the running demo here; audit, backup, bindings, rights, edge."""
     _python(session, "tests.benchmarks.measure_demo")
     _python(session, "tests.benchmarks.measure_audit")
     _python(session, "tests.benchmarks.measure_backup")
     _python(session, "tests.benchmarks.measure_bindings")
+    _python(session, "tests.benchmarks.measure_edge")
     _python(session, "tests.benchmarks.measure_rights")
     _python(session, "tests.benchmarks.measure_store")
 

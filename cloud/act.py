@@ -82,6 +82,7 @@ class Action(StrEnum):
     RENEW_AGENT = "renew_agent"
     REVOKE_AGENT = "revoke_agent"
     REPLAY_MESSAGE = "replay_message"
+    ISSUE_COMMAND = "issue_command"
     READ_CONTEXT = "read_context"
     READ_BINDINGS = "read_bindings"
     CORRECT_BINDING = "correct_binding"

@@ -18,6 +18,7 @@ from cloud import pages
 from cloud.assembly import Assembly
 from cloud.audit import routes as audit_routes
 from cloud.binding import routes as binding_routes
+from cloud.commands import routes as command_routes
 from cloud.enrolment import routes as enrolment_routes
 from cloud.events import Part, PartState
 from cloud.guard import LOOPBACK_HOSTS, Guard, Hosts
@@ -161,6 +162,7 @@ def _upkeep_routes(built: Assembly) -> list[APIRouter]:
             address=built.agent_address,
             clock=built.clock,
         ),
+        command_routes.build_routes(built.commands, may_manage=reader_of(MANAGES_DEVICES)),
         audit_routes.build_routes(built.audit_reader, may_read=reader_of(READS_AUDIT)),
     ]
 
@@ -177,6 +179,7 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
     trust = [asyncio.create_task(built.trust.run(), name="trust")]
     if built.eviction is not None:
         trust.append(asyncio.create_task(built.eviction.run(), name="eviction"))
+    trust.append(asyncio.create_task(built.commanding.run(), name="commands"))
     built.watching.settling.ask(set(built.watching.bindings.once_sources))
     settling = asyncio.create_task(built.watching.settling.run(), name="bindings")
     settling.add_done_callback(_end_without_timers)

@@ -8,8 +8,10 @@ from cloud.audit.stream import AuditStream
 from cloud.binding.queries import find_once_sources
 from cloud.binding.service import BindingService
 from cloud.binding.stream import BindingStream
-from cloud.broker.address import CLOUD, BrokerAddress, parse_mqtt_url
+from cloud.broker.address import CLOUD, COMMANDS, BrokerAddress, parse_mqtt_url
 from cloud.broker.stand_in import StandIn
+from cloud.commands.service import CommandService
+from cloud.commands.stream import CommandStream
 from cloud.consent_proofs import ConsentProofs
 from cloud.enrolment.authority.files import cloud_pair, open_authority
 from cloud.enrolment.service import EnrolmentService, write_list
@@ -48,6 +50,7 @@ from cloud.store.pulse import DatabasePulse
 from cloud.trend.service import TrendService
 from cloud.warning.model import score_patient
 from vitals.identifiers.identifier import IdentifierKind
+from vitals.wire.command import Command
 
 # What people carry and keep to themselves; a hospital's number is printed on a bracelet.
 _CARRIED = {
@@ -100,6 +103,8 @@ class Assembly:
     enrolment: EnrolmentService
     trust: TrustStream
     eviction: EvictionStream | None
+    commands: CommandService
+    commanding: CommandStream
     agent_address: tuple[str, int]
 
 
@@ -116,6 +121,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     reader = AuditReader(pool, recorder=audit)
     watching = _assemble_watching(settings, connection, pool=pool, audit=audit, clock=clock)
     enrolment, renew = _assemble_enrolment(settings, connection, pool=pool, audit=audit, clock=clock)
+    commanding = _assemble_commands(settings, pool, audit=audit, clock=clock)
     providers = read_providers(settings.oidc_file)
     policy = read_policy(settings.retention_file)
     ports = Ports(numbers=people.list_numbers, signed=signed_with(signing_key))
@@ -158,6 +164,8 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         enrolment=enrolment,
         trust=TrustStream(enrolment.publish_list, renew),
         eviction=_assemble_eviction(enrolment, parse_mqtt_url(settings.mqtt_url, keys=keys), clock),
+        commands=commanding[0],
+        commanding=commanding[1],
         agent_address=(settings.agent_names[0], settings.agent_port),
     )
 
@@ -171,11 +179,25 @@ def _assemble_enrolment(
     write_list(connection, authority, keys, now=clock())
 
     def renew() -> None:
-        for name in (CLOUD, *map(part_of, range(settings.ingest_groups))):
+        for name in (CLOUD, COMMANDS, *map(part_of, range(settings.ingest_groups))):
             cloud_pair(keys, authority, name=name, now=clock())
 
     renew()
     return EnrolmentService(pool, authority=authority, keys=keys, recorder=audit, clock=clock), renew
+
+
+def _assemble_commands(
+    settings: CloudSettings, pool: Pool, *, audit: AuditStream, clock: Clock
+) -> tuple[CommandService, CommandStream]:
+    """Commands come to the broker on a connection of their own."""
+
+    def post(agent: str, command: Command) -> bool:
+        return stream.post(agent, command)
+
+    broker = parse_mqtt_url(settings.mqtt_url, keys=settings.home / "keys").as_part(COMMANDS)
+    service = CommandService(pool, recorder=audit, clock=clock, post=post)
+    stream = CommandStream(service, broker, clock=clock)
+    return service, stream
 
 
 def _assemble_eviction(

@@ -23,6 +23,7 @@ from cloud.act import (
 )
 from cloud.asked_patient import asked_patient
 from cloud.binding import routes as binding_routes
+from cloud.commands import routes as command_routes
 from cloud.enrolment import routes as enrolment_routes
 from cloud.identity.access import access_of
 from cloud.identity.model import Subject
@@ -72,6 +73,7 @@ def add_refusals(app: FastAPI, recorder: Recorder) -> None:
         staff_routes,
         enrolment_routes,
         pipeline_routes,
+        command_routes,
         retention_routes,
         rights_routes,
     ):

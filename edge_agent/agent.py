@@ -16,7 +16,7 @@ from devices.driver import Driver, Transport
 from devices.errors import DeviceError
 from devices.radio import Advertisement, Radio
 from devices.registry import find_driver, find_driver_for
-from edge_agent.clock import utc_now
+from edge_agent.clock import OwnClock, utc_now
 from edge_agent.device_session import (
     SessionLog,
     SessionState,
@@ -26,11 +26,12 @@ from edge_agent.device_session import (
 from edge_agent.identity import IdentityFiles, read_identity
 from edge_agent.membership import Membership
 from edge_agent.people_context import PeopleContext
-from edge_agent.pipeline import Pipeline
+from edge_agent.pipeline import Pace, Pipeline
 from edge_agent.raw_log import RawLog
 from edge_agent.settings import AgentSettings
 from edge_agent.spool import Spool
 from edge_agent.spool_limit import SpoolLimit, Trimmer
+from edge_agent.spool_packing import Packer
 from edge_agent.uplink import BrokerAddress, Uplink
 from vitals.gap import Gap, GapCause
 from vitals.observation import SourceId
@@ -41,6 +42,7 @@ log = structlog.get_logger()
 
 TICK_S = 0.5
 TRIM_EVERY_S = 10.0
+PACK_EVERY_S = 60.0
 RADIO_RETRY_S = 5.0
 SESSION_RETRY_S = 5.0
 SCAN_QUIET_S = 15.0
@@ -84,7 +86,15 @@ class Agent:
     def __post_init__(self) -> None:
         boot = secrets.token_hex(8)
         self.raw = RawLog(self.spool)
-        self.pipeline = Pipeline(self.spool, boot=boot, zone=self.settings.zone, clock=utc_now)
+        self.clock = OwnClock()
+        self.pipeline = Pipeline(
+            self.spool,
+            boot=boot,
+            zone=self.settings.zone,
+            clock=utc_now,
+            pace=Pace(own_clock=self.clock, batch_s=self.settings.batch_s),
+        )
+        self.packer = Packer(self.spool, clock=utc_now)
         limit = SpoolLimit(size_bytes=self.settings.spool_bytes, age=timedelta(days=self.settings.spool_days))
         self.trimmer = Trimmer(self.spool, limit, boot=boot, clock=utc_now)
         self.uplink = Uplink(
@@ -93,6 +103,7 @@ class Agent:
             boot=boot,
             broker=BrokerAddress.parse(self.settings.mqtt_url, identity=self.identity_files),
             sources=self.declarations,
+            clock=self.clock,
         )
         self.people = PeopleContext(self.identity_files.folder, keys=self.settings.home / "keys")
         self.membership = Membership(self.identity_files, self.people, clock=utc_now)
@@ -113,7 +124,8 @@ class Agent:
                 self._tasks = tasks
                 tasks.create_task(self.raw.run())
                 tasks.create_task(self._parse_forever())
-                tasks.create_task(self._trim_forever())
+                tasks.create_task(_repeat(self.trimmer.run_once, TRIM_EVERY_S, "spool_not_trimmed"))
+                tasks.create_task(_repeat(self.packer.run_once, PACK_EVERY_S, "spool_not_packed"))
                 tasks.create_task(self._scan_forever())
                 tasks.create_task(self.membership.run())
                 for line in self.serial_lines:
@@ -180,14 +192,6 @@ class Agent:
             except sqlite3.Error as error:  # a full disk: the raw rows stay, the next tick tries again
                 log.warning("spool_not_written", reason=str(error))
 
-    async def _trim_forever(self) -> None:
-        while True:
-            try:
-                await asyncio.shield(asyncio.to_thread(self.trimmer.run_once))
-            except Exception:  # the root of a task: measuring goes on
-                log.exception("spool_not_trimmed")
-            await asyncio.sleep(TRIM_EVERY_S)
-
     async def _scan_forever(self) -> None:
         while True:
             try:
@@ -227,6 +231,16 @@ class Agent:
         if address not in self._adopted:
             self.spool.put_setting("adopted", msgspec.json.encode([*self._adopted, address]).decode())
             self._adopted.append(address)
+
+
+async def _repeat(work: Callable[[], None], every_s: float, failure: str) -> None:
+    """The root of a task that looks after the spool: measuring goes on without it."""
+    while True:
+        try:
+            await asyncio.shield(asyncio.to_thread(work))
+        except Exception:
+            log.exception(failure)
+        await asyncio.sleep(every_s)
 
 
 async def _keep_session(session: SessionLog, run: Callable[[], Awaitable[None]]) -> None:

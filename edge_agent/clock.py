@@ -1,8 +1,10 @@
-"""What disciplines this machine's clock."""
+"""What disciplines this machine's clock, how far it is from the cloud's, and whether it has jumped."""
 
 import ctypes
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +16,12 @@ Clock = Callable[[], datetime]
 _RTC = Path("/dev/rtc0")
 _TIMEX_BYTES = 512  # struct timex has 208
 _TIME_ERROR = 5
+_TRIES = 5
+_AT_ONCE_S = 0.001
+STEP_US = 100_000
+"""A jump: what no slewing does between two looks (a time service turns the clock by 500 us in a second)."""
+OFFSET_LASTS_S = 900.0
+"""How long an offset is told after it was measured: three exchanges; a crystal drifts 45 ms meanwhile."""
 
 
 def utc_now() -> datetime:
@@ -26,11 +34,81 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def clock_state() -> ClockState:
+def now_us() -> int:
+    """The wall clock in microseconds since the Unix epoch."""
+    return time.time_ns() // 1000
+
+
+def clock_source() -> str:
     """`ntp` when the kernel says that the clock is synchronised, `rtc` with a clock chip, else `none`."""
     if is_synchronised():
-        return ClockState(src="ntp")
-    return ClockState(src="rtc" if _RTC.exists() else "none")
+        return "ntp"
+    return "rtc" if _RTC.exists() else "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hands:
+    """Where an agent's clock is read; tests give their own."""
+
+    wall_us: Callable[[], int] = now_us
+    monotonic_s: Callable[[], float] = time.monotonic
+    source: Callable[[], str] = clock_source
+
+
+class OwnClock:
+    """This machine's clock as the agent knows it. Safe to use from several threads.
+
+    The wall clock and the monotonic one run alike. When they do not, the wall clock was set: whatever was
+    known of its offset is worth nothing, and `step` counts up, which asks for a new exchange.
+    """
+
+    def __init__(self, hands: Hands | None = None) -> None:
+        self.hands = hands or Hands()
+        self._lock = threading.Lock()
+        self._between_us = self._measure()
+        self._step = 0
+        self._offset_ms: int | None = None
+        self._learned_mono_s = 0.0
+
+    @property
+    def step(self) -> int:
+        """How often the clock has jumped, looking now."""
+        with self._lock:
+            between_us = self._measure()
+            if abs(between_us - self._between_us) > STEP_US:
+                self._step += 1
+                self._offset_ms = None
+            self._between_us = between_us
+            return self._step
+
+    def learn(self, offset_ms: int, *, step: int) -> None:
+        """What the cloud measured of the clock as it was after that many jumps."""
+        if self.step != step:
+            return
+        with self._lock:
+            self._offset_ms = offset_ms
+            self._learned_mono_s = self.hands.monotonic_s()
+
+    def offset_ms(self) -> int | None:
+        """What to add to this clock to get the cloud's; None where that is not known, or no longer."""
+        _ = self.step
+        with self._lock:
+            is_fresh = self.hands.monotonic_s() - self._learned_mono_s <= OFFSET_LASTS_S
+            return self._offset_ms if is_fresh else None
+
+    def state(self) -> ClockState:
+        """As it goes on the wire."""
+        return ClockState(src=self.hands.source(), off_ms=self.offset_ms())
+
+    def _measure(self) -> int:
+        """Wall minus monotonic time; asked again when this thread had to wait between the two."""
+        for _ in range(_TRIES):
+            before_s = self.hands.monotonic_s()
+            wall_us = self.hands.wall_us()
+            after_s = self.hands.monotonic_s()
+            if after_s - before_s < _AT_ONCE_S:
+                break
+        return wall_us - int((before_s + after_s) / 2 * 1e6)
 
 
 def is_synchronised() -> bool:

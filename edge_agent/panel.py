@@ -18,7 +18,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from edge_agent.agent import Agent
-from edge_agent.clock import clock_state
 from edge_agent.people_context import OfflineRegistration, new_registration_name
 from vitals.errors import QianliError
 
@@ -180,7 +179,7 @@ def describe(agent: Agent, faults: FaultSwitch | None) -> dict[str, object]:
     depth = agent.spool.depth()
     return {
         "agent": agent.name,
-        "clock": asdict(clock_state()),
+        "clock": asdict(agent.clock.state()),
         "radio_error": agent.radio_error,
         "identity": describe_identity(agent),
         "uplink": {"connected": agent.uplink.is_connected, "cut": agent.uplink.cut.is_set()},

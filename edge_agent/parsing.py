@@ -192,14 +192,16 @@ def spread_rr(readings: Sequence[Reading]) -> list[Reading]:
     return spread[::-1]
 
 
-def merge_blocks(blocks: Sequence[tuple[SourceId, WaveBlock]]) -> list[tuple[SourceId, WaveBlock]]:
-    """Join the blocks of each stream that follow one another sample by sample, up to `LONGEST_BLOCK_S`."""
+def merge_blocks(
+    blocks: Sequence[tuple[SourceId, WaveBlock]], *, longest_s: float = LONGEST_BLOCK_S
+) -> list[tuple[SourceId, WaveBlock]]:
+    """Join the blocks of each stream that follow one another sample by sample, up to `longest_s`."""
     ordered = sorted(blocks, key=lambda item: (item[0], item[1].stream, item[1].t0_us))
     merged: list[tuple[SourceId, WaveBlock]] = []
     for (src, _), group in groupby(ordered, key=lambda item: (item[0], item[1].stream)):
         run: list[WaveBlock] = []
         for _, block in group:
-            if run and (_is_long(run) or not _follows(run[-1], block)):
+            if run and (_is_long(run, longest_s) or not _follows(run[-1], block)):
                 merged.append((src, _join(run)))
                 run = []
             run.append(block)
@@ -213,8 +215,8 @@ def _follows(earlier: WaveBlock, later: WaveBlock) -> bool:
     return is_next and earlier.rate_hz == later.rate_hz and abs(later.t0_us - earlier.end_us) < sample_us
 
 
-def _is_long(run: Sequence[WaveBlock]) -> bool:
-    return sum(len(block.samples) for block in run) >= LONGEST_BLOCK_S * run[0].rate_hz
+def _is_long(run: Sequence[WaveBlock], longest_s: float) -> bool:
+    return sum(len(block.samples) for block in run) >= longest_s * run[0].rate_hz
 
 
 def _join(run: Sequence[WaveBlock]) -> WaveBlock:

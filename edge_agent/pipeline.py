@@ -1,7 +1,7 @@
 """One pass: raw log → readings → messages, in one transaction of the spool."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,32 +10,54 @@ import msgspec
 from devices.driver import Driver
 from devices.formats.vocabulary_unit import to_vocabulary_unit
 from devices.registry import find_driver
-from edge_agent.clock import Clock, clock_state
+from edge_agent.clock import Clock, OwnClock
 from edge_agent.gap_tracker import GapTracker
 from edge_agent.parsing import Parsed, Parser
-from edge_agent.spool import OutboxEntry, Spool
+from edge_agent.spool import Gather, OutboxEntry, Spool
 from vitals.gap import Gap, GapCause
-from vitals.observation import Flag, Observation, SourceId
-from vitals.wire.batch import Envelope, build_batch, encode_batch, from_ms, to_ms
+from vitals.observation import Flag, Observation, SourceId, VitalKey
+from vitals.wire.batch import Envelope, build_batch, encode_batch, from_ms, join_batches, to_ms
 from vitals.wire.event import build_gap_event, encode_event
 from vitals.wire.topics import Lane
 from vitals.wire.wave_block import encode_wave
 
 RAW_PER_PASS = 2000
+CONTINUOUS_WITHIN_S = 60.0
 _ALIVE = "alive_ms"
 _OPEN_GAPS = "open_gaps"
 LIVE_WITHIN = timedelta(minutes=2)
 """A device clock this close to ours belongs to a value measured just now."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Of which clock values are, and for how long continuous ones are gathered into one message.
+
+    A second or less is one look of the pipeline, which takes what two looks bring anyway.
+    """
+
+    own_clock: OwnClock
+    batch_s: float = 1.0
+
+    def gather(self, src: SourceId, *, now_ms: int) -> Gather | None:
+        """How values of a source wait for one another; None: they go at once."""
+        if self.batch_s <= 1:
+            return None
+        until_ms = now_ms + int(self.batch_s * 1000)
+        return Gather(key=src, now_ms=now_ms, until_ms=until_ms, join=join_batches)
+
+
 class Pipeline:
     """Turns what the spool holds raw into what it sends. Used from one thread at a time."""
 
-    def __init__(self, spool: Spool, *, boot: str, zone: ZoneInfo, clock: Clock) -> None:
+    def __init__(
+        self, spool: Spool, *, boot: str, zone: ZoneInfo, clock: Clock, pace: Pace | None = None
+    ) -> None:
         self._spool = spool
         self._boot = boot
         self._zone = zone
         self._clock = clock
+        self._pace = pace or Pace(own_clock=OwnClock())
         self._drivers: dict[SourceId, Driver] = {
             src: find_driver(name) for src, (name, _) in spool.sources().items()
         }
@@ -74,7 +96,7 @@ class Pipeline:
     def _entries(self, parsed: Parsed, *, now_ms: int) -> list[OutboxEntry]:
         envelope = Envelope(ln=self._spool.lineage, boot=self._boot, lane=Lane.LIVE, s=1)
         event_envelope = replace(envelope, lane=Lane.EVENT)
-        clock = clock_state()
+        clock = self._pace.own_clock.state()
         entries = [
             _entry(
                 "event", encode_event(build_gap_event(gap, envelope=event_envelope)), now_ms, is_event=True
@@ -83,12 +105,26 @@ class Pipeline:
         ]
         for src, observations in parsed.observations.items():
             placed = separate_times(place_in_time(item, zone=self._zone) for item in observations)
-            batch = build_batch(placed, src=src, envelope=envelope, clock=clock)
-            entries.append(_entry("vitals", encode_batch(batch), _newest_ms(placed)))
+            for part, gather in self._parts(src, placed, now_ms=now_ms):
+                payload = encode_batch(build_batch(part, src=src, envelope=envelope, clock=clock))
+                entry = _entry("vitals", payload, _newest_ms(part))
+                entries.append(replace(entry, gather=gather))
         for src, block in parsed.blocks:
             payload = encode_wave(block, src=src, envelope=envelope)
             entries.append(_entry(f"wave/{block.stream}", payload, block.end_us // 1000))
         return entries
+
+    def _parts(
+        self, src: SourceId, observations: list[Observation], *, now_ms: int
+    ) -> list[tuple[list[Observation], Gather | None]]:
+        """Continuous values may wait for others; for a spot value somebody waits, and it goes at once."""
+        gather = self._pace.gather(src, now_ms=now_ms)
+        if gather is None:
+            return [(observations, None)]
+        cadence_s = self._drivers[src].cadence_s
+        continuous = [item for item in observations if is_continuous(item, cadence_s)]
+        spot = [item for item in observations if not is_continuous(item, cadence_s)]
+        return [(part, how) for part, how in ((spot, None), (continuous, gather)) if part]
 
     def _note_restart(self) -> list[Gap]:
         """While the agent was off nothing was measured: say so for every source with a cadence."""
@@ -112,6 +148,12 @@ class Pipeline:
 
 def _entry(topic: str, payload: bytes, created_ms: int, *, is_event: bool = False) -> OutboxEntry:
     return OutboxEntry(topic=topic, payload=payload, created_ms=created_ms, is_event=is_event)
+
+
+def is_continuous(observation: Observation, cadence_s: Mapping[VitalKey, float]) -> bool:
+    """Whether the next value of its kind comes by itself soon, and this is not one from a device's memory."""
+    soon_s = cadence_s.get(observation.key, CONTINUOUS_WITHIN_S + 1)
+    return soon_s <= CONTINUOUS_WITHIN_S and Flag.STORED not in observation.flags
 
 
 def _newest_ms(observations: Sequence[Observation]) -> int:

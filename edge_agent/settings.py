@@ -29,6 +29,8 @@ class AgentSettings(BaseSettings):
     """What may wait on this disk while the cloud is away (docs/operations.md)."""
     spool_days: int = Field(default=60, ge=1)
     """For how long it may wait."""
+    batch_s: float = Field(default=1.0, ge=0, le=60)
+    """For how long continuous values of a sensor are gathered into one message (docs/operations.md)."""
     adopt_all: bool = False
     """Take every device that a driver knows, without a press on the panel."""
 

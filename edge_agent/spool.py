@@ -54,16 +54,29 @@ CREATE TABLE IF NOT EXISTS outbox (
     created_ms INTEGER NOT NULL,
     payload BLOB NOT NULL,
     lane TEXT,
-    s INTEGER
+    s INTEGER,
+    gather TEXT,
+    held_until_ms INTEGER
 );
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_sequence ON outbox (lane, s) WHERE lane IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (is_event, created_ms, id) WHERE lane IS NULL;
+CREATE INDEX IF NOT EXISTS outbox_gather ON outbox (gather, held_until_ms)
+    WHERE gather IS NOT NULL AND lane IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_age ON outbox (created_ms);
 CREATE TABLE IF NOT EXISTS lane (name TEXT PRIMARY KEY, next_s INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS done_command (
+    id TEXT PRIMARY KEY,
+    done_ms INTEGER NOT NULL,
+    reply BLOB NOT NULL
+) WITHOUT ROWID;
 """
 _WAITING = "SELECT id, topic, payload FROM outbox WHERE lane IS NULL AND is_event = "
 _WAITING_EVENTS = _WAITING + "1 ORDER BY id LIMIT ?"
-_WAITING_YOUNG = _WAITING + "0 AND created_ms >= ? ORDER BY id LIMIT ?"
+# What is held is passed over, but not for longer than anything is: then the clock was set back meanwhile.
+_WAITING_YOUNG = (
+    _WAITING + "0 AND created_ms >= ? "
+    "AND (held_until_ms IS NULL OR held_until_ms <= ? OR held_until_ms > ?) ORDER BY id LIMIT ?"
+)
 # In the order of the index: after a day without a link each call would sort millions of rows otherwise.
 _WAITING_OLD = _WAITING + "0 AND created_ms < ? ORDER BY created_ms, id LIMIT ?"
 # In the order in which they came in, whatever clocks said; GLOB takes topics by their beginning.
@@ -77,6 +90,8 @@ _USED = (
 )
 _DEPTH = "SELECT (SELECT count(*) FROM outbox), (SELECT min(created_ms) FROM outbox)"
 REJECTED_KEPT = 1000
+MOST_HELD_MS = 60_000
+COMMANDS_KEPT_MS = 7 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +117,17 @@ class OutboxEntry:
     payload: bytes
     created_ms: int
     is_event: bool = False
+    gather: "Gather | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gather:
+    """A message that may wait for others of its key and become one with them; `join` says how, if it can."""
+
+    key: str
+    now_ms: int
+    until_ms: int
+    join: Callable[[bytes, bytes], bytes | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +176,7 @@ class Spool:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
+            self._upgrade()
             self._database.executescript(_SCHEMA)
             self.lineage = self.setting("lineage", default=secrets.token_hex(8))
         except sqlite3.Error as error:
@@ -228,7 +255,7 @@ class Spool:
         border_ms = now_ms - HISTORICAL_AFTER_MS
         query, values = {
             Lane.EVENT: (_WAITING_EVENTS, ()),
-            Lane.LIVE: (_WAITING_YOUNG, (border_ms,)),
+            Lane.LIVE: (_WAITING_YOUNG, (border_ms, now_ms, now_ms + MOST_HELD_MS)),
             Lane.BACKLOG: (_WAITING_OLD, (border_ms,)),
         }[lane]
         with self._transaction():
@@ -252,6 +279,29 @@ class Spool:
                 "SELECT topic, payload, s FROM outbox WHERE lane = ? ORDER BY s", (lane,)
             ).fetchall()
         return [SpooledMessage(topic=topic, payload=payload, lane=lane, s=s) for topic, payload, s in rows]
+
+    def within(self, lane: Lane, *, first: int, last: int) -> list[SpooledMessage]:
+        """The messages of a range of a lane that are still here, in order."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT topic, payload, s FROM outbox WHERE lane = ? AND s BETWEEN ? AND ? ORDER BY s",
+                (lane, first, last),
+            ).fetchall()
+        return [SpooledMessage(topic=topic, payload=payload, lane=lane, s=s) for topic, payload, s in rows]
+
+    def find_reply(self, command_id: str) -> bytes | None:
+        """What was answered when this command was done; None: it was not."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT reply FROM done_command WHERE id = ?", (command_id,)
+            ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def keep_reply(self, command_id: str, reply: bytes, *, now_ms: int) -> None:
+        """Remember that a command is done; what was done more than a week ago is forgotten."""
+        with self._transaction():
+            self._database.execute("REPLACE INTO done_command VALUES (?, ?, ?)", (command_id, now_ms, reply))
+            self._database.execute("DELETE FROM done_command WHERE done_ms < ?", (now_ms - COMMANDS_KEPT_MS,))
 
     def acknowledge(self, upto: Mapping[Lane, int]) -> None:
         """Let go of what the cloud has stored."""
@@ -327,9 +377,47 @@ class Spool:
 
     def _insert(self, entries: Iterable[OutboxEntry]) -> None:
         self._database.executemany(
-            "INSERT INTO outbox (topic, is_event, created_ms, payload) VALUES (?, ?, ?, ?)",
-            [(entry.topic, int(entry.is_event), entry.created_ms, entry.payload) for entry in entries],
+            "INSERT INTO outbox (topic, is_event, created_ms, payload, gather, held_until_ms) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    entry.topic,
+                    int(entry.is_event),
+                    entry.created_ms,
+                    entry.payload,
+                    None if entry.gather is None else entry.gather.key,
+                    None if entry.gather is None else entry.gather.until_ms,
+                )
+                for entry in entries
+                if not self._joined(entry)
+            ],
         )
+
+    def _joined(self, entry: OutboxEntry) -> bool:
+        """Whether the message became one with another that is held for it."""
+        gather = entry.gather
+        if gather is None:
+            return False
+        row = self._database.execute(
+            "SELECT id, payload FROM outbox WHERE gather = ? AND held_until_ms > ? AND held_until_ms <= ? "
+            "AND lane IS NULL ORDER BY id DESC LIMIT 1",
+            (gather.key, gather.now_ms, gather.now_ms + MOST_HELD_MS),
+        ).fetchone()
+        joined = None if row is None else gather.join(row[1], entry.payload)
+        if joined is None:
+            return False
+        self._database.execute(
+            "UPDATE outbox SET payload = ?, created_ms = max(created_ms, ?) WHERE id = ?",
+            (joined, entry.created_ms, row[0]),
+        )
+        return True
+
+    def _upgrade(self) -> None:
+        """An agent that was there before has a table without these columns."""
+        known = {row[1] for row in self._database.execute("PRAGMA table_info(outbox)")}
+        for name, kind in (("gather", "TEXT"), ("held_until_ms", "INTEGER")):
+            if known and name not in known:
+                self._database.execute(f"ALTER TABLE outbox ADD COLUMN {name} {kind}")
 
     def _reject(self, frame: RawFrame, reason: str) -> None:
         cursor = self._database.execute(

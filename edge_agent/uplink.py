@@ -17,11 +17,14 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_agent.clock import clock_state, now_ms
+from edge_agent.clock import OwnClock, now_ms
+from edge_agent.commands import CommandDesk, Hooks
 from edge_agent.errors import AgentError, IdentityForeign, SettingInvalid
 from edge_agent.identity import IdentityFiles, read_identity
+from edge_agent.pacing import BackOff, OwnPace, TokenBucket
 from edge_agent.spool import Spool, SpooledMessage
 from vitals.wire.batch import stamp_batch
+from vitals.wire.command import encode_reply
 from vitals.wire.errors import WireError
 from vitals.wire.event import stamp_event
 from vitals.wire.status import Beat, SourceDeclaration, Status, decode_ack, encode_control
@@ -30,11 +33,12 @@ from vitals.wire.wave_block import stamp_wave
 
 log = structlog.get_logger()
 
-WINDOW = {Lane.EVENT: 32, Lane.LIVE: 64, Lane.BACKLOG: 32}
+WINDOW = {Lane.EVENT: 32, Lane.LIVE: 64, Lane.BACKLOG: 128}
+"""In the order in which the lanes are served."""
 KEEPALIVE_S = 3
 BEAT_EVERY_S = 2.0
 RESEND_AFTER_S = (5.0, 60.0)
-PAUSE_S = (0.5, 5.0)
+LIVE_IS_LATE_S = 1.0
 CONNECT_WITHIN_S = 5.0
 LOOP_S = 0.05
 BIRTH_PAUSE_S = 1.0
@@ -106,6 +110,11 @@ class LaneWindow:
         """Whether the oldest sending has waited too long for its acknowledgement."""
         return bool(self.sent_mono_s) and mono_s - min(self.sent_mono_s.values()) > self.pause_s
 
+    def is_late(self, mono_s: float) -> bool:
+        """Whether what is under way takes long, or no more may be sent."""
+        waits = bool(self.sent_mono_s) and mono_s - min(self.sent_mono_s.values()) > LIVE_IS_LATE_S
+        return waits or self.free() <= 0
+
     def note_resend(self) -> None:
         """Wait twice as long the next time."""
         self.pause_s = min(self.pause_s * 2, RESEND_AFTER_S[1])
@@ -114,7 +123,7 @@ class LaneWindow:
 class Uplink:
     """Owns the connection. `start` and `stop` from any thread; everything else happens in its own."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # one agent, and where it sends to
         self,
         spool: Spool,
         *,
@@ -122,17 +131,29 @@ class Uplink:
         boot: str,
         broker: BrokerAddress,
         sources: Callable[[], list[SourceDeclaration]],
+        clock: OwnClock | None = None,
     ) -> None:
         self._spool = spool
         self._agent = agent
         self._boot = boot
         self._broker = broker
         self._sources = sources
+        self._clock = clock or OwnClock()
+        self._clock_step = self._clock.step
+        hooks = Hooks(announce=self.announce, resend=self._resend_range)
+        self._desk = CommandDesk(spool, boot=boot, clock=self._clock, hooks=hooks)
         self._windows = {lane: LaneWindow(size) for lane, size in WINDOW.items()}
+        self._to_resend: set[Lane] = set()
+        self._back_off = BackOff()
+        self._own_pace = OwnPace()
+        self._backlog = TokenBucket(rate=self._own_pace.rate())
+        self._rate_of_cloud: float | None = None
+        self._client: mqtt.Client | None = None
         self._stopping = threading.Event()
         self._birth_due = threading.Event()
         self._protocol = mqtt.MQTTv311 if broker.version == 3 else mqtt.MQTTv5
         self._connected = False
+        self._connected_mono_s = 0.0
         self._beat_mono_s = 0.0
         self._birth_mono_s = 0.0
         self.cut = threading.Event()
@@ -158,24 +179,28 @@ class Uplink:
         self._birth_due.set()
 
     def _run(self) -> None:
-        pause_s = PAUSE_S[0]
         while not self._stopping.is_set():
-            try:
-                if not self._may_show_identity():
-                    self._stopping.wait(IDENTITY_LOOK_S)
-                    continue
-                if not self.cut.is_set() and self._serve_connection():
-                    pause_s = PAUSE_S[0]
-            except OSError as error:
-                log.info("uplink_unreachable", reason=str(error))
-            except AgentError as error:
-                log.warning("identity_unusable", reason=str(error))
-            except Exception:
-                # The root of this thread: a full disk or a flaw must not end it, for nobody would notice.
-                log.exception("uplink_failed")
-            self._connected = False
-            self._stopping.wait(pause_s)
-            pause_s = min(pause_s * 2, PAUSE_S[1])
+            self._stopping.wait(self._attempt())
+
+    def _attempt(self) -> float:
+        """One connection, if there may be one; how long to wait before the next."""
+        self._connected_mono_s = 0.0
+        try:
+            if self.cut.is_set() or not self._may_show_identity():
+                return IDENTITY_LOOK_S
+            self._serve_connection()
+        except OSError as error:
+            log.info("uplink_unreachable", reason=str(error))
+        except AgentError as error:
+            log.warning("identity_unusable", reason=str(error))
+        except Exception:
+            # The root of this thread: a full disk or a flaw must not end it, for nobody would notice.
+            log.exception("uplink_failed")
+        self._connected = False
+        if self.cut.is_set():
+            return IDENTITY_LOOK_S
+        stood_s = time.monotonic() - self._connected_mono_s if self._connected_mono_s else 0.0
+        return self._back_off.pause_after(stood_s)
 
     def _may_show_identity(self) -> bool:
         """Whether we have what this broker asks for; before the agent is enrolled there is no certificate."""
@@ -186,23 +211,21 @@ class Uplink:
             raise IdentityForeign(found.agent, self._agent)
         return found is not None
 
-    def _serve_connection(self) -> bool:
-        """Connect and work until the link breaks; True if it had been accepted."""
+    def _serve_connection(self) -> None:
+        """Connect and work until the link breaks."""
         client = self._make_client()
+        self._client = client
         client.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
         give_up_mono_s = time.monotonic() + CONNECT_WITHIN_S
-        was_connected = False
         while self._may_go_on(client):
             mono_s = time.monotonic()
             if self._connected:
-                was_connected = True
                 self._talk(client, mono_s)
-            elif was_connected or mono_s > give_up_mono_s:
+            elif self._connected_mono_s or mono_s > give_up_mono_s:
                 break
         self._end(client)
-        if not was_connected:
+        if not self._connected_mono_s:
             self._try_other_protocol()
-        return was_connected
 
     def _may_go_on(self, client: mqtt.Client) -> bool:
         if self._stopping.is_set() or self.cut.is_set():
@@ -210,6 +233,10 @@ class Uplink:
         return client.loop(LOOP_S) is MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _talk(self, client: mqtt.Client, mono_s: float) -> None:
+        if self._clock.step != self._clock_step:
+            self._clock_step = self._clock.step
+            log.warning("clock_jumped", step=self._clock_step)
+            self._birth_due.set()  # it says that no offset is known, which brings an exchange at once
         if self._birth_due.is_set() and mono_s - self._birth_mono_s >= BIRTH_PAUSE_S:
             self._birth_due.clear()
             self._birth_mono_s = mono_s
@@ -217,6 +244,7 @@ class Uplink:
         if mono_s - self._beat_mono_s >= BEAT_EVERY_S:
             self._beat_mono_s = mono_s
             self._publish(client, "beat", self._beat(), qos=0)
+            self._own_pace.note(self._spool.last_id(), mono_s=mono_s)
         self._pump(client, mono_s)
 
     def _make_client(self) -> mqtt.Client:
@@ -248,24 +276,30 @@ class Uplink:
         if reason.is_failure:
             log.warning("uplink_refused", reason=str(reason))
             return
-        for window in self._windows.values():
+        for lane, window in self._windows.items():
             window.sent_mono_s.clear()
-        for lane in Lane:
-            self._resend(client, lane, time.monotonic())
-        client.subscribe(self._topic("ack"), qos=1)
+            self._to_resend.add(lane)
+        client.subscribe([(self._topic("ack"), 1), (self._topic("cmd"), 1)])
         self._birth_due.set()
         self._birth_mono_s = 0.0
         self._connected = True
+        self._connected_mono_s = time.monotonic()
         log.info("uplink_connected", protocol=int(self._protocol))
 
     def _on_disconnect(self, *_details: object) -> None:
         self._connected = False
 
-    def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
-        if message.topic != self._topic("ack"):
-            return  # amqtt hands to whoever connects what it retains for the subscriptions of all others
+    def _on_message(self, client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        # amqtt hands to whoever connects what it retains for the subscriptions of all others
+        if message.topic == self._topic("ack"):
+            self._take_ack(bytes(message.payload))
+        elif message.topic == self._topic("cmd") and not message.retain:
+            for reply in self._desk.take(bytes(message.payload)):
+                self._publish(client, "cmd/reply", encode_reply(reply))
+
+    def _take_ack(self, payload: bytes) -> None:
         try:
-            ack = decode_ack(bytes(message.payload))
+            ack = decode_ack(payload)
         except WireError as error:
             log.warning("ack_unreadable", reason=str(error))
             return
@@ -275,6 +309,7 @@ class Uplink:
         if any(upto < released[lane] for lane, upto in ack.upto.items()):
             log.warning("cloud_knows_less", upto=ack.upto, released=released)  # a database from a backup
             self._birth_due.set()
+        self._rate_of_cloud = ack.rate
         self._spool.acknowledge(ack.upto)
         for lane, upto in ack.upto.items():
             self._windows[lane].acknowledge(upto)
@@ -283,14 +318,41 @@ class Uplink:
         for lane, window in self._windows.items():
             if window.is_overdue(mono_s):
                 window.note_resend()
-                self._resend(client, lane, mono_s)
-            if window.free() > 0:
-                for message in self._spool.assign(lane, now_ms=now_ms(), limit=window.free()):
+                window.sent_mono_s.clear()
+                self._to_resend.add(lane)
+            room = self._room(lane, mono_s)
+            if room > 0 and lane in self._to_resend:
+                room -= self._resend(client, lane, mono_s=mono_s, limit=room)
+            if room > 0:
+                for message in self._spool.assign(lane, now_ms=now_ms(), limit=room):
                     self._send(client, message, mono_s)
 
-    def _resend(self, client: mqtt.Client, lane: Lane, mono_s: float) -> None:
-        for message in self._spool.unacknowledged(lane):
+    def _room(self, lane: Lane, mono_s: float) -> int:
+        """How many messages of a lane may go now. The backlog goes at its rate, and lets live values pass."""
+        free = self._windows[lane].free()
+        if lane is not Lane.BACKLOG:
+            return free
+        if self._windows[Lane.EVENT].is_late(mono_s) or self._windows[Lane.LIVE].is_late(mono_s):
+            return 0
+        self._backlog.rate = self._own_pace.rate() if self._rate_of_cloud is None else self._rate_of_cloud
+        return self._backlog.take(free, mono_s=mono_s)
+
+    def _resend_range(self, lane: Lane, first: int, last: int) -> int:
+        messages = self._spool.within(lane, first=first, last=last)
+        for message in messages:
+            if self._client is not None:
+                self._send(self._client, message, time.monotonic())
+        return len(messages)
+
+    def _resend(self, client: mqtt.Client, lane: Lane, *, mono_s: float, limit: int) -> int:
+        """Send again what is not known to be stored and not under way, within the same limits; how many."""
+        under_way = self._windows[lane].sent_mono_s
+        waiting = [message for message in self._spool.unacknowledged(lane) if message.s not in under_way]
+        for message in waiting[:limit]:
             self._send(client, message, mono_s)
+        if len(waiting) <= limit:
+            self._to_resend.discard(lane)
+        return min(len(waiting), limit)
 
     def _send(self, client: mqtt.Client, message: SpooledMessage, mono_s: float) -> None:
         self._windows[message.lane].sent_mono_s[message.s] = mono_s
@@ -313,7 +375,7 @@ class Uplink:
                 online=True,
                 ln=self._spool.lineage,
                 at=now_ms(),
-                clk=clock_state(),
+                clk=self._clock.state(),
                 sources=self._sources(),
                 released=self._spool.released(),
             )
@@ -332,7 +394,7 @@ class Uplink:
                 at=now_ms(),
                 depth=depth.messages,
                 oldest=depth.oldest_ms,
-                clk=clock_state(),
+                clk=self._clock.state(),
             )
         )
 

@@ -97,6 +97,7 @@ _KINDS = {
     Action.RENEW_AGENT: _Kind(type=_SECURITY, letter="U"),
     Action.REVOKE_AGENT: _Kind(type=_SECURITY, letter="D"),
     Action.REPLAY_MESSAGE: _Kind(type=_SECURITY, letter="E"),
+    Action.ISSUE_COMMAND: _Kind(type=_SECURITY, letter="E"),
     Action.READ_CONTEXT: _Kind(type=_RECORD, letter="R"),
     Action.READ_BINDINGS: _Kind(type=_RECORD, letter="R"),
     Action.CORRECT_BINDING: _Kind(type=_RECORD, letter="U"),

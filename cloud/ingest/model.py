@@ -16,9 +16,10 @@ from cloud.series.latest import LatestCell
 from cloud.series.model import LONGEST_BATCH_MS, Block, Held, to_us
 from vitals.gap import Gap
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
-from vitals.wire.batch import VitalsBatch, decode_batch, from_ms, read_batch, row_of
+from vitals.wire.batch import ClockState, VitalsBatch, decode_batch, from_ms, read_batch, row_of
 from vitals.wire.errors import WireError, WireInvalid, WireVersionUnknown
 from vitals.wire.event import decode_event, read_gap
+from vitals.wire.packing import unpack_text
 from vitals.wire.status import Status, decode_status, read_wave_layout
 from vitals.wire.topics import LANES, Lane, parse_agent_topic
 from vitals.wire.wave_block import WaveMessage, decode_wave
@@ -31,6 +32,7 @@ CLOCK_AGREED_WITHIN = timedelta(hours=24)
 """How long what comes from a device's memory is believed after its clock was seen to be right."""
 _SYNCHRONISED = "ntp"
 _T = TypeVar("_T")
+_OFFSET_POSSIBLE_MS = 100 * 365 * 86_400_000
 _OF_MEMORY = frozenset({Flag.STORED, Flag.CLOCK_NOT_SET})
 _LARGEST_SEQUENCE = 2**63 - 2
 _WAVE_LANE = 6
@@ -179,7 +181,7 @@ def peek_place(topic: str, payload: bytes) -> Place | None:
             ln, _, s = _WAVE_ENVELOPE.unpack_from(payload, 8)
             place = Place(agent=parsed.agent, lineage=ln.hex(), lane=LANES[payload[_WAVE_LANE]], s=s)
         else:
-            read = _place_decoder.decode(payload)
+            read = _place_decoder.decode(unpack_text(payload))
             place = Place(agent=parsed.agent, lineage=read.ln, lane=read.lane, s=read.s)
     except (WireError, msgspec.MsgspecError, UnicodeDecodeError, struct.error, IndexError):
         return None
@@ -242,7 +244,7 @@ def _decode_vitals(agent: str, arrived: Arrived) -> VitalsMessage:
         batch.sent * 1000,
         measured_us=last_ms * 1000,
         received_us=to_us(arrived.received_at),
-        is_synchronised=batch.clk.src == _SYNCHRONISED,
+        clock=batch.clk,
     )
     return VitalsMessage(
         arrived=arrived,
@@ -280,34 +282,37 @@ def _decode_other(name: str, arrived: Arrived) -> Measured:
             from_ms(message.sent),
             measured_at=from_ms(message.block.end_us // 1000),
             received_at=arrived.received_at,
-            is_synchronised=False,  # a block does not say
+            clock=ClockState(),  # a block does not say
         ),
     )
 
 
 def clock_shift(
-    sent_at: datetime, *, measured_at: datetime, received_at: datetime, is_synchronised: bool
+    sent_at: datetime, *, measured_at: datetime, received_at: datetime, clock: ClockState
 ) -> timedelta:
     """By how much the clock of an agent may be wrong, as far as a message gives it away.
 
-    Nothing arrives before it was sent or measured: such a clock is ahead. What arrives later than it was sent
-    may have waited for us, or the clock is behind: a clock that a time service disciplines is believed.
+    An offset that was measured by an exchange shortly before is the answer, unless the value would then come
+    from the future: that clock was set meanwhile. Without one: nothing arrives before it was sent or
+    measured; such a clock is ahead. What arrives later than it was sent may have waited for us, or the clock
+    is behind: a clock that a time service disciplines is believed.
     """
     shift_us = _shift_us(
-        to_us(sent_at),
-        measured_us=to_us(measured_at),
-        received_us=to_us(received_at),
-        is_synchronised=is_synchronised,
+        to_us(sent_at), measured_us=to_us(measured_at), received_us=to_us(received_at), clock=clock
     )
     return timedelta(microseconds=shift_us)
 
 
-def _shift_us(sent_us: int, *, measured_us: int, received_us: int, is_synchronised: bool) -> int:
+def _shift_us(sent_us: int, *, measured_us: int, received_us: int, clock: ClockState) -> int:
+    if clock.off_ms is not None and abs(clock.off_ms) <= _OFFSET_POSSIBLE_MS:
+        known = clock.off_ms * 1000
+        if known - (received_us - measured_us) <= _TOLERANCE_US:
+            return known if abs(known) > _TOLERANCE_US else 0
     ahead = received_us - max(sent_us, measured_us)
     if ahead < -_TOLERANCE_US:
         return ahead
     behind = received_us - sent_us
-    return behind if behind > _TOLERANCE_US and not is_synchronised else 0
+    return behind if behind > _TOLERANCE_US and clock.src != _SYNCHRONISED else 0
 
 
 def device_clock_agrees(observation: Observation) -> bool:

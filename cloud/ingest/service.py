@@ -52,6 +52,8 @@ _log = structlog.get_logger()
 Sequences = Mapping[Lane, LaneProgress]
 REFUSALS = (psycopg.DataError, psycopg.IntegrityError, ProgramLimitExceeded)
 """The database works and does not take what a message says (the last: longer than an index entry may be)."""
+BacklogRate = Callable[[str, Mapping[Lane, int], datetime], float | None]
+"""Port: how many messages of its backlog an agent may send in a second; None leaves it to the agent."""
 SpoolId = tuple[str, str]
 """(agent, lineage): one spool, whose three lanes are counted."""
 _HEARD_EVERY = timedelta(seconds=1)
@@ -119,8 +121,15 @@ class Writer:
     `fence` is asked at the beginning of each transaction, and raises when somebody else writes now.
     """
 
-    def __init__(self, fence: Callable[[Database], None], *, series: SeriesStore = POSTGRES) -> None:
+    def __init__(
+        self,
+        fence: Callable[[Database], None],
+        *,
+        series: SeriesStore = POSTGRES,
+        backlog_rate: BacklogRate = lambda _agent, _upto, _now: None,
+    ) -> None:
         self._fence = fence
+        self._backlog_rate = backlog_rate
         self._series = series
         self._lanes: dict[SpoolId, dict[Lane, _LaneState]] = {}
         self._sources: dict[SourceId, _Source] = {}
@@ -383,7 +392,8 @@ class Writer:
         acks = {}
         for agent, lineage in draft.touched.items():
             lanes = {lane: state.progress for lane, state in self._lanes[agent, lineage].items()}
-            acks[agent] = build_ack(lineage, lanes, now=draft.now)
+            ack = build_ack(lineage, lanes, now=draft.now)
+            acks[agent] = replace(ack, rate=self._backlog_rate(agent, ack.upto, draft.now))
         return acks
 
 

@@ -117,6 +117,7 @@ BODIES = {
     "/api/deletions/{deletion_id}": {"approved": False},
     "/api/agents/invitations": {"agent": "hut-of-the-matrix"},
     "/api/agents/{agent}/revoke": {"reason": "stolen"},
+    "/api/agents/{agent}/commands": {"name": "birth"},
 }
 # Routes that want more than the right to ask: what they say to the body above.
 WANTS_MORE = {

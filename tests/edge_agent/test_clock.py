@@ -1,8 +1,11 @@
 import ctypes
+from dataclasses import dataclass
 
 import pytest
 
 from edge_agent import clock
+from edge_agent.clock import OFFSET_LASTS_S, STEP_US, Hands, OwnClock
+from vitals.wire.batch import ClockState
 
 
 class Kernel:
@@ -28,7 +31,7 @@ class Kernel:
 def test_only_the_word_of_the_kernel_makes_a_clock_synchronised(monkeypatch, answer, is_synchronised):
     monkeypatch.setattr(ctypes, "CDLL", lambda _: Kernel(answer))
 
-    assert (clock.clock_state().src == "ntp") is is_synchronised
+    assert (clock.clock_source() == "ntp") is is_synchronised
 
 
 def test_system_without_such_a_call_is_not_synchronised(monkeypatch):
@@ -38,4 +41,86 @@ def test_system_without_such_a_call_is_not_synchronised(monkeypatch):
 
 
 def test_this_machine_answers():
-    assert clock.clock_state().src in {"ntp", "rtc", "none"}
+    assert clock.clock_source() in {"ntp", "rtc", "none"}
+
+
+@dataclass
+class MovedClocks:
+    """Both clocks of a machine, moved by the test; `late_s` passes once while the wall clock is read."""
+
+    mono_s: float = 100.0
+    wall_us: int = 1_790_000_000_000_000
+    late_s: float = 0.0
+
+    def pass_s(self, seconds):
+        self.mono_s += seconds
+        self.wall_us += int(seconds * 1e6)
+
+    def read_wall_us(self):
+        wall_us = self.wall_us
+        self.pass_s(self.late_s)
+        self.late_s = 0.0
+        return wall_us
+
+    def own_clock(self):
+        return OwnClock(
+            Hands(wall_us=self.read_wall_us, monotonic_s=lambda: self.mono_s, source=lambda: "rtc")
+        )
+
+
+def test_clock_that_runs_has_not_jumped():
+    clocks = MovedClocks()
+    own = clocks.own_clock()
+    for seconds in (0.05, 2.0, 3600.0):
+        clocks.pass_s(seconds)
+        assert own.step == 0
+
+
+@pytest.mark.parametrize("moved_us", [STEP_US + 10, -STEP_US - 10, 3_600_000_000])
+def test_clock_that_is_set_has_jumped_and_its_offset_is_forgotten(moved_us):
+    clocks = MovedClocks()
+    own = clocks.own_clock()
+    own.learn(-40, step=0)
+    assert own.state() == ClockState(src="rtc", off_ms=-40)
+
+    clocks.wall_us += moved_us
+
+    assert (own.step, own.state().off_ms) == (1, None)
+    assert own.step == 1
+
+
+def test_slewing_is_no_jump():
+    clocks = MovedClocks()
+    own = clocks.own_clock()
+    for _ in range(100):
+        clocks.pass_s(10)
+        clocks.wall_us += 5000
+        assert own.step == 0
+
+
+def test_waiting_between_the_two_readings_is_no_jump():
+    clocks = MovedClocks()
+    own = clocks.own_clock()
+    clocks.late_s = 0.5
+
+    assert own.step == 0
+
+
+def test_offset_of_the_clock_before_a_jump_is_not_learned():
+    own = MovedClocks().own_clock()
+
+    own.learn(7, step=1)
+
+    assert own.offset_ms() is None
+
+
+def test_offset_is_told_while_it_is_fresh():
+    clocks = MovedClocks()
+    own = clocks.own_clock()
+    own.learn(7, step=0)
+    clocks.pass_s(OFFSET_LASTS_S - 1)
+    assert own.offset_ms() == 7
+
+    clocks.pass_s(2)
+
+    assert own.offset_ms() is None

@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from edge_agent.pipeline import Pipeline, place_in_time, separate_times
+from edge_agent.clock import OwnClock
+from edge_agent.pipeline import Pace, Pipeline, is_continuous, place_in_time, separate_times
 from edge_agent.spool import LINK, RawFrame, Spool
 from tests.fixtures.full_disk import fill_disk, free_disk
 from vitals.gap import GapCause
@@ -203,3 +204,48 @@ def test_two_values_of_one_millisecond_are_both_kept():
     separated = separate_times([cuff(None), cuff(None), cuff(None)])
 
     assert [item.measured_at - NOW for item in separated] == [timedelta(milliseconds=n) for n in range(3)]
+
+
+def open_slow_pipeline(spool, clock, driver="heart_rate"):
+    spool.put_source(SRC, driver=driver, declaration=b"{}")
+    pace = Pace(own_clock=OwnClock(), batch_s=10)
+    return Pipeline(spool, boot="00" * 8, zone=SHANGHAI, clock=clock, pace=pace)
+
+
+def test_continuous_values_of_ten_seconds_become_one_batch(spool, clock):
+    pipeline = open_slow_pipeline(spool, clock)
+    for second in range(12):
+        clock.now = NOW + timedelta(seconds=second)
+        append(spool, b"\x00\x48", after_s=second)
+        pipeline.run_once()
+        if second < 10:
+            assert messages(spool, Lane.LIVE, now_ms=NOW_US // 1000 + second * 1000) == []
+
+    (message,) = messages(spool, Lane.LIVE, now_ms=NOW_US // 1000 + 11_000)
+    assert len(read_batch(decode_batch(message.payload))) == 10
+
+
+def test_spot_value_goes_at_once_and_so_does_an_event(spool, clock):
+    pipeline = open_slow_pipeline(spool, clock, "blood_pressure")
+    append(spool, bytes.fromhex("00780050005d00"), channel="2A35")
+    spool.append_raw([RawFrame(src=SRC, channel=LINK, received_us=NOW_US, payload=b"out_of_range")])
+
+    pipeline.run_once()
+
+    assert {m.topic for m in messages(spool, Lane.LIVE)} == {"vitals"}
+    assert {m.topic for m in messages(spool, Lane.EVENT)} == {"event"}
+
+
+def test_reading_from_a_memory_is_not_continuous():
+    item = Observation(
+        key=VitalKey("heart_rate"),
+        value=70.0,
+        unit="/min",
+        measured_at=NOW,
+        received_at=NOW,
+        flags=(Flag.STORED,),
+    )
+
+    assert not is_continuous(item, {VitalKey("heart_rate"): 1.0})
+    assert is_continuous(replace(item, flags=()), {VitalKey("heart_rate"): 1.0})
+    assert not is_continuous(replace(item, flags=()), {})

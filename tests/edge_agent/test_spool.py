@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from edge_agent.errors import SpoolUnusable
-from edge_agent.spool import _WAITING_OLD, REJECTED_KEPT, OutboxEntry, RawFrame, Spool
+from edge_agent.spool import _WAITING_OLD, REJECTED_KEPT, Gather, OutboxEntry, RawFrame, Spool
 from tests.fixtures.full_disk import fill_disk, free_disk
 from vitals.observation import SourceId
 from vitals.wire.topics import LANES, Lane
@@ -205,3 +205,74 @@ class SpoolOrder(RuleBasedStateMachine):
 
 SpoolOrder.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 test_spool_order = SpoolOrder.TestCase
+
+
+def held(payload, *, now_s=0, until_s=10, joins=True):
+    def join(earlier, later):
+        return earlier + later if joins else None
+
+    now_ms = NOW_MS + now_s * 1000
+    gather = Gather(key="s-1", now_ms=now_ms, until_ms=now_ms + until_s * 1000, join=join)
+    return OutboxEntry(topic="vitals", payload=payload, created_ms=now_ms, gather=gather)
+
+
+def sent_at(spool, *, second):
+    return [m.payload for m in spool.assign(Lane.LIVE, now_ms=NOW_MS + second * 1000, limit=99)]
+
+
+def test_held_messages_become_one_and_go_when_their_time_is_over(spool):
+    for second in range(4):
+        spool.commit_parsed([held(b"%d" % second, now_s=second)], parsed_up_to=0)
+        assert sent_at(spool, second=second) == []
+    spool.commit_parsed([entry(b"spot")], parsed_up_to=0)
+
+    assert sent_at(spool, second=4) == [b"spot"]
+    assert sent_at(spool, second=10) == [b"0123"]
+
+
+def test_message_after_the_time_is_over_begins_anew(spool):
+    spool.commit_parsed([held(b"a")], parsed_up_to=0)
+    spool.commit_parsed([held(b"b", now_s=10)], parsed_up_to=0)
+
+    assert sent_at(spool, second=10) == [b"a"]
+    assert sent_at(spool, second=20) == [b"b"]
+
+
+def test_messages_that_do_not_join_stay_apart(spool):
+    spool.commit_parsed([held(b"a"), held(b"b", joins=False)], parsed_up_to=0)
+    spool.commit_parsed([held(b"c", now_s=1, joins=False)], parsed_up_to=0)
+
+    assert sent_at(spool, second=11) == [b"a", b"b", b"c"]
+
+
+def test_clock_that_is_set_back_holds_nothing_for_long(spool):
+    spool.commit_parsed([held(b"a")], parsed_up_to=0)
+
+    assert sent_at(spool, second=-3600) == [b"a"]
+
+
+def test_spool_of_an_earlier_agent_gets_the_new_columns(tmp_path):
+    spool = Spool(tmp_path / "s")
+    spool.commit_parsed([entry(b"old")], parsed_up_to=0)
+    spool._database.execute("DROP INDEX outbox_gather")
+    for name in ("gather", "held_until_ms"):
+        spool._database.execute(f"ALTER TABLE outbox DROP COLUMN {name}")
+    spool.close()
+
+    opened = Spool(tmp_path / "s")
+    opened.commit_parsed([held(b"new")], parsed_up_to=0)
+
+    assert sent_at(opened, second=10) == [b"old", b"new"]
+    opened.close()
+
+
+def test_burst_of_frames_is_one_transaction(spool):
+    statements = []
+    spool._database.set_trace_callback(statements.append)
+
+    spool.append_raw([raw()] * 200)
+
+    assert [word for word in statements if word.startswith(("BEGIN", "COMMIT"))] == [
+        "BEGIN IMMEDIATE",
+        "COMMIT",
+    ]

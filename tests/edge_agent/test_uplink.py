@@ -1,7 +1,6 @@
 """The uplink against a real broker, with a cloud that the test plays itself."""
 
 import asyncio
-import json
 import queue
 import sqlite3
 import subprocess
@@ -23,6 +22,7 @@ from tests.fixtures.certificates import agent_identity, tls_context
 from tests.fixtures.running_demo import free_port, wait_until
 from vitals.observation import Observation, SourceId, VitalKey
 from vitals.wire.batch import ClockState, Envelope, build_batch, decode_batch, encode_batch, from_ms
+from vitals.wire.command import Command, ReplyState, ResendArgs, as_words, decode_reply, encode_command
 from vitals.wire.status import Ack, decode_beat, decode_status, encode_control
 from vitals.wire.topics import AgentTopic, Lane
 
@@ -142,8 +142,8 @@ def uplink(spool, broker):
     made.stop()
 
 
-def queue_value(spool, value=72.0):
-    now_ms = time.time_ns() // 1_000_000
+def queue_value(spool, value=72.0, *, age_ms=0):
+    now_ms = time.time_ns() // 1_000_000 - age_ms
     item = Observation(
         key=VitalKey("heart_rate"),
         value=value,
@@ -240,7 +240,7 @@ def test_killed_broker_loses_nothing(uplink, broker, cloud, spool):
 
     broker.start()
 
-    values = {json.loads(cloud.take("vitals", within_s=20))["m"]["heart_rate"][0] for _ in range(2)}
+    values = {decode_batch(cloud.take("vitals", within_s=20)).m["heart_rate"][0] for _ in range(2)}
     assert values == {61.0, 62.0}
 
 
@@ -313,3 +313,65 @@ def test_patience_doubles_until_there_is_progress():
     window.acknowledge(1)
 
     assert (window.free(), window.pause_s) == (4, 5.0)
+
+
+def command(name, *, agent=AGENT, command_id="c-1"):
+    made = Command(id=command_id, name=name, issued_at=0, expires_at=2**41, issued_by="system")
+    return str(AgentTopic(agent=agent, name="cmd")), encode_command(made)
+
+
+def test_command_is_done_and_answered(uplink, cloud):
+    uplink.start()
+    cloud.take("status")
+
+    cloud.client.publish(*command("birth"), qos=1).wait_for_publish(5)
+
+    states = [decode_reply(cloud.take("cmd/reply")).state for _ in range(2)]
+    assert states == [ReplyState.RECEIVED, ReplyState.DONE]
+    assert decode_status(cloud.take("status")).online is True
+
+
+def test_command_for_another_agent_or_from_long_ago_is_none(uplink, cloud):
+    """amqtt hands out what it retains for the subscriptions of all others; a command is never retained."""
+    for agent in ("other-hut", AGENT):
+        topic, payload = command("birth", agent=agent)
+        cloud.client.publish(topic, payload, qos=1, retain=True).wait_for_publish(5)
+    uplink.start()
+    cloud.take("status")
+
+    cloud.client.publish(*command("dance", command_id="c-2"), qos=1).wait_for_publish(5)
+
+    assert decode_reply(cloud.take("cmd/reply")).id == "c-2"
+
+
+def test_range_is_sent_again_when_the_cloud_asks(uplink, cloud, spool):
+    for n in range(3):
+        queue_value(spool, float(n))
+    uplink.start()
+    assert {decode_batch(cloud.take("vitals")).s for _ in range(3)} == {1, 2, 3}
+
+    args = as_words(ResendArgs(ln=spool.lineage, lane=Lane.LIVE, first=2, last=2))
+    asked = Command(id="c-3", name="resend", issued_at=0, expires_at=2**41, issued_by="system", args=args)
+    topic = str(AgentTopic(agent=AGENT, name="cmd"))
+    cloud.client.publish(topic, encode_command(asked), qos=1).wait_for_publish(5)
+
+    assert decode_batch(cloud.take("vitals", within_s=3)).s == 2
+
+
+def test_backlog_goes_at_the_rate_of_the_cloud_and_live_values_pass_it(uplink, cloud, spool):
+    topic = str(AgentTopic(agent=AGENT, name="ack"))
+    slow = encode_control(Ack(v=1, ln=spool.lineage, upto={}, at=0, rate=5.0))
+    cloud.client.publish(topic, slow, qos=1, retain=True).wait_for_publish(5)
+    for n in range(60):
+        queue_value(spool, float(n), age_ms=3_600_000 - n)
+    uplink.start()
+    first = decode_batch(cloud.take("vitals"))
+    time.sleep(2.0)
+    queue_value(spool)
+    later = [decode_batch(cloud.take("vitals"))]
+    while later[-1].lane is not Lane.LIVE:
+        later.append(decode_batch(cloud.take("vitals")))
+
+    assert first.lane is Lane.BACKLOG
+    assert 8 <= len(later) <= 40
+    assert [batch.s for batch in later[:-1]] == list(range(2, len(later) + 1))

@@ -18,8 +18,9 @@ from devices.registry import driver_by_name
 from edge_agent.clock import utc_now
 from tests.fixtures.certificates import agent_identity, tls_context
 from tests.fixtures.running_demo import wait_until
-from vitals.wire import batch, event, status, wave_block
+from vitals.wire import batch, command, event, status, wave_block
 from vitals.wire.errors import WireError
+from vitals.wire.packing import pack_text
 from vitals.wire.topics import AgentTopic
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(3600)]
@@ -34,6 +35,10 @@ GAP = (
     b'{"v":1,"ln":"0011223344556677","boot":"0011223344556677","lane":"event","s":1,"src":"s-fuzz","kind":"gap",'
     b'"keys":[],"cause":"cable","from_ms":1790000000000,"to_ms":null}'
 )
+COMMAND = (
+    b'{"v":1,"id":"c-1","name":"resend","issued_at":1,"expires_at":2,"issued_by":"p","args":{"lane":"live"}}'
+)
+REPLY = b'{"v":1,"id":"c-1","state":"done","at":1790000000000,"result":{"t1":1,"src":"ntp"},"reason":""}'
 
 
 def mutate(chance, seed_bytes):
@@ -77,8 +82,11 @@ def test_driver_gives_readings_or_a_frame_error(driver):
         (event.decode_event, GAP),
         (status.decode_status, b'{"v":1,"agent":"a","boot":"b","online":true,"sources":[]}'),
         (lambda payload: wave_block.decode_wave(payload, stream="ecg"), b"QWB1\x01\x01" + bytes(80)),
+        (batch.decode_batch, pack_text(BATCH)),
+        (command.decode_command, COMMAND),
+        (command.decode_reply, REPLY),
     ],
-    ids=["batch", "gap", "status", "wave"],
+    ids=["batch", "gap", "status", "wave", "packed batch", "command", "reply"],
 )
 def test_wire_gives_a_message_or_a_wire_error(decode, seed_bytes):
     chance = random.Random(SEED)
@@ -101,6 +109,7 @@ def test_ingest_survives_and_keeps_what_it_cannot_read(running_demo, viewer):
         ("event", GAP),
         ("wave/ecg", b"QWB1\x01\x01" + bytes(80)),
         ("beat", b'{"v":1}'),
+        ("cmd/reply", REPLY),
         ("status", b'{"v":1,"agent":"fuzz-hut","boot":"b","online":true}'),
     ]
     for number in range(COUNT):

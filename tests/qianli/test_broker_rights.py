@@ -8,9 +8,24 @@ from vitals.wire.topics import CLOUD_STATUS, AgentTopic, parse_agent_topic
 
 agents = st.from_regex(r"[a-z0-9][a-z0-9-]{0,40}", fullmatch=True)
 names = st.sampled_from(
-    ["vitals", "wave/ecg", "event", "status", "beat", "ack", "cmd", "", "ack/x", "+", "#"]
+    [
+        "vitals",
+        "wave/ecg",
+        "event",
+        "status",
+        "beat",
+        "ack",
+        "cmd",
+        "cmd/reply",
+        "cmd/x",
+        "",
+        "ack/x",
+        "+",
+        "#",
+    ]
 )
 CLOUD = f"{CLOUD_PREFIX}cloud"
+COMMANDS = f"{CLOUD_PREFIX}commands"
 levels = st.one_of(agents, st.sampled_from(["q", "v1", "cloud", "+", "#", "", "$SYS", "ack", "status"]))
 topics = st.one_of(
     st.text(max_size=60),
@@ -63,14 +78,28 @@ def test_cloud_speaks_to_agents_and_never_as_one(topic):
 
 @given(st.text(max_size=40), topics)
 def test_whose_name_is_no_agents_may_nothing(identity, topic):
-    known = may_connect(identity, f"agent-{identity}", will_topic=None) or identity == CLOUD
+    known = may_connect(identity, f"agent-{identity}", will_topic=None) or identity in (CLOUD, COMMANDS)
     if not known:
         assert not may_publish(identity, topic)
         assert not may_subscribe(identity, topic)
 
 
+@given(topics)
+def test_commands_of_the_cloud_command_and_acknowledge_nothing(topic):
+    if may_publish(COMMANDS, topic):
+        assert topic.endswith("/cmd")
+    assert may_subscribe(COMMANDS, topic) is may_subscribe(CLOUD, topic)
+
+
+def test_agent_is_commanded_and_commands_nobody():
+    for name in ("cmd", "cmd/x", "ack"):
+        assert not may_publish("hut-1", str(AgentTopic(agent="hut-1", name=name)))
+    assert may_publish(COMMANDS, str(AgentTopic(agent="hut-1", name="cmd")))
+    assert may_connect(COMMANDS, "qianli-commands", will_topic=None)
+
+
 def test_agent_does_all_that_the_wire_contract_asks_of_it():
-    for name in ("vitals", "wave/ecg", "event", "status", "beat"):
+    for name in ("vitals", "wave/ecg", "event", "status", "beat", "cmd/reply"):
         assert may_publish("hut-1", str(AgentTopic(agent="hut-1", name=name)))
     assert may_connect("hut-1", "agent-hut-1", will_topic=str(AgentTopic(agent="hut-1", name="status")))
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cloud.broker.address import AUTHORITY_FILE, parse_mqtt_url, speaks_mqtt5
+from cloud.broker.address import AUTHORITY_FILE, COMMANDS, parse_mqtt_url, speaks_mqtt5
 from cloud.broker.conformance import ask_broker
 from cloud.broker.stand_in import StandIn, context_of
 from cloud.enrolment.authority.certificates import issue_stand_in, key_pem, new_key, pem
@@ -62,7 +62,7 @@ def await_answer(client, answers):
     return answers[0]
 
 
-@pytest.mark.parametrize("name", ["status", "beat", "vitals", "event", "wave/ecg"])
+@pytest.mark.parametrize("name", ["status", "beat", "vitals", "event", "wave/ecg", "cmd/reply"])
 def test_agent_publishes_as_itself_and_as_nobody_else(mosquitto, name):
     client = mosquitto.connect("hut-1")
 
@@ -89,6 +89,22 @@ def test_cloud_acknowledges_and_an_agent_hears_only_its_own(mosquitto):
         agent.loop(0.1)
 
     assert set(heard) == {str(AgentTopic(agent="hut-1", name="ack"))}
+
+
+def test_commands_reach_their_agent_beside_the_other_connection_of_the_cloud(mosquitto):
+    agent, cloud, commands = (mosquitto.connect(name) for name in ("hut-1", None, COMMANDS))
+    heard = []
+    agent.on_message = lambda _c, _u, message: heard.append(message.topic)
+    agent.subscribe(str(AgentTopic(agent="hut-1", name="cmd")), qos=1)
+    for name in ("hut-2", "hut-1"):
+        assert answer_to_publish(commands, str(AgentTopic(agent=name, name="cmd"))) in (0, 16)
+    deadline = time.monotonic() + 5
+    while not heard and time.monotonic() < deadline:
+        agent.loop(0.1)
+
+    assert heard == [str(AgentTopic(agent="hut-1", name="cmd"))]
+    assert is_alive(cloud)
+    assert answer_to_publish(commands, str(AgentTopic(agent="hut-1", name="ack"))) == NOT_AUTHORISED
 
 
 def test_without_a_certificate_there_is_no_connection(mosquitto):

@@ -8,7 +8,9 @@ import msgspec
 from msgspec.structs import replace
 
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
+from vitals.vocabulary import vital_code
 from vitals.wire.errors import UNREADABLE, WireInvalid, WireVersionUnknown
+from vitals.wire.packing import pack_text, unpack_text
 from vitals.wire.topics import Lane
 
 VERSION = 1
@@ -38,7 +40,10 @@ class Envelope:
 
 
 class VitalsBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One message on `…/vitals`; the field names are the wire's."""
+    """One message on `…/vitals`; the field names are the wire's.
+
+    On the wire `rx` is left out where it is the same as `dt`, and a unit where it is the vocabulary's.
+    """
 
     v: int
     ln: str
@@ -48,9 +53,9 @@ class VitalsBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     src: SourceId
     t0: int
     dt: list[int]
-    rx: list[int]
+    rx: list[int] = []
     m: dict[str, list[float | None]]
-    u: dict[str, str]
+    u: dict[str, str] = {}
     q: dict[str, list[Quality]] = {}
     f: dict[str, dict[str, list[Flag]]] = {}
     dv: dict[str, dict[str, str]] = {}
@@ -70,9 +75,9 @@ class _Stamped(msgspec.Struct, kw_only=True, omit_defaults=True):
     src: str
     t0: int
     dt: list[int]
-    rx: msgspec.Raw
+    rx: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     m: msgspec.Raw
-    u: msgspec.Raw
+    u: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     q: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     f: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     dv: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -191,14 +196,33 @@ def _observation(batch: VitalsBatch, key: str, idx: int) -> Observation:
 
 
 def encode_batch(batch: VitalsBatch) -> bytes:
-    """The JSON payload; whole numbers have no point."""
+    """The payload: JSON without what says itself, and packed where that is shorter."""
     columns = {key: [_shortest(value) for value in column] for key, column in batch.m.items()}
-    return _encoder.encode(replace(batch, m=columns))
+    units = {key: unit for key, unit in batch.u.items() if unit != _unit_of(key)}
+    received = [] if batch.rx == batch.dt else batch.rx
+    return pack_text(_encoder.encode(replace(batch, m=columns, u=units, rx=received)))
 
 
 def _shortest(value: float | None) -> float | None:
     """The same number; 0 stays as it is, for it may have a sign."""
     return int(value) if value and float(value).is_integer() and abs(value) < _EXACT else value
+
+
+def _unit_of(key: str) -> str | None:
+    code = vital_code(key)
+    return None if code is None else code.ucum
+
+
+def _fill_in(batch: VitalsBatch) -> None:
+    """What was left out because it says itself."""
+    if not batch.rx:
+        batch.rx.extend(batch.dt)
+    for key in batch.m:
+        if key not in batch.u:
+            unit = _unit_of(key)
+            if unit is None:
+                raise WireInvalid(f"column {key!r} has no unit")
+            batch.u[key] = unit
 
 
 def decode_batch(payload: bytes) -> VitalsBatch:
@@ -208,13 +232,15 @@ def decode_batch(payload: bytes) -> VitalsBatch:
         WireVersionUnknown: a version that this code does not know.
         WireInvalid: anything else that breaks the contract.
     """
+    text = unpack_text(payload)
     try:
-        batch = _decoder.decode(payload)
+        batch = _decoder.decode(text)
     except UNREADABLE as error:
-        check_version(payload)
+        check_version(text)
         raise WireInvalid(str(error)) from error
     if batch.v != VERSION:
         raise WireVersionUnknown(batch.v)
+    _fill_in(batch)
     _check_columns(batch)
     return batch
 
@@ -242,8 +268,6 @@ def _check_columns(batch: VitalsBatch) -> None:
     for key, column in batch.m.items():
         if len(column) != rows or len(batch.q.get(key, column)) != rows:
             raise WireInvalid(f"column {key!r} does not have {rows} rows")
-        if key not in batch.u:
-            raise WireInvalid(f"column {key!r} has no unit")
     first, last = batch.t0 + min(*batch.dt, *batch.rx), batch.t0 + max(*batch.dt, *batch.rx)
     if not (_FIRST_MS <= first <= last <= _LAST_MS and _FIRST_MS <= batch.sent <= _LAST_MS):
         raise WireInvalid(f"time {first}, {last} or {batch.sent} ms is not a date")
@@ -261,8 +285,25 @@ def _check_device_time(text: str) -> None:
 
 def stamp_batch(payload: bytes, *, lane: Lane, s: int, sent_ms: int) -> bytes:
     """Write sequence and moment of publishing into a spooled payload; mark it historical when it is old."""
-    batch = _stamp_decoder.decode(payload)
+    batch = _stamp_decoder.decode(unpack_text(payload))
     newest = batch.t0 + max(batch.dt)
     batch.lane, batch.s, batch.sent = lane, s, sent_ms
     batch.h = int(sent_ms - newest > HISTORICAL_AFTER_MS)
-    return _encoder.encode(batch)
+    return pack_text(_encoder.encode(batch))
+
+
+def join_batches(*payloads: bytes) -> bytes | None:
+    """One payload with the values of all; None where they do not belong together.
+
+    They are of one source, one run of the agent and one state of its clock, and no value meets another.
+    """
+    batches = [decode_batch(payload) for payload in payloads]
+    first = batches[0]
+    if len({(batch.ln, batch.boot, batch.src, batch.clk) for batch in batches}) > 1:
+        return None
+    envelope = Envelope(ln=first.ln, boot=first.boot, lane=first.lane, s=first.s)
+    items = [item for batch in batches for item in read_batch(batch)]
+    try:
+        return encode_batch(build_batch(items, src=first.src, envelope=envelope, clock=first.clk))
+    except ValueError:
+        return None

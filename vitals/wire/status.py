@@ -70,12 +70,16 @@ class Beat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ack:
-    """Cloud to edge: everything of this lineage up to and including `upto[lane]` is committed."""
+    """Cloud to edge: everything of this lineage up to and including `upto[lane]` is committed.
+
+    `rate`: how many messages of its backlog the agent may send in a second; None leaves it to the agent.
+    """
 
     v: int
     ln: str
     upto: dict[Lane, int]
     at: int
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,8 +184,10 @@ def _inflate(packed: bytes, *, limit: int, codec: int) -> bytes:
     try:
         if codec == CODEC_ZLIB:
             return zlib.decompressobj().decompress(packed, limit + 1)
-        if codec == CODEC_ZSTD:
+        if codec == CODEC_ZSTD and zstandard.frame_content_size(packed) <= limit:
             return zstandard.ZstdDecompressor().decompress(packed, max_output_size=limit + 1)
     except (zlib.error, zstandard.ZstdError) as error:
         raise WireInvalid(f"samples do not unpack: {error}") from error
+    if codec == CODEC_ZSTD:
+        raise WireInvalid("samples would unpack to more than they say")
     raise WireVersionUnknown(f"codec {codec}")

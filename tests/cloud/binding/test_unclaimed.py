@@ -16,6 +16,7 @@ from tests.cloud.binding.conftest import (
 )
 from tests.fixtures.wire_messages import seconds
 from vitals.observation import Flag, VitalKey
+from vitals.wire.batch import ClockState
 
 real = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 SPO2 = VitalKey("spo2")
@@ -199,6 +200,6 @@ def test_clock_gives_itself_away_by_when_a_message_arrives(sent, measured, recei
         START + seconds(sent),
         measured_at=START + seconds(measured),
         received_at=START + seconds(received),
-        is_synchronised=synchronised,
+        clock=ClockState(src="ntp" if synchronised else "none"),
     )
     assert found == timedelta(seconds=shift)

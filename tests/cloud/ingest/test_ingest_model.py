@@ -13,11 +13,13 @@ from cloud.ingest.model import (
     StatusMessage,
     VitalsMessage,
     WaveBlockMessage,
+    clock_shift,
     decode,
     peek_place,
 )
 from tests.fixtures.wire_messages import LINEAGE, WireAgent, seconds, utc_now
 from vitals.gap import GapCause
+from vitals.wire.batch import ClockState
 from vitals.wire.topics import Lane
 
 AGENT = WireAgent()
@@ -124,3 +126,48 @@ def test_status_on_the_topic_of_another_agent_is_refused():
     foreign = replace(AGENT.birth(), topic=WireAgent(agent="hut-2").topic("status"))
 
     assert decode(foreign).reason is Reason.CONTRACT
+
+
+@pytest.mark.parametrize(
+    ("src", "off_ms", "measured", "received", "shift"),
+    [
+        ("none", 3000, 97, 170, 3.0),
+        ("none", 400, 99, 170, 0.0),
+        ("rtc", -7000, 99, 93, -7.0),
+        ("ntp", 600_000, 10, 700, 600.0),
+        ("none", 90_000, 99, 102, 2.0),
+        ("none", 10**18, 99, 102, 2.0),
+        ("ntp", None, 99, 170, 0.0),
+    ],
+    ids=[
+        "behind, and it waited for us",
+        "within the tolerance",
+        "ahead",
+        "a wrong time service",
+        "the clock was set meanwhile",
+        "no offset can be so large",
+        "nothing measured",
+    ],
+)
+def test_measured_offset_is_better_than_a_guess(src, off_ms, measured, received, shift):
+    now = utc_now()
+    found = clock_shift(
+        now + seconds(100),
+        measured_at=now + seconds(measured),
+        received_at=now + seconds(received),
+        clock=ClockState(src=src, off_ms=off_ms),
+    )
+
+    assert found == seconds(shift)
+
+
+def test_value_from_the_future_is_quarantined_also_when_the_offset_is_known():
+    message = AGENT.vitals(1, 70, at=utc_now() + seconds(600), clock=ClockState(off_ms=-600_000))
+
+    assert decode(message).reason is Reason.CLOCK
+
+
+def test_offset_that_an_agent_states_shifts_its_values():
+    message = AGENT.vitals(1, 70, at=utc_now() - seconds(3), clock=ClockState(src="rtc", off_ms=2500))
+
+    assert decode(message).clock_shift == seconds(2.5)

@@ -188,7 +188,7 @@ def test_repeat_of_a_waiting_message_joins_it():
     assert settled == [0, 1, 2]
 
 
-@pytest.mark.parametrize("limits", [{"max_messages": 2}, {"max_bytes": 700}], ids=["number", "bytes"])
+@pytest.mark.parametrize("limits", [{"max_messages": 2}, {"max_bytes": 500}], ids=["number", "bytes"])
 def test_full_inbox_takes_nothing_and_has_room_again_when_settled(limits):
     inbox = Inbox(**limits)
     offered = [inbox.offer(message, lambda: None) for message in beats(1, 2, 3)]

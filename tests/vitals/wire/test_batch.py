@@ -1,4 +1,6 @@
 import json
+import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -6,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
+from vitals.vocabulary import vital_code
 from vitals.wire.batch import (
     ClockState,
     Envelope,
@@ -13,11 +16,13 @@ from vitals.wire.batch import (
     decode_batch,
     encode_batch,
     from_ms,
+    join_batches,
     read_batch,
     stamp_batch,
     to_ms,
 )
 from vitals.wire.errors import WireError, WireInvalid, WireVersionUnknown
+from vitals.wire.packing import pack_text, unpack_text
 from vitals.wire.topics import Lane
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
@@ -84,7 +89,7 @@ def test_stamp_marks_what_is_older_than_thirty_seconds(age_s, historical):
 
 
 def broken(**changes):
-    fields = json.loads(encode_batch(pack(observe())))
+    fields = json.loads(unpack_text(encode_batch(pack(observe()))))
     return json.dumps({**fields, **changes}).encode()
 
 
@@ -97,10 +102,11 @@ def broken(**changes):
         broken(src="s-1").replace(b"s-1", b"s-\xc4"),
         b'{"v":1,"m":' + b"[" * 100_000,
         broken(s=0),
-        broken(rx=[]),
+        broken(rx=[1, 2]),
         broken(dt=[], rx=[]),
         broken(m={"heart_rate": [1.0, 2.0]}),
-        broken(u={}),
+        broken(m={"unheard_of": [1.0]}),
+        pack_text(broken())[:-3],
         broken(t0=10**18),
         broken(dv={"heart_rate": {"0": "yesterday"}}),
         broken(lane="express"),
@@ -132,3 +138,62 @@ def test_any_bytes_give_a_batch_or_a_wire_error(payload):
 @given(st.integers(min_value=-(10**13), max_value=10**13))
 def test_milliseconds_round_trip(milliseconds):
     assert to_ms(from_ms(milliseconds)) == milliseconds
+
+
+def test_what_says_itself_is_left_out_and_comes_back():
+    batch = pack(
+        replace(observe(), received_at=NOW), replace(observe("spo2", 96.5), received_at=NOW, unit="%")
+    )
+
+    fields = json.loads(unpack_text(encode_batch(batch)))
+
+    assert fields["m"] == {"heart_rate": [72], "spo2": [96.5]}
+    assert {"rx", "u", "q", "f", "dv", "h"}.isdisjoint(fields)
+    assert decode_batch(encode_batch(batch)) == batch
+
+
+def test_unit_that_is_not_the_vocabularys_is_sent():
+    batch = pack(replace(observe("unheard_of"), unit="1"), replace(observe("spo2"), unit="1"))
+
+    assert read_batch(decode_batch(encode_batch(batch)))[1].unit == "1"
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, 36.6, 1e300, 2.0**60, 5e-324])
+def test_number_comes_back_as_it_was(value):
+    (item,) = read_batch(decode_batch(encode_batch(pack(observe(value=value)))))
+
+    assert item.value == value
+
+
+def test_ten_seconds_of_a_monitor_cost_less_than_six_bytes_for_a_value():
+    keys = ("heart_rate", "spo2", "pulse_rate", "resp_rate", "abp_sys", "abp_dia", "temp", "perfusion_index")
+    chance = random.Random(20261126)
+    items = [
+        replace(observe(key, value=float(chance.randint(70, 80)), after_s=second), unit=vital_code(key).ucum)
+        for key in keys
+        for second in range(10)
+    ]
+
+    assert len(encode_batch(pack(*items))) <= 6 * 80
+
+
+def test_batches_of_one_source_join():
+    one, other = pack(observe()), pack(observe(after_s=1), observe("spo2", 97.0, after_s=1))
+
+    joined = decode_batch(join_batches(encode_batch(one), encode_batch(other)))
+
+    assert read_batch(joined) == [*read_batch(one), *read_batch(other)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pack(observe()),
+        replace(pack(observe(after_s=1)), boot="another"),
+        replace(pack(observe(after_s=1)), clk=ClockState(src="rtc", off_ms=7)),
+        replace(pack(observe(after_s=1)), src=SourceId("s-2")),
+    ],
+    ids=["the same moment", "another run", "another state of the clock", "another source"],
+)
+def test_batches_that_do_not_belong_together_stay_apart(other):
+    assert join_batches(encode_batch(pack(observe())), encode_batch(other)) is None

@@ -1,8 +1,10 @@
 from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -24,6 +26,7 @@ from vitals.wire.wave_block import (
 
 ENVELOPE = Envelope(ln="00112233aabbccdd", boot="0102030405060708", lane=Lane.BACKLOG, s=2**40)
 ECG = VitalKey("ecg")
+WAVES = Path(__file__).parents[2] / "recordings" / "waves"
 T0_US = 1_790_000_000_123_456
 int32_arrays = hnp.arrays(np.int32, st.integers(1, 300), elements=st.integers(-(2**31), 2**31 - 1))
 
@@ -112,3 +115,22 @@ def test_any_bytes_give_a_wire_error(payload):
 def test_any_packed_bytes_give_samples_or_a_wire_error(packed, n, codec):
     with suppress(WireError):
         assert len(decompress_samples(packed, n=n, codec=codec)) == n
+
+
+def test_half_a_minute_of_an_ecg_costs_little():
+    """A103l at a monitor's resolution, three channels at 250 Hz (tests/recordings/README.md)."""
+    recorded = np.load(WAVES / "a103l_60s.npz")
+    sizes = [
+        len(encode(make_block(samples[first : first + 7500])))
+        for samples in recorded.values()
+        for first in range(0, 15_000, 7500)
+    ]
+
+    assert sum(sizes) / (3 * 15_000) <= 0.55
+
+
+def test_frame_that_would_unpack_to_more_than_it_says_is_invalid():
+    packed = zstandard.ZstdCompressor().compress(bytes(10**6))
+
+    with pytest.raises(WireInvalid, match="more than they say"):
+        decompress_samples(packed, n=10, codec=CODEC_ZSTD)

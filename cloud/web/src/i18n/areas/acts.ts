@@ -62,6 +62,7 @@ export const acts = {
   "action.renew_agent": ["更新网关证书", "renewed an agent's certificate"],
   "action.replay_message": ["重试设备消息", "tried a message again"],
   "action.revoke_agent": ["吊销采集网关", "revoked an agent"],
+  "action.issue_command": ["向采集网关发出指令", "commanded an agent"],
   "action.read_context": ["网关读取人员信息", "an agent read who is who"],
   "action.read_bindings": ["查看设备绑定", "read bindings"],
   "action.correct_binding": ["更正绑定", "corrected a binding"],
