@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vitals.observation import Flag, Quality, SourceId, VitalKey
-from vitals.wire.batch import VitalsBatch
+from vitals.wire.batch import VitalsBatch, unit_of
+from vitals.wire.packing import unpack_text
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -232,7 +233,7 @@ def unpack(messages: Sequence[Unpacked], *, keys: frozenset[str] | None = None) 
         for key, values in batch.m.items():
             if keys is not None and key not in keys:
                 continue
-            name = VitalKey(key), batch.u[key]
+            name = VitalKey(key), batch.u.get(key) or unit_of(key)
             cells = lists.setdefault(name, [])
             cells.extend([None] * (first - len(cells)))
             cells.extend(values)
@@ -271,8 +272,8 @@ class _Values(msgspec.Struct):
 
     t0: int
     dt: list[int]
-    u: dict[str, str]
-    m: dict[str, msgspec.Raw]
+    u: dict[str, str] = {}
+    m: dict[str, msgspec.Raw] = {}
     q: dict[str, list[Quality]] = {}
 
 
@@ -284,7 +285,7 @@ def unpack_values(rows: Sequence[BatchRow], *, keys: Collection[str] | None = No
     """Messages of one source without flags, origin and times of their own; only the shift is as it was."""
     shifts = np.zeros((len(rows), 6), np.int64)
     shifts[:, SHIFT_US] = [row.shift_us for row in rows]
-    batches = [_read_values(row.payload) for row in rows]
+    batches = [_read_values(unpack_text(row.payload)) for row in rows]
     counts = [len(batch.dt) for batch in batches]
     offsets = np.array([offset for batch in batches for offset in batch.dt], np.int64)
     t_ms = np.repeat(np.array([batch.t0 for batch in batches], np.int64), counts) + offsets

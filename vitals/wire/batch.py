@@ -198,7 +198,7 @@ def _observation(batch: VitalsBatch, key: str, idx: int) -> Observation:
 def encode_batch(batch: VitalsBatch) -> bytes:
     """The payload: JSON without what says itself, and packed where that is shorter."""
     columns = {key: [_shortest(value) for value in column] for key, column in batch.m.items()}
-    units = {key: unit for key, unit in batch.u.items() if unit != _unit_of(key)}
+    units = {key: unit for key, unit in batch.u.items() if vital_code(key) is None or unit != unit_of(key)}
     received = [] if batch.rx == batch.dt else batch.rx
     return pack_text(_encoder.encode(replace(batch, m=columns, u=units, rx=received)))
 
@@ -208,9 +208,10 @@ def _shortest(value: float | None) -> float | None:
     return int(value) if value and float(value).is_integer() and abs(value) < _EXACT else value
 
 
-def _unit_of(key: str) -> str | None:
+def unit_of(key: str) -> str:
+    """The unit of a column that says none: the vocabulary's, or nothing."""
     code = vital_code(key)
-    return None if code is None else code.ucum
+    return "" if code is None else code.ucum
 
 
 def _fill_in(batch: VitalsBatch) -> None:
@@ -219,10 +220,9 @@ def _fill_in(batch: VitalsBatch) -> None:
         batch.rx.extend(batch.dt)
     for key in batch.m:
         if key not in batch.u:
-            unit = _unit_of(key)
-            if unit is None:
+            if vital_code(key) is None:
                 raise WireInvalid(f"column {key!r} has no unit")
-            batch.u[key] = unit
+            batch.u[key] = unit_of(key)
 
 
 def decode_batch(payload: bytes) -> VitalsBatch:
@@ -242,6 +242,13 @@ def decode_batch(payload: bytes) -> VitalsBatch:
         raise WireVersionUnknown(batch.v)
     _fill_in(batch)
     _check_columns(batch)
+    return batch
+
+
+def decode_checked(payload: bytes) -> VitalsBatch:
+    """A payload that `decode_batch` has checked once, as it lies in a store; it is believed."""
+    batch = _decoder.decode(unpack_text(payload))
+    _fill_in(batch)
     return batch
 
 

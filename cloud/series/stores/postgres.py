@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from cloud.series.chunk import read_chunk, write_chunk
@@ -35,11 +34,10 @@ from cloud.series.port import Compacted, Line, LooseMinute, Watched
 from cloud.series.rollup import Rollup, merge_rollups, read_rollup, roll_up, write_rollup
 from cloud.store.connection import Database
 from vitals.observation import Flag, Quality
-from vitals.wire.batch import VitalsBatch
+from vitals.wire.batch import decode_checked
 
 _MESSAGES_AT_A_TIME = 5000
 _NEWEST_AT_A_TIME = 20
-_read_batch = msgspec.json.Decoder(VitalsBatch).decode
 _ASKED = (
     "unnest(%(src_nos)s::int[], %(froms)s::bigint[], %(tos)s::bigint[]) WITH ORDINALITY "
     "AS a (src_no, from_us, to_us, number)"
@@ -409,7 +407,9 @@ def _hold(connection: Database, src_no: int) -> None:
 
 
 def _unpack(rows: Sequence[BatchRow], *, keys: Collection[str] | None = None) -> Block:
-    messages = [Unpacked(_read_batch(row.payload), row.lane_no, row.stored_us, row.shift_us) for row in rows]
+    messages = [
+        Unpacked(decode_checked(row.payload), row.lane_no, row.stored_us, row.shift_us) for row in rows
+    ]
     return unpack(messages, keys=None if keys is None else frozenset(keys))
 
 

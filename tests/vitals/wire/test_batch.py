@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
 from vitals.vocabulary import vital_code
@@ -189,9 +190,9 @@ def test_batches_of_one_source_join():
     "other",
     [
         pack(observe()),
-        replace(pack(observe(after_s=1)), boot="another"),
-        replace(pack(observe(after_s=1)), clk=ClockState(src="rtc", off_ms=7)),
-        replace(pack(observe(after_s=1)), src=SourceId("s-2")),
+        structs.replace(pack(observe(after_s=1)), boot="another"),
+        structs.replace(pack(observe(after_s=1)), clk=ClockState(src="rtc", off_ms=7)),
+        structs.replace(pack(observe(after_s=1)), src=SourceId("s-2")),
     ],
     ids=["the same moment", "another run", "another state of the clock", "another source"],
 )
