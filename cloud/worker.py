@@ -6,6 +6,7 @@ from pathlib import Path
 
 import structlog
 
+from cloud.backlog_pace import BacklogPace
 from cloud.broker.address import BrokerAddress, parse_mqtt_url
 from cloud.broker.conformance import ask_broker
 from cloud.enrolment.authority.files import AUTHORITY, cloud_pair, open_authority
@@ -72,6 +73,7 @@ class _Opener:
             ),
             fence=fence(lease),
             clock=utc_now,
+            pace=lambda load: BacklogPace(load=load),
         )
 
 

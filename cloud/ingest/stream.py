@@ -22,7 +22,7 @@ from cloud.broker.link import Announcement, BrokerLink, Delivery, LinkRole
 from cloud.errors import CloudError
 from cloud.events import Clock
 from cloud.ingest.model import Arrived, Place, peek_place
-from cloud.ingest.service import Writer
+from cloud.ingest.service import BacklogRate, Writer
 from cloud.store.connection import Database, connect
 from vitals.wire.batch import to_ms
 from vitals.wire.status import Ack, CloudStatus, encode_control
@@ -32,9 +32,13 @@ _log = structlog.get_logger()
 _STORED = ("vitals", "wave/#", "event", "status")
 _ACK_EVERY_S = 0.1
 _TRANSACTION_MESSAGES = 500
+_BUSY_FROM = 4 * _TRANSACTION_MESSAGES
 _IDLE_S = 1.0
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
+
+
+Load = Callable[[], float]
 
 
 @dataclass(slots=True)
@@ -86,6 +90,10 @@ class Inbox:
             settled = [self._waiting.popitem(last=False)[1] for _ in range(number)]
             self._bytes -= sum(len(waiting.arrived.payload) for waiting in settled)
         return [acknowledge for waiting in settled for acknowledge in waiting.acknowledge]
+
+    def load(self) -> float:
+        """How busy the writer is: 0 is idle, 1 and more means that live values are enough."""
+        return len(self._waiting) / _BUSY_FROM
 
     def close(self) -> None:
         """Let `look` return at once from now on."""
@@ -147,7 +155,10 @@ class AckBook:
 
 
 class IngestStream:
-    """Receives, stores, acknowledges, until it is stopped or `fence` says that another one stores now."""
+    """Receives, stores, acknowledges, until it is stopped or `fence` says that another one stores now.
+
+    `pace` makes what tells agents how fast to send a backlog, from how busy we are (0 is idle, 1 is full up).
+    """
 
     def __init__(
         self,
@@ -157,12 +168,13 @@ class IngestStream:
         share: Share,
         fence: Callable[[Database], None],
         clock: Clock,
+        pace: Callable[[Load], BacklogRate] = lambda _load: lambda _agent, _upto, _now: None,
     ) -> None:
         self._database_url = database_url
         self._share = share
         self._clock = clock
         self._inbox = Inbox()
-        self._writer = Writer(fence)
+        self._writer = Writer(fence, backlog_rate=pace(self._inbox.load))
         self._acks = AckBook()
         self._counted = dict.fromkeys(("received", "committed", "transactions", "seconds_to_commit"), 0.0)
         self._stopping = threading.Event()
