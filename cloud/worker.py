@@ -70,10 +70,10 @@ class _Opener:
                 name=name,
                 shards=() if lease.groups == 1 else shards_of(lease.group, groups=lease.groups),
                 speaks_for_ingest=lease.group == 0,
+                pace=lambda load: BacklogPace(load=load),
             ),
             fence=fence(lease),
             clock=utc_now,
-            pace=lambda load: BacklogPace(load=load),
         )
 
 

@@ -79,6 +79,7 @@ class VitalsMessage:
     place: Place
     src: SourceId
     batch: VitalsBatch
+    received_us: int
     first_ms: int
     last_ms: int
     shift_us: int = 0
@@ -215,7 +216,7 @@ def decode(arrived: Arrived) -> Decoded:
 
 def _is_of_the_future(measured: Measured, received_at: datetime) -> bool:
     if isinstance(measured, VitalsMessage):
-        return measured.last_ms * 1000 > to_us(received_at) + _FUTURE_US
+        return measured.last_ms * 1000 > measured.received_us + _FUTURE_US
     return _newest(measured) > received_at + FUTURE_ALLOWED
 
 
@@ -239,11 +240,11 @@ def _decode_vitals(agent: str, arrived: Arrived) -> VitalsMessage:
     place = Place(agent=agent, lineage=batch.ln, lane=batch.lane, s=batch.s)
     if not _is_possible(place):
         raise WireInvalid("it has no place in a sequence")
-    last_ms = batch.t0 + max(batch.dt)
+    last_ms, received_us = batch.t0 + max(batch.dt), to_us(arrived.received_at)
     shift_us = _shift_us(
         batch.sent * 1000,
         measured_us=last_ms * 1000,
-        received_us=to_us(arrived.received_at),
+        received_us=received_us,
         clock=batch.clk,
     )
     return VitalsMessage(
@@ -251,6 +252,7 @@ def _decode_vitals(agent: str, arrived: Arrived) -> VitalsMessage:
         place=place,
         src=batch.src,
         batch=batch,
+        received_us=received_us,
         first_ms=batch.t0 + min(batch.dt),
         last_ms=last_ms,
         shift_us=shift_us,
@@ -447,18 +449,18 @@ def is_cell(batch: VitalsBatch, key: str, row: int) -> bool:
     return batch.m[key][row] is not None or str(row) in batch.f.get(key, {})
 
 
-Known = dict[tuple[str, str, int], float | None]
-"""What is stored: by source, key and measured time (ms) the value."""
+Known = dict[tuple[str, int], float | None]
+"""What is stored of a source: by key and measured time (ms) the value."""
 
 
-def known_cells(block: Block, src: SourceId, *, spans: Sequence[Held]) -> Known:
+def known_cells(block: Block, *, spans: Sequence[Held]) -> Known:
     """What a block holds of these times."""
     known: Known = {}
     in_spans = block.is_measured_in(spans)
     for (key, _), column in block.columns.items():
         there = column.is_there() & in_spans
         cells = zip(block.t_ms[there].tolist(), column.values[there].tolist(), strict=True)
-        known |= {(src, key, t_ms): None if isnan(value) else value for t_ms, value in cells}
+        known |= {(key, t_ms): None if isnan(value) else value for t_ms, value in cells}
     return known
 
 
@@ -475,18 +477,20 @@ def keep_new(batch: VitalsBatch, known: Known) -> Kept:
     dropped: dict[str, set[int]] = {}
     conflicts: dict[tuple[str, int], int] = {}
     is_anything_new = False
+    times = [batch.t0 + offset for offset in batch.dt]
     for key, column in batch.m.items():
+        told = batch.f.get(key, {})
         for row, value in enumerate(column):
-            if not is_cell(batch, key, row):
+            if value is None and str(row) not in told:
                 continue
-            place = (batch.src, key, batch.t0 + batch.dt[row])
+            place = key, times[row]
             if place not in known:
                 known[place] = value
                 is_anything_new = True
                 continue
             dropped.setdefault(key, set()).add(row)
             if known[place] != value:
-                conflicts[place[1:]] = conflicts.get(place[1:], 0) + 1
+                conflicts[place] = conflicts.get(place, 0) + 1
     if not is_anything_new:
         return Kept(batch=None, conflicts=conflicts)
     return Kept(batch=_without(batch, dropped) if dropped else batch, conflicts=conflicts)

@@ -168,7 +168,7 @@ def find_values(
     return connection.execute(
         """
         SELECT DISTINCT o.src, o.key, o.measured_at, o.value
-          FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[])
+          FROM unnest(%b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[])
                AS a (src, key, from_at, to_at)
           JOIN observation o ON o.src = a.src AND o.key = a.key
                             AND o.measured_at BETWEEN a.from_at AND a.to_at

@@ -105,11 +105,10 @@ class _Draft:
     sources: dict[SourceId, _Source] = field(default_factory=dict)
     marks: dict[SourceId, dict[str, int]] = field(default_factory=dict)
     newest: dict[SourceId, Latest] = field(default_factory=dict)
+    now_us: int = 0
 
-    @property
-    def now_us(self) -> int:
-        """When this is stored."""
-        return to_us(self.now)
+    def __post_init__(self) -> None:
+        self.now_us = to_us(self.now)
 
 
 class Writer:
@@ -318,39 +317,40 @@ class Writer:
         kept: list[_Part] = []
         conflicts: dict[tuple[SourceId, str, int], int] = {}
         for part in parts:
-            new = keep_new(part.batch, known)
+            src = part.message.src
+            new = keep_new(part.batch, known[src])
             if new.batch is not None:
-                kept.append(replace(part, batch=new.batch))
+                kept.append(_Part(part.message, new.batch, part.is_series))
             for (key, at_ms), times in new.conflicts.items():
-                place = part.message.src, key, at_ms * 1000
+                place = src, key, at_ms * 1000
                 conflicts[place] = conflicts.get(place, 0) + times
         if conflicts:
             queries.count_value_conflicts(connection, conflicts)
         return kept
 
-    def _find_known(self, connection: Database, parts: Sequence[_Part], draft: _Draft) -> Known:
+    def _find_known(
+        self, connection: Database, parts: Sequence[_Part], draft: _Draft
+    ) -> dict[SourceId, Known]:
         """Every stored value that a message may repeat; what may move away is read first."""
-        known: Known = {}
-        spans = [
-            Held(
-                src=part.message.src,
-                src_no=draft.sources[part.message.src].src_no,
-                from_us=part.message.first_ms * 1000,
-                to_us=part.message.last_ms * 1000 + 1,
-            )
-            for part in parts
-        ]
-        blocks = self._series.find_blocks(connection, spans)
+        spans: dict[int, list[Held]] = {}
+        for part in parts:
+            message = part.message
+            number = draft.sources[message.src].src_no
+            from_us, ends_us = message.first_ms * 1000, message.last_ms * 1000 + 1
+            span = Held(src=message.src, src_no=number, from_us=from_us, to_us=ends_us)
+            spans.setdefault(number, []).append(span)
+        known: dict[SourceId, Known] = {several[0].src: {} for several in spans.values()}
+        blocks = self._series.find_blocks(connection, [span for own in spans.values() for span in own])
         for src_no, block in blocks.items():
-            own = [span for span in spans if span.src_no == src_no]
-            known |= known_cells(block, own[0].src, spans=own)
+            known[spans[src_no][0].src] = known_cells(block, spans=spans[src_no])
         asked = [
             (part.message.src, key, from_ms(part.message.first_ms), from_ms(part.message.last_ms))
             for part in parts
             for key in part.batch.m
         ]
-        stored = queries.find_values(connection, SYSTEM, asked)
-        return known | {(src, key, to_ms(measured_at)): value for src, key, measured_at, value in stored}
+        for src, key, measured_at, value in queries.find_values(connection, SYSTEM, asked):
+            known[SourceId(src)][key, to_ms(measured_at)] = value
+        return known
 
     def _store_parts(self, connection: Database, parts: Sequence[_Part], draft: _Draft) -> None:
         rows = [self._batch_row(part, draft) for part in parts if part.is_series]

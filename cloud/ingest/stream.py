@@ -107,11 +107,15 @@ class Inbox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """What one stream serves: a name at the broker, which keeps its session, and shards (empty: all)."""
+    """What one stream serves: a name at the broker, which keeps its session, and shards (empty: all).
+
+    `pace` makes what tells agents how fast to send a backlog, from how busy we are (0 is idle, 1 is full up).
+    """
 
     name: str
     shards: Sequence[str] = ()
     speaks_for_ingest: bool = True
+    pace: Callable[[Load], BacklogRate] = lambda _load: lambda _agent, _upto, _now: None
 
     def subscriptions(self) -> tuple[tuple[str, int], ...]:
         """Topic filters with their QoS."""
@@ -155,10 +159,7 @@ class AckBook:
 
 
 class IngestStream:
-    """Receives, stores, acknowledges, until it is stopped or `fence` says that another one stores now.
-
-    `pace` makes what tells agents how fast to send a backlog, from how busy we are (0 is idle, 1 is full up).
-    """
+    """Receives, stores, acknowledges, until it is stopped or `fence` says that another one stores now."""
 
     def __init__(
         self,
@@ -168,13 +169,12 @@ class IngestStream:
         share: Share,
         fence: Callable[[Database], None],
         clock: Clock,
-        pace: Callable[[Load], BacklogRate] = lambda _load: lambda _agent, _upto, _now: None,
     ) -> None:
         self._database_url = database_url
         self._share = share
         self._clock = clock
         self._inbox = Inbox()
-        self._writer = Writer(fence, backlog_rate=pace(self._inbox.load))
+        self._writer = Writer(fence, backlog_rate=share.pace(self._inbox.load))
         self._acks = AckBook()
         self._counted = dict.fromkeys(("received", "committed", "transactions", "seconds_to_commit"), 0.0)
         self._stopping = threading.Event()

@@ -39,7 +39,7 @@ from vitals.wire.batch import decode_checked
 _MESSAGES_AT_A_TIME = 5000
 _NEWEST_AT_A_TIME = 20
 _ASKED = (
-    "unnest(%(src_nos)s::int[], %(froms)s::bigint[], %(tos)s::bigint[]) WITH ORDINALITY "
+    "unnest(%(src_nos)b::int[], %(froms)b::bigint[], %(tos)b::bigint[]) WITH ORDINALITY "
     "AS a (src_no, from_us, to_us, number)"
 )
 _COLUMNS = "b.src_no, b.lane_no, b.t0_ms, b.s, b.until_ms, b.stored_us, b.shift_us, b.payload"
