@@ -37,6 +37,7 @@ SUBSCRIPTIONS = (
     (f"{ROOT}/+/+/status", 1),
     (f"{ROOT}/+/+/beat", 0),
 )
+_SAID_BY_US = ("/ack", "/cmd", CLOUD_STATUS)
 _TRANSACTION_MESSAGES = 500
 _IDLE_S = 1.0
 _FIRST_PAUSE_S = 0.2
@@ -175,6 +176,9 @@ class IngestStream:
     def receive(self, delivery: Delivery) -> None:
         """Take one message from the broker (paho's thread)."""
         now = self._clock()
+        if delivery.topic.endswith(_SAID_BY_US):
+            delivery.acknowledge()  # amqtt gives to whoever connects what it retains for all others
+            return
         if delivery.topic.endswith("/beat"):
             self._receive_beat(delivery, now)
             return
