@@ -103,8 +103,11 @@ def web(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Parts are killed and cut off."""
-    _marked(session, "faults", QIANLI_ROUNDS=os.environ.get("QIANLI_ROUNDS", "60"))
+    """Parts are killed and cut off, with three brokers and in the demo; `-- N` sets the rounds of each."""
+    rounds = session.posargs[:1] or [os.environ.get("QIANLI_ROUNDS", "70")]
+    load = os.environ.get("QIANLI_FAULT_LOAD", "2000")
+    session.env.update(QIANLI_ROUNDS=rounds[0], QIANLI_FAULT_LOAD=load)
+    _python(session, "pytest", "-q", "-s", "-m", "faults", *session.posargs[1:])
 
 
 @nox.session
@@ -128,6 +131,7 @@ def bench(session: nox.Session) -> None:
     _python(session, "tests.benchmarks.measure_bindings")
     _python(session, "tests.benchmarks.measure_edge")
     _python(session, "tests.benchmarks.measure_rights")
+    _python(session, "tests.benchmarks.measure_ingest")
     _python(session, "tests.benchmarks.measure_store")
 
 

@@ -6,14 +6,14 @@ import time
 import psutil
 import pytest
 
-from tests.faults.test_random_faults import (
+from tests.fixtures.running_demo import source_named, wait_until
+from tests.system.faults.test_demo_faults import (
     WATCHED,
     every_heart_is_fresh,
     everything_lives,
     rows,
     untold_holes,
 )
-from tests.fixtures.running_demo import source_named, wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(7200)]
 

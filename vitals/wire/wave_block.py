@@ -67,6 +67,14 @@ class WaveMessage:
 
 def encode_wave(block: WaveBlock, *, src: SourceId, envelope: Envelope, codec: int = CODEC_ZLIB) -> bytes:
     """The message as it lies in the spool: `sent` is 0 until `stamp_wave`."""
+    packed = compress_samples(block.samples, codec=codec)
+    return encode_packed_wave(block, packed, src=src, envelope=envelope, codec=codec)
+
+
+def encode_packed_wave(
+    block: WaveBlock, packed: bytes, *, src: SourceId, envelope: Envelope, codec: int
+) -> bytes:
+    """The same for samples that were compressed before: `packed` is what `compress_samples` gave."""
     name = src.encode()
     header = _HEADER.pack(
         MAGIC,
@@ -85,7 +93,7 @@ def encode_wave(block: WaveBlock, *, src: SourceId, envelope: Envelope, codec: i
         0,
         len(name),
     )
-    return _with_crc(header + name + compress_samples(block.samples, codec=codec))
+    return _with_crc(header + name + packed)
 
 
 def decode_wave(payload: bytes, *, stream: VitalKey) -> WaveMessage:

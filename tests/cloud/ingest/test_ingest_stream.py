@@ -104,6 +104,17 @@ class TestRealThings:
             wait_until(lambda: sender.upto() == 3)
             assert stored(database) == [61, 62, 63]
 
+    def test_what_the_cloud_said_itself_is_no_dead_letter_when_a_broker_hands_it_back(
+        self, database_url, database, mqtt_url, sender
+    ):
+        for s in (1, 2):  # amqtt gives to whoever comes back what it retains for the subscriptions of others
+            with ingesting(database_url, mqtt_url):
+                sender.send(*beats(s))
+                wait_until(lambda s=s: sender.upto() == s)
+                time.sleep(0.3)
+
+        assert database.execute("SELECT topic FROM dead_letter").fetchall() == []
+
     def test_nothing_is_acknowledged_before_the_commit(self, database_url, database, mqtt_url, sender):
         with ingesting(database_url, mqtt_url), database.transaction():
             database.execute("LOCK TABLE observation IN ACCESS EXCLUSIVE MODE")

@@ -20,6 +20,7 @@ from vitals.wire.wave_block import (
     compress_samples,
     decode_wave,
     decompress_samples,
+    encode_packed_wave,
     encode_wave,
     stamp_wave,
 )
@@ -85,6 +86,14 @@ def test_unknown_version_is_told_apart():
 
     with pytest.raises(WireVersionUnknown):
         decode_wave(bytes(payload), stream=ECG)
+
+
+def test_samples_that_were_packed_before_make_the_same_message():
+    block = make_block([5, 7, 6])
+    packed = compress_samples(block.samples, codec=CODEC_ZLIB)
+    places = {"src": SourceId("s-1"), "envelope": ENVELOPE, "codec": CODEC_ZLIB}
+
+    assert encode_packed_wave(block, packed, **places) == encode_wave(block, **places)
 
 
 def test_unknown_codec_is_told_apart():

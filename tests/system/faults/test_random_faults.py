@@ -1,0 +1,200 @@
+"""Parts die alone and in pairs at random instants under load; every durable sample is stored, and once.
+
+Simulated agents (`qianli fleet`) and one process with the real spool and uplink measure while it happens.
+`QIANLI_ROUNDS` sets the rounds per broker, `QIANLI_SEED` their order, `QIANLI_FAULT_LOAD` the messages per s.
+A round prints its seed: `QIANLI_SEED=that QIANLI_ROUNDS=1` repeats it.
+"""
+
+import os
+import random
+import secrets
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from cloud.store.connection import connect
+from cloud.store.migrate import migrate
+from tests.fixtures.brokers import embedded, mosquitto, nats
+from tests.fixtures.durable_agent import KEYS
+from tests.fixtures.fault_parts import (
+    SLOW_BYTES_PER_S,
+    killable_postgres,
+    small_volume,
+    whole_installation,
+)
+from tests.fixtures.services import short_home
+from tests.fixtures.stored_samples import refused, stored_moments, stored_samples
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(36_000)]
+
+ROUNDS = int(os.environ.get("QIANLI_ROUNDS", "1"))
+LOAD = int(os.environ.get("QIANLI_FAULT_LOAD", "100"))
+FIRST_SEEDS = {"amqtt": 105, "mosquitto": 206, "nats": 211}
+"""In the short form: ingest and database die; the broker dies and forgets; broker and edge die."""
+SCENARIO = """
+seed = {seed}
+connects_per_s = 200
+[[group]]
+name = "{name}-home"
+kind = "home_minute"
+number = {homes}
+pace = 300
+silences = {{ every_s = 3.0, for_s = 0.7, cause = "sensor_off" }}
+duplicates = 0.02
+shuffle = 4
+[[group]]
+name = "{name}-road"
+kind = "ambulance"
+number = {ambulances}
+[[group]]
+name = "{name}-slip"
+kind = "home_minute"
+number = {slipping}
+pace = 300
+clock.offset_s = -2.5
+clock.drift_ppm = 200
+clock.source = "rtc"
+clock.steps = [{{ at_s = 2, by_s = 3.003 }}, {{ at_s = 5, by_s = -1.0107 }}]
+outages = [{{ from_s = 3, to_s = 6, flap_s = 0.5 }}]
+"""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong, and what puts it right."""
+
+    name: str
+    break_: object
+    mend: object
+
+
+def flap(parts, chance):
+    for _ in range(chance.randint(2, 5)):
+        parts.proxy.cut()
+        time.sleep(chance.uniform(0.05, 0.6))
+        parts.proxy.mend()
+        time.sleep(chance.uniform(0.05, 0.6))
+
+
+def start_forgetful(parts, _chance):
+    parts.broker.forget()
+    parts.broker.start()
+
+
+def revive_database(parts, _chance):
+    if parts.database.process.poll() is not None:
+        parts.database.start()
+
+
+def free_volume(parts, chance):
+    parts.free_volume()
+    time.sleep(0.5)
+    revive_database(parts, chance)
+
+
+KILLS = [
+    Fault("edge killed", lambda p, _: p.edge.kill(), lambda p, _: p.edge.start()),
+    Fault("broker killed", lambda p, _: p.broker.kill(), lambda p, _: p.broker.start()),
+    Fault("ingest killed", lambda p, _: p.ingest.kill(), lambda p, _: p.ingest.launch()),
+    Fault("database killed", lambda p, _: p.kill_database(), revive_database),
+]
+OTHERS = [
+    Fault("broker killed and its memory gone", lambda p, _: p.broker.kill(), start_forgetful),
+    Fault("link cut", lambda p, _: p.proxy.cut(), lambda p, _: p.proxy.mend()),
+    Fault("link slow", lambda p, _: p.proxy.slow(SLOW_BYTES_PER_S), lambda p, _: p.proxy.mend()),
+    Fault("link flapping", flap, lambda _p, _: None),
+    Fault("disk of the edge full", lambda p, _: p.edge.fill_disk(), lambda p, _: p.edge.free_disk()),
+]
+SERVER_DISK = Fault("disk of the database full", lambda p, _: p.fill_volume(), free_volume)
+
+
+def choose(chance, *, has_volume):
+    """One fault or two; not the same part twice. Where no disk can be filled the database dies."""
+    if chance.random() < 0.5:
+        chosen = chance.choice([*KILLS, *OTHERS, SERVER_DISK])
+        return [chosen if has_volume or chosen is not SERVER_DISK else KILLS[-1]]
+    return chance.sample(KILLS, 2)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with short_home() as home, small_volume(home.path / "volume") as has_volume:
+        if not has_volume:
+            print("no small disk can be mounted here: the database's disk is never filled")
+        with killable_postgres(home, home.path / "volume") as postgres:
+            yield home, postgres, has_volume
+
+
+@pytest.fixture(params=FIRST_SEEDS)
+def installation(request, server, tmp_path):
+    home, postgres, has_volume = server
+    name = f"faults_{request.param}_{secrets.token_hex(3)}"
+    postgres.execute(f"CREATE DATABASE {name}")
+    with connect(postgres.url(name)) as connection:
+        migrate(connection)
+    made = {
+        "amqtt": lambda: embedded(home),
+        "mosquitto": lambda: mosquitto(tmp_path),
+        "nats": lambda: nats(tmp_path),
+    }
+    with whole_installation(home, postgres, postgres.url(name), broker=made[request.param]()) as parts:
+        yield parts, has_volume, int(os.environ.get("QIANLI_SEED", FIRST_SEEDS[request.param]))
+    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_every_durable_sample_is_stored_once_whatever_dies(installation):
+    parts, has_volume, first_seed = installation
+    for seed in range(first_seed, first_seed + ROUNDS):
+        run_round(parts, random.Random(seed), seed=seed, has_volume=has_volume)
+
+
+def run_round(parts, chance, *, seed, has_volume):
+    faults = choose(chance, has_volume=has_volume)
+    name = f"r{seed}-{secrets.token_hex(2)}"
+    print(f"\nseed {seed}: {' and '.join(fault.name for fault in faults)}", flush=True)
+    fleet = parts.fleet(name)
+    fleet.start(scenario(name, seed))
+    parts.edge.start()
+    fleet.await_acknowledged(1)
+    time.sleep(chance.uniform(0.5, 2.5))
+    for fault in faults:
+        fault.break_(parts, chance)
+        time.sleep(chance.uniform(0, 0.3))
+    time.sleep(chance.uniform(0.2, 3))
+    for fault in chance.sample(faults, len(faults)):
+        fault.mend(parts, chance)
+    parts.ingest.await_ready()
+    fleet.await_acknowledged(1)
+    time.sleep(chance.uniform(0, 1))
+    check(parts, fleet.end(), parts.edge.end())
+
+
+def scenario(name, seed):
+    """Each simulated agent sends five messages a second."""
+    agents = max(3, LOAD // 5)
+    ambulances, slipping = max(1, agents * 3 // 10), max(1, agents // 10)
+    homes = max(1, agents - ambulances - slipping)
+    return SCENARIO.format(name=name, seed=seed, homes=homes, ambulances=ambulances, slipping=slipping)
+
+
+def check(parts, measured, durable):
+    with parts.connect() as connection:
+        stored = stored_samples(connection)
+        assert refused(connection) == []
+        moments = stored_moments(connection, parts.edge.source)
+    for src, sums in measured.items():
+        assert {key: fields(one) for key, one in sums.vitals.items()} == of_source(stored.vitals, src)
+        assert {stream: fields(one) for stream, one in sums.waves.items()} == of_source(stored.waves, src)
+        assert stored.gaps.get(src, 0) == sums.gaps
+    for key in KEYS:
+        assert len(moments[key]) == len(set(moments[key]))
+        assert durable - set(moments[key]) == set()
+
+
+def fields(sums):
+    return tuple(getattr(sums, name) for name in sums.__struct_fields__)
+
+
+def of_source(stored, src):
+    return {key: tuple(sums) for (owner, key), sums in stored.items() if owner == src}
