@@ -23,9 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cloud.broker.address import parse_mqtt_url
 from cloud.identity.service import utc_now
-from cloud.ingest.stream import IngestStream
 from cloud.store.connection import connect
 from cloud.store.migrate import migrate
 from edge_agent.spool import OutboxEntry, RawFrame, Spool
@@ -35,6 +33,7 @@ from qianli.embedded.postgres import find_programs, make_cluster
 from qianli.ports import port_is_free
 from tests.benchmarks.measure_demo import commit
 from tests.fixtures.certificates import agent_identity
+from tests.fixtures.ingest import uncontested_ingest
 from tests.fixtures.services import BrokerServer, PostgresServer, short_home
 from vitals.observation import Observation, SourceId, VitalKey
 from vitals.vocabulary import vital_code
@@ -229,7 +228,7 @@ def running_cloud() -> Iterator[tuple[str, BrokerServer]]:
         url = server.url("edge")
         with connect(url) as connection:
             migrate(connection)
-        ingest = IngestStream(url, parse_mqtt_url(broker.url), deliver=lambda _events: None, clock=utc_now)
+        ingest = uncontested_ingest(url, broker.url)
         ingest.start()
         stack.callback(ingest.stop)
         yield url, broker

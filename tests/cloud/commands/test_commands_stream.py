@@ -14,12 +14,12 @@ from cloud.commands import stream as module
 from cloud.commands.model import CommandState, LaneRange, Order
 from cloud.commands.stream import CommandStream
 from cloud.identity.service import utc_now
-from cloud.ingest.stream import IngestStream
 from edge_agent.clock import Hands, OwnClock, now_us
 from edge_agent.spool import OutboxEntry, Spool
 from edge_agent.uplink import BrokerAddress, Uplink
 from tests.cloud.enrolment.conftest import ADMIN
 from tests.fixtures.certificates import agent_identity
+from tests.fixtures.ingest import uncontested_ingest
 from tests.fixtures.wire_messages import WireAgent, seconds
 from vitals.wire.batch import decode_batch, to_ms
 from vitals.wire.command import CommandName, CommandReply, ReplyState, encode_reply
@@ -130,7 +130,7 @@ async def test_agent_is_told_to_send_again_and_says_what_it_has_no_longer(hut, r
 
 @pytest.fixture
 def ingest(database_url, mqtt_url):
-    made = IngestStream(database_url, parse_mqtt_url(mqtt_url), deliver=lambda _events: None, clock=utc_now)
+    made = uncontested_ingest(database_url, mqtt_url)
     made.start()
     yield made
     made.stop()
