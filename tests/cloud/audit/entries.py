@@ -99,6 +99,7 @@ ACTS = (
     DOCTOR.act(Action.RENEW_AGENT, AGENT, origin=Origin.HTTP),
     DOCTOR.act(Action.REVOKE_AGENT, AGENT, origin=Origin.HTTP),
     DOCTOR.act(Action.ISSUE_COMMAND, AGENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.REPLAY_MESSAGE, AGENT, origin=Origin.HTTP),
     DOCTOR.act(Action.READ_CONTEXT, PATIENT, origin=Origin.HTTP),
     DOCTOR.act(Action.SIGN_DOCUMENT, target(TargetKind.DOCUMENT, "consent-1"), origin=Origin.HTTP),
     RESIDENT.act(Action.EXPORT_PERSON, PATIENT, origin=Origin.HTTP, basis="self"),
