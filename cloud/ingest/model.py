@@ -345,6 +345,29 @@ def _newest(measured: Measured) -> datetime:
             return measured.gap.ended_at or measured.gap.started_at
 
 
+def lineages_in(messages: Sequence[Decoded]) -> dict[str, str | None]:
+    """The agents that speak, with their spools where they are told."""
+    found: dict[str, str | None] = {}
+    for item in messages:
+        if isinstance(item, StatusMessage):
+            found[item.agent] = item.status.ln or found.get(item.agent)
+        elif item.place is not None:
+            found[item.place.agent] = item.place.lineage
+    return found
+
+
+def heard_in(messages: Sequence[Decoded]) -> set[str]:
+    """The agents that gave a sign of life themselves."""
+    heard = set()
+    for item in messages:
+        if isinstance(item, StatusMessage):
+            if item.is_sign_of_life:
+                heard.add(item.agent)
+        elif item.place is not None:
+            heard.add(item.place.agent)
+    return heard
+
+
 @dataclass(frozen=True, slots=True)
 class LaneProgress:
     """What was received of one sequence: all up to `upto`, and islands beyond it as half-open ranges."""

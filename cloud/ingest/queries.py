@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from cloud.events import Reading
 from cloud.identity.model import Scope, Subject
-from cloud.ingest.model import LaneProgress, Place, Refused, WaveBlockMessage
+from cloud.ingest.model import Arrived, LaneProgress, Place, Reason, Refused, WaveBlockMessage
 from cloud.store.connection import Database
 from vitals.gap import Gap
 from vitals.observation import SourceId
@@ -296,6 +296,36 @@ def insert_dead_letter(connection: Database, refused: Refused) -> None:
             refused.detail.replace("\x00", "�"),
             refused.arrived.received_at,
         ),
+    )
+
+
+def find_replays(connection: Database, shards: Sequence[str], *, limit: int) -> list[tuple[int, Arrived]]:
+    """Messages that somebody wants tried again, of these shards (none: of all), the oldest first."""
+    rows = connection.execute(
+        """
+        SELECT dead_letter_id, topic, payload, received_at FROM dead_letter
+         WHERE replay_asked_at IS NOT NULL AND replayed_at IS NULL
+           AND (%(shards)s::text[] = '{}' OR split_part(topic, '/', 3) = ANY(%(shards)s))
+         ORDER BY dead_letter_id LIMIT %(limit)s
+        """,
+        {"shards": list(shards), "limit": limit},
+    ).fetchall()
+    return [
+        (letter_id, Arrived(topic=topic, payload=payload, received_at=received_at))
+        for letter_id, topic, payload, received_at in rows
+    ]
+
+
+def note_replayed(connection: Database, letter_id: int, *, at: datetime) -> None:
+    """It is stored now."""
+    connection.execute("UPDATE dead_letter SET replayed_at = %s WHERE dead_letter_id = %s", (at, letter_id))
+
+
+def note_refused_again(connection: Database, letter_id: int, *, reason: Reason, detail: str) -> None:
+    """It was tried, and is not taken for this reason; it can be asked for once more."""
+    connection.execute(
+        "UPDATE dead_letter SET reason = %s, detail = %s, replay_asked_at = NULL WHERE dead_letter_id = %s",
+        (reason.value, detail.replace("\x00", "\ufffd"), letter_id),
     )
 
 

@@ -30,9 +30,11 @@ from cloud.ingest.model import (
     WaveBlockMessage,
     clock_agreed_ms,
     decode,
+    heard_in,
     is_in_order,
     keep_new,
     known_cells,
+    lineages_in,
     newest_cells,
     shift_of,
     split_batch,
@@ -180,30 +182,79 @@ class Writer:
             self._fence(connection)
             self._note_agents(connection, messages, draft)
             fresh = [item for item in messages if self._is_new(connection, item, draft)]
-            self._know_sources(connection, fresh, draft)
-            measured, refused = _check_owners(fresh, draft)
-            self._store_statuses(connection, messages, draft)
-            self._store_vitals(connection, measured, draft, is_careful=is_careful)
-            _store_waves(connection, measured, draft)
-            _store_gaps(connection, measured)
-            for letter in refused:
+            for letter in self._store(connection, fresh, draft, is_careful=is_careful):
                 queries.insert_dead_letter(connection, letter)
                 _log.warning("dead_letter", topic=letter.arrived.topic, reason=letter.reason.value)
-            _save_latest(connection, draft)
             self._save_progress(connection, draft)
+        self._remember(draft)
+        return self._build_acks(draft)
+
+    def _store(
+        self, connection: Database, messages: Sequence[Decoded], draft: _Draft, *, is_careful: bool
+    ) -> list[Refused]:
+        """Whatever is not taken is returned."""
+        self._know_sources(connection, messages, draft)
+        measured, refused = _check_owners(messages, draft)
+        self._store_statuses(connection, messages, draft)
+        self._store_vitals(connection, measured, draft, is_careful=is_careful)
+        _store_waves(connection, measured, draft)
+        _store_gaps(connection, measured)
+        _save_latest(connection, draft)
+        return refused
+
+    def _remember(self, draft: _Draft) -> None:
         self._agents |= draft.agents
         self._lanes |= draft.lanes
         self._sources |= draft.sources
         while len(self._sources) > _SOURCES_KEPT:
             del self._sources[next(iter(self._sources))]
-        return self._build_acks(draft)
+
+    def replay(self, connection: Database, letter_id: int, arrived: Arrived, *, now: datetime) -> bool:
+        """Try a message again that was not taken; whether it was. Its number counts as received already.
+
+        Raises:
+            psycopg.Error, CloudError: as for `write`.
+        """
+        try:
+            refused = self._try_again(connection, letter_id, arrived, now=now)
+        except (_MemoryStale, UniqueViolation):
+            for memory in (self._agents, self._lanes, self._sources):
+                memory.clear()
+            refused = self._try_again(connection, letter_id, arrived, now=now)
+        except REFUSALS as error:
+            with connection.transaction():
+                self._fence(connection)
+                detail = " ".join(str(error).split())
+                queries.note_refused_again(connection, letter_id, reason=Reason.DATABASE, detail=detail)
+            return False
+        return refused is None
+
+    def _try_again(
+        self, connection: Database, letter_id: int, arrived: Arrived, *, now: datetime
+    ) -> Refused | None:
+        decoded = decode(arrived)
+        draft = _Draft(now=now)
+        with connection.transaction():
+            self._fence(connection)
+            if not isinstance(decoded, StatusMessage) and decoded.place is not None:
+                spool = decoded.place.agent, decoded.place.lineage
+                self._lane(connection, spool, decoded.place.lane, draft)
+            refused = next(iter(self._store(connection, [decoded], draft, is_careful=True)), None)
+            if refused is None:
+                queries.note_replayed(connection, letter_id, at=now)
+            else:
+                queries.note_refused_again(
+                    connection, letter_id, reason=refused.reason, detail=refused.detail
+                )
+        self._remember(draft)
+        return refused
 
     def _note_agents(self, connection: Database, messages: Sequence[Decoded], draft: _Draft) -> None:
         """Who speaks for the first time or anew, and about once a second who speaks at all."""
-        heard = _heard(messages)
+        heard = heard_in(messages)
         new: dict[str, str | None] = {}
         spoke: list[str] = []
-        for agent, lineage in _lineages(messages).items():
+        for agent, lineage in lineages_in(messages).items():
             known, heard_at = self._agents.get(agent, (None, None))
             is_new = heard_at is None or lineage not in (None, known)
             is_due = agent in heard and (heard_at is None or draft.now - heard_at >= _HEARD_EVERY)
@@ -401,27 +452,6 @@ def build_ack(lineage: str, lanes: Sequences, *, now: datetime) -> Ack:
     """The acknowledgement of one spool."""
     upto = {lane: lanes.get(lane, LaneProgress()).upto for lane in LANES}
     return Ack(v=1, ln=lineage, upto=upto, at=to_ms(now))
-
-
-def _lineages(messages: Sequence[Decoded]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for item in messages:
-        if isinstance(item, StatusMessage):
-            found[item.agent] = item.status.ln or found.get(item.agent)
-        elif item.place is not None:
-            found[item.place.agent] = item.place.lineage
-    return found
-
-
-def _heard(messages: Sequence[Decoded]) -> set[str]:
-    heard = set()
-    for item in messages:
-        if isinstance(item, StatusMessage):
-            if item.is_sign_of_life:
-                heard.add(item.agent)
-        elif item.place is not None:
-            heard.add(item.place.agent)
-    return heard
 
 
 def _check_owners(messages: Sequence[Decoded], draft: _Draft) -> tuple[list[Measured], list[Refused]]:

@@ -21,6 +21,7 @@ from cloud.broker.address import BrokerAddress
 from cloud.broker.link import Announcement, BrokerLink, Delivery, LinkRole
 from cloud.errors import CloudError
 from cloud.events import Clock
+from cloud.ingest import queries
 from cloud.ingest.model import Arrived, Place, peek_place
 from cloud.ingest.service import BacklogRate, Writer
 from cloud.store.connection import Database, connect
@@ -34,6 +35,8 @@ _ACK_EVERY_S = 0.1
 _TRANSACTION_MESSAGES = 500
 _BUSY_FROM = 4 * _TRANSACTION_MESSAGES
 _IDLE_S = 1.0
+_REPLAY_EVERY_S = 2.0
+_REPLAYS_AT_ONCE = 50
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
 
@@ -176,6 +179,7 @@ class IngestStream:
         self._inbox = Inbox()
         self._writer = Writer(fence, backlog_rate=share.pace(self._inbox.load))
         self._acks = AckBook()
+        self._replay_mono_s = 0.0
         self._counted = dict.fromkeys(("received", "committed", "transactions", "seconds_to_commit"), 0.0)
         self._stopping = threading.Event()
         self._database: Database | None = None
@@ -234,6 +238,8 @@ class IngestStream:
                 messages = self._inbox.look(limit=_TRANSACTION_MESSAGES, timeout_s=timeout_s)
                 if messages:
                     self._store_until_done(messages)
+                elif time.monotonic() >= self._replay_mono_s:
+                    self._replay()
                 self._publish_acks()
         except CloudError as error:
             _log.warning("another_stores", reason=str(error))
@@ -277,6 +283,20 @@ class IngestStream:
         self._counted["seconds_to_commit"] += sum(
             (now - message.received_at).total_seconds() for message in messages
         )
+
+    def _replay(self) -> None:
+        """Try again what somebody asks for, while nothing else is to be done."""
+        self._replay_mono_s = time.monotonic() + _REPLAY_EVERY_S
+        try:
+            if self._database is None:
+                self._database = connect(self._database_url)
+            found = queries.find_replays(self._database, self._share.shards, limit=_REPLAYS_AT_ONCE)
+            for letter_id, arrived in found:
+                taken = self._writer.replay(self._database, letter_id, arrived, now=self._clock())
+                _log.info("replayed", letter=letter_id, taken=taken)
+        except psycopg.Error as error:
+            _log.warning("database_failed", waiting=0, error=" ".join(str(error).split()))
+            self._disconnect()
 
     def _disconnect(self) -> None:
         if self._database is not None:

@@ -184,7 +184,7 @@ def took_ms(ask, *, times=15):
         began = time.perf_counter()
         ask()
         taken.append((time.perf_counter() - began) * 1000)
-    return f"{statistics.median(taken):.2f} ms (worst {max(taken):.2f})"
+    return f"{statistics.median(taken):.2f} ms ({min(taken):.2f} to {max(taken):.2f})"
 
 
 def measure_ranges(server):
@@ -196,6 +196,7 @@ def measure_ranges(server):
         for number in range(8640)
     ]
     open_writer().write(server.connection, made, now=datetime.now(UTC))
+    made.clear()
     held = Held(
         src=SourceId("day"), src_no=src_no, from_us=START_MS * 1000, to_us=(START_MS + 86_400_000) * 1000
     )

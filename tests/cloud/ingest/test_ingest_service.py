@@ -5,13 +5,15 @@ import msgspec
 import psycopg
 import pytest
 
+from cloud.ingest import queries
 from cloud.ingest.service import Writer
 from cloud.shards.model import Lease, LeaseLost
-from tests.fixtures.wire_messages import LINEAGE, WireAgent, open_writer, seconds, utc_now
+from tests.fixtures.stored import stored_cells
+from tests.fixtures.wire_messages import LINEAGE, SOURCE, WireAgent, open_writer, seconds, utc_now
 from vitals.gap import GapCause
 from vitals.observation import SourceId
 from vitals.wire.batch import to_ms
-from vitals.wire.topics import Lane
+from vitals.wire.topics import Lane, shard_of
 from vitals.wire.wave_block import stamp_wave
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
@@ -195,3 +197,44 @@ def test_nothing_is_written_once_somebody_else_writes(database):
     with pytest.raises(LeaseLost):
         Writer(refuse).write(database, beats(1), now=utc_now())
     assert values(database) == []
+
+
+def letters(database):
+    rows = database.execute(
+        "SELECT dead_letter_id, reason, replay_asked_at IS NOT NULL, replayed_at IS NOT NULL FROM dead_letter"
+    )
+    return rows.fetchall()
+
+
+def test_message_that_was_refused_is_stored_when_it_is_tried_again_and_the_reason_is_gone(database):
+    write(database, WireAgent(agent="hut-2").birth())
+    message = AGENT.vitals(1, 70, at=START)
+    write(database, message)
+    database.execute("UPDATE source SET agent = 'hut-1'")
+    database.execute("UPDATE dead_letter SET replay_asked_at = now()")
+    ((letter_id, arrived),) = queries.find_replays(database, [], limit=9)
+
+    assert open_writer().replay(database, letter_id, arrived, now=utc_now())
+    assert [cell["value"] for cell in stored_cells(database, SOURCE)] == [70]
+    assert letters(database) == [(letter_id, "owner", True, True)]
+    assert queries.find_replays(database, [], limit=9) == []
+
+
+def test_message_that_is_refused_again_says_why_and_can_be_asked_for_once_more(database):
+    poison = AGENT.vitals(1, 70, at=utc_now() + seconds(900))
+    write(database, poison)
+    database.execute("UPDATE dead_letter SET replay_asked_at = now()")
+    ((letter_id, arrived),) = queries.find_replays(database, [], limit=9)
+
+    assert not open_writer().replay(database, letter_id, arrived, now=utc_now())
+    assert letters(database) == [(letter_id, "clock", False, False)]
+    assert values(database) == []
+
+
+def test_only_letters_of_the_own_shards_are_tried_again(database):
+    write(database, AGENT.vitals(1, 70, at=utc_now() + seconds(900)))
+    database.execute("UPDATE dead_letter SET replay_asked_at = now()")
+    own = shard_of("hut-1")
+
+    assert len(queries.find_replays(database, [own], limit=9)) == 1
+    assert queries.find_replays(database, ["zz"], limit=9) == []

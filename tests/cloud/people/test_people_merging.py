@@ -104,7 +104,7 @@ def test_bindings_and_observations_stay_where_they_are(people, database, pair):
     )
     before = dump(database)
     assert before["binding"]
-    assert before["observation"]
+    assert before["series_batch"]
 
     people.merge(DOCTOR, merged, into=survivor, reason="same")
     assert dump(database) == before

@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(36_000)]
 
 ROUNDS = int(os.environ.get("QIANLI_ROUNDS", "1"))
 LOAD = int(os.environ.get("QIANLI_FAULT_LOAD", "100"))
-FIRST_SEEDS = {"amqtt": 105, "mosquitto": 206, "nats": 211}
-"""In the short form: ingest and database die; the broker dies and forgets; broker and edge die."""
+FIRST_SEEDS = {"amqtt": 421, "mosquitto": 417, "nats": 419}
+"""In the short form: ingest and broker die; both die while the database stands still; broker and edge die."""
 SCENARIO = """
 seed = {seed}
 connects_per_s = 200
@@ -77,6 +77,12 @@ def flap(parts, chance):
         time.sleep(chance.uniform(0.05, 0.6))
 
 
+def freeze(parts, chance):
+    """Until what arrives waits in the memory of ingest."""
+    parts.freeze_database()
+    time.sleep(chance.uniform(0.4, 1.5))
+
+
 def start_forgetful(parts, _chance):
     parts.broker.forget()
     parts.broker.start()
@@ -106,15 +112,19 @@ OTHERS = [
     Fault("link flapping", flap, lambda _p, _: None),
     Fault("disk of the edge full", lambda p, _: p.edge.fill_disk(), lambda p, _: p.edge.free_disk()),
 ]
+FROZEN = Fault("database stands still", freeze, lambda p, _: p.resume_database())
 SERVER_DISK = Fault("disk of the database full", lambda p, _: p.fill_volume(), free_volume)
 
 
 def choose(chance, *, has_volume):
     """One fault or two; not the same part twice. Where no disk can be filled the database dies."""
-    if chance.random() < 0.5:
-        chosen = chance.choice([*KILLS, *OTHERS, SERVER_DISK])
+    kind = chance.random()
+    if kind < 0.45:
+        chosen = chance.choice([*KILLS, *OTHERS, FROZEN, SERVER_DISK])
         return [chosen if has_volume or chosen is not SERVER_DISK else KILLS[-1]]
-    return chance.sample(KILLS, 2)
+    if kind < 0.85:
+        return chance.sample(KILLS, 2)
+    return [FROZEN, *chance.sample(KILLS[1:3], 2)]  # whatever is acknowledged and not committed is lost now
 
 
 @pytest.fixture(scope="module")
