@@ -16,11 +16,11 @@ from cloud.series.latest import LatestCell
 from cloud.series.model import LONGEST_BATCH_MS, Block, Held, to_us
 from vitals.gap import Gap
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
-from vitals.wire.batch import ClockState, VitalsBatch, decode_batch, from_ms, read_batch, row_of
+from vitals.wire.batch import ClockState, VitalsBatch, decode_batch, from_ms, read_batch, row_of, to_ms
 from vitals.wire.errors import WireError, WireInvalid, WireVersionUnknown
 from vitals.wire.event import decode_event, read_gap
 from vitals.wire.packing import unpack_text
-from vitals.wire.status import Status, decode_status, read_wave_layout
+from vitals.wire.status import Ack, Status, decode_status, read_wave_layout
 from vitals.wire.topics import LANES, Lane, parse_agent_topic
 from vitals.wire.wave_block import WaveMessage, decode_wave
 
@@ -552,3 +552,9 @@ def newest_cells(batch: VitalsBatch, *, stored_us: int, shift_us: int) -> Iterat
             flags = tuple(batch.f.get(key, {}).get(str(row), ()))
             times = ((batch.t0 + batch.dt[row]) * 1000, (batch.t0 + batch.rx[row]) * 1000, stored_us)
             yield LatestCell(key, column[row], unit, *times, quality, flags, late, shift_us)
+
+
+def build_ack(lineage: str, lanes: Mapping[Lane, LaneProgress], *, now: datetime) -> Ack:
+    """The acknowledgement of one spool."""
+    upto = {lane: lanes.get(lane, LaneProgress()).upto for lane in LANES}
+    return Ack(v=1, ln=lineage, upto=upto, at=to_ms(now))

@@ -28,6 +28,7 @@ from cloud.ingest.model import (
     StatusMessage,
     VitalsMessage,
     WaveBlockMessage,
+    build_ack,
     clock_agreed_ms,
     decode,
     heard_in,
@@ -47,11 +48,10 @@ from cloud.store.connection import Database
 from vitals.observation import SourceId, VitalKey
 from vitals.wire.batch import VitalsBatch, encode_batch, from_ms, read_batch, to_ms
 from vitals.wire.status import Ack
-from vitals.wire.topics import LANES, Lane
+from vitals.wire.topics import Lane
 
 _log = structlog.get_logger()
 
-Sequences = Mapping[Lane, LaneProgress]
 REFUSALS = (psycopg.DataError, psycopg.IntegrityError, ProgramLimitExceeded)
 """The database works and does not take what a message says (the last: longer than an index entry may be)."""
 BacklogRate = Callable[[str, Mapping[Lane, int], datetime], float | None]
@@ -446,12 +446,6 @@ class Writer:
             ack = build_ack(lineage, lanes, now=draft.now)
             acks[agent] = replace(ack, rate=self._backlog_rate(agent, ack.upto, draft.now))
         return acks
-
-
-def build_ack(lineage: str, lanes: Sequences, *, now: datetime) -> Ack:
-    """The acknowledgement of one spool."""
-    upto = {lane: lanes.get(lane, LaneProgress()).upto for lane in LANES}
-    return Ack(v=1, ln=lineage, upto=upto, at=to_ms(now))
 
 
 def _check_owners(messages: Sequence[Decoded], draft: _Draft) -> tuple[list[Measured], list[Refused]]:
