@@ -44,14 +44,6 @@ class Watched:
     dismissed: tuple[Held, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compacted:
-    """What one run brought together."""
-
-    sources: int
-    messages: int
-
-
 class SeriesStore(Protocol):
     """Continuous values of sources. Everything happens in the caller's transaction, if there is one.
 
@@ -98,5 +90,11 @@ class SeriesStore(Protocol):
     def refresh_latest(self, connection: Database, asked: Sequence[Held]) -> None:
         """After a change of what is stored, wherever it lies: find the newest values of the sources anew."""
 
-    def compact(self, connection: Database, *, before_ms: int, limit: int) -> Compacted:
-        """Bring messages that ended before a moment together, a transaction for each of so many sources."""
+    def find_old(self, connection: Database, *, before_ms: int, after: int, limit: int) -> list[int]:
+        """Sources with messages that ended before a moment, from a number on."""
+
+    def compact(self, connection: Database, src_no: int, *, before_ms: int) -> int:
+        """Bring messages of a source together that ended before a moment; returns how many there were.
+
+        As many as one transaction takes: it is the caller's to ask again until there are none.
+        """

@@ -27,6 +27,7 @@ from cloud.store.connection import connect
 from cloud.store.migrate import migrate
 from qianli.embedded.postgres import find_programs, make_cluster
 from tests.fixtures.services import PostgresServer, short_home
+from tests.fixtures.stored import bring_together
 from tests.fixtures.wire_messages import BOOT, LINEAGE, open_writer
 from vitals.observation import SourceId
 from vitals.wire.batch import ClockState, VitalsBatch, encode_batch, from_ms
@@ -209,9 +210,7 @@ def measure_ranges(server):
     print(f"  messages: {took_ms(ask(86_400), times=5)}, eight keys {took_ms(ask(86_400, None), times=5)}")
     print(f"  hot: {server.size('series_batch') / samples:.2f} B per sample")
     began = time.process_time()
-    POSTGRES.compact(server.connection, before_ms=START_MS + 24 * HOUR_MS, limit=1)
-    while POSTGRES.compact(server.connection, before_ms=START_MS + 24 * HOUR_MS, limit=1).messages:
-        pass
+    bring_together(server.connection, before_ms=START_MS + 24 * HOUR_MS)
     print(f"  compacting: {(time.process_time() - began) / samples * 1e9:.0f} ns per sample of the client")
     print(f"  hours: {took_ms(ask(86_400))}, eight keys {took_ms(ask(86_400, None))}")
     print(f"  rollup, 720 steps of 2 min: {took_ms(ask(120_000))}, eight keys {took_ms(ask(120_000, None))}")

@@ -285,9 +285,11 @@ def _check_columns(batch: VitalsBatch) -> None:
 
 def _check_device_time(text: str) -> None:
     try:
-        datetime.fromisoformat(text)
-    except ValueError as error:
-        raise WireInvalid(f"device time {text!r} is not ISO 8601") from error
+        device_time = datetime.fromisoformat(text)
+        if device_time.tzinfo is not None:
+            device_time.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise WireInvalid(f"device time {text!r} is not ISO 8601 of a year that can be") from error
 
 
 def stamp_batch(payload: bytes, *, lane: Lane, s: int, sent_ms: int) -> bytes:

@@ -30,7 +30,7 @@ from cloud.series.model import (
     unpack,
     unpack_values,
 )
-from cloud.series.port import Compacted, Line, LooseMinute, Watched
+from cloud.series.port import Line, LooseMinute, Watched
 from cloud.series.rollup import Rollup, merge_rollups, read_rollup, roll_up, write_rollup
 from cloud.store.connection import Database
 from vitals.observation import Flag, Quality
@@ -218,26 +218,28 @@ class PostgresSeries:
                 (write_latest(cells.values()), src_no),
             )
 
-    def compact(self, connection: Database, *, before_ms: int, limit: int) -> Compacted:
-        """Bring messages that ended before a moment together, a transaction for each of so many sources."""
-        found = connection.execute(
-            "SELECT src_no FROM source s WHERE EXISTS (SELECT FROM series_batch b WHERE b.src_no = s.src_no "
-            "AND b.t0_ms < %(before)s AND b.until_ms < %(before)s) ORDER BY src_no LIMIT %(limit)s",
-            {"before": before_ms, "limit": limit},
-        ).fetchall()
-        messages = 0
-        for (src_no,) in found:
-            with connection.transaction():
-                _hold(connection, src_no)
-                rows = connection.execute(
-                    f"SELECT {_COLUMNS} FROM series_batch b WHERE b.src_no = %(src_no)s "  # noqa: S608 ours
-                    "AND b.t0_ms < %(before)s AND b.until_ms < %(before)s ORDER BY b.t0_ms LIMIT %(limit)s",
-                    {"src_no": src_no, "before": before_ms, "limit": _MESSAGES_AT_A_TIME},
-                    binary=True,
-                ).fetchall()
-                _move(connection, [BatchRow(*row) for row in rows])
-            messages += len(rows)
-        return Compacted(sources=len(found), messages=messages)
+    def find_old(self, connection: Database, *, before_ms: int, after: int, limit: int) -> list[int]:
+        """Sources with messages that ended before a moment, from a number on."""
+        rows = connection.execute(
+            "SELECT src_no FROM source s WHERE src_no > %(after)s AND EXISTS (SELECT FROM series_batch b "
+            "WHERE b.src_no = s.src_no AND b.t0_ms < %(before)s AND b.until_ms < %(before)s) "
+            "ORDER BY src_no LIMIT %(limit)s",
+            {"before": before_ms, "after": after, "limit": limit},
+        )
+        return [src_no for (src_no,) in rows]
+
+    def compact(self, connection: Database, src_no: int, *, before_ms: int) -> int:
+        """Bring messages of a source together that ended before a moment; returns how many there were."""
+        with connection.transaction():
+            _hold(connection, src_no)
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM series_batch b WHERE b.src_no = %(src_no)s AND b.t0_ms < %(before)s "  # noqa: S608 ours
+                "AND b.until_ms < %(before)s ORDER BY b.t0_ms LIMIT %(limit)s",
+                {"src_no": src_no, "before": before_ms, "limit": _MESSAGES_AT_A_TIME},
+                binary=True,
+            ).fetchall()
+            _move(connection, [BatchRow(*row) for row in rows])
+        return len(rows)
 
     def _take_hours(
         self, connection: Database, asked: Sequence[Held]

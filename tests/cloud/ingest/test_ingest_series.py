@@ -10,9 +10,8 @@ from psycopg.errors import UniqueViolation
 from cloud.ingest import queries
 from cloud.series.latest import read_latest
 from cloud.series.model import HOUR_MS
-from cloud.series.stores.postgres import POSTGRES
 from tests.cloud.series.batches import KEYS, SRC, START_MS, batch
-from tests.fixtures.stored import stored_cells
+from tests.fixtures.stored import bring_together, stored_cells
 from tests.fixtures.wire_messages import WireAgent, open_writer, utc_now
 from vitals.observation import Flag
 from vitals.wire.batch import encode_batch, from_ms
@@ -241,10 +240,10 @@ def test_any_messages_in_any_order_give_what_came_first(declared, seed):
                 seen.add((message.lane, message.s))
                 expect(record, message)
         if chance.random() < 0.3:
-            POSTGRES.compact(declared, before_ms=START_MS + chance.choice([1, 2, 3]) * HOUR_MS, limit=9)
+            bring_together(declared, before_ms=START_MS + chance.choice([1, 2, 3]) * HOUR_MS)
         if chance.random() < 0.2:
             writer = open_writer()
 
     assert found(declared) == record
-    POSTGRES.compact(declared, before_ms=START_MS + 4 * HOUR_MS, limit=9)
+    bring_together(declared, before_ms=START_MS + 4 * HOUR_MS)
     assert (found(declared), rows(declared, "series_batch")) == (record, 0)

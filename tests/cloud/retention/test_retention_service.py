@@ -27,10 +27,9 @@ from cloud.retention.model import (
 from cloud.retention.routes import answer_refusal
 from cloud.retention.service import FORMAT
 from cloud.series.latest import read_latest
-from cloud.series.stores.postgres import POSTGRES
 from tests.cloud.binding.conftest import QuietWall
 from tests.cloud.retention.conftest import AUDITOR, DOCTOR, KEY, LONG_AGO, NOW, NUMBERS, STRANGER, Clock
-from tests.fixtures.stored import stored_cells
+from tests.fixtures.stored import bring_together, stored_cells
 from tests.fixtures.wire_messages import WireAgent, open_writer
 from vitals.observation import SourceId
 from vitals.wire.batch import to_ms
@@ -103,7 +102,7 @@ def beats(request, ids, database):
     ]
     open_writer().write(database, sent, now=NOW)
     if request.param == "hours":
-        POSTGRES.compact(database, before_ms=to_ms(NOW), limit=9)
+        bring_together(database, before_ms=to_ms(NOW))
 
 
 def test_continuous_values_are_given_away_and_erased_to_the_second(rooms, ids, database, beats):

@@ -4,6 +4,7 @@ import random
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from cloud.series.model import HOUR_MS, BatchRow, Held
 from cloud.series.port import Watched
@@ -12,6 +13,7 @@ from cloud.series.stores.postgres import POSTGRES
 from cloud.series.stream import CompactionStream
 from cloud.store.connection import build_pool
 from tests.cloud.series.batches import KEYS, START_MS, batch
+from tests.fixtures.stored import bring_together
 from vitals.observation import Quality
 from vitals.wire.batch import encode_batch, from_ms
 
@@ -50,8 +52,7 @@ class Filled:
             self.compact(hours=3 if form == "hours" else 2)
 
     def compact(self, *, hours):
-        while POSTGRES.compact(self.database, before_ms=START_MS + hours * HOUR_MS, limit=9).messages:
-            pass
+        bring_together(self.database, before_ms=START_MS + hours * HOUR_MS)
 
     def held(self, from_s, to_s):
         return Held(
@@ -222,3 +223,21 @@ def test_reader_misses_nothing_that_moves_while_it_reads(database, monkeypatch, 
         highest = lines[0].steps.highest.tolist()
         expected = steps_by_hand({p: v for p, v in series.values.items() if p[0] == KEY}, [(0, DAY)], 3600)
         assert highest == [steps[1] for _, steps in sorted(expected.items())]
+
+
+def test_source_that_cannot_be_brought_together_stops_no_other(database, database_url):
+    series = Filled(database, form="messages")
+    broken = database.execute("SELECT src_no FROM source WHERE src = 's-2'").fetchone()[0]
+    database.execute("UPDATE source SET src = 's-0' WHERE src_no = %s", (broken,))
+    database.execute(
+        "INSERT INTO series_batch SELECT %s, lane_no, t0_ms, s, until_ms, stored_us, shift_us, 'no JSON' "
+        "FROM series_batch WHERE s = 1",
+        (broken,),
+    )
+    with build_pool(database_url) as pool, capture_logs() as logs:
+        now = from_ms(START_MS + 4 * HOUR_MS)
+        CompactionStream(pool, series=POSTGRES, after=timedelta(0), clock=lambda: now).compact()
+
+    assert [entry["source"] for entry in logs if entry["event"] == "compaction_failed"] == [broken]
+    assert database.execute("SELECT DISTINCT src_no FROM series_batch").fetchall() == [(broken,)]
+    assert series.stored() == series.values

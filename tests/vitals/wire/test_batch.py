@@ -110,6 +110,8 @@ def broken(**changes):
         pack_text(broken())[:-3],
         broken(t0=10**18),
         broken(dv={"heart_rate": {"0": "yesterday"}}),
+        broken(dv={"heart_rate": {"0": "0001-01-01T00:00:00+14:00"}}),
+        broken(sent=10**18),
         broken(lane="express"),
         broken(q={"heart_rate": []}),
     ],
@@ -134,6 +136,14 @@ def test_unknown_keys_are_ignored():
 def test_any_bytes_give_a_batch_or_a_wire_error(payload):
     with pytest.raises(WireError):
         decode_batch(payload)
+
+
+def test_whole_numbers_travel_without_a_point_and_come_back():
+    payload = encode_batch(pack(observe(value=72.0)))
+
+    assert b"[72]" in payload
+    assert b"[72]" in stamp_batch(payload, lane=Lane.LIVE, s=1, sent_ms=to_ms(NOW))
+    assert [item.value for item in read_batch(decode_batch(payload))] == [72.0]
 
 
 @given(st.integers(min_value=-(10**13), max_value=10**13))
