@@ -5,6 +5,7 @@ import logging
 import random
 import secrets
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -17,6 +18,8 @@ from qianli.fleet.scenario import Group, Member, Scenario, members
 
 BEAT_EVERY_S = 2.0
 LONGEST_BACK_OFF_S = 5.0
+CONNECTING_AT_ONCE = 32
+"""More would wait for each other until none is in time."""
 _LOOK_S = 0.05
 
 Tell = Callable[[Mapping[str, object]], None]
@@ -62,6 +65,7 @@ class _Reach:
     group: Group
     spread_s: float
     is_there: asyncio.Event
+    doors: asyncio.Semaphore
 
 
 class RunningAgent:
@@ -102,7 +106,8 @@ class RunningAgent:
                 await asyncio.sleep(random.uniform(0, reach.spread_s))  # noqa: S311 # spreads load
                 continue
             try:
-                await self.link.open()
+                async with reach.doors:
+                    await self.link.open()
             except UNREACHABLE:
                 pause_s = min(pause_s * 2, LONGEST_BACK_OFF_S)
                 await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 # spreads load
@@ -144,7 +149,8 @@ class Fleet:
         self._clock = RunClock(plan.duration_s or scenario.duration_s or inf)
         self._address = address
         self._running = [self._build(member) for member in members(scenario, shard=plan.shard)]
-        self._reach = {group.name: self._reach_of(group) for group in scenario.group}
+        doors = asyncio.Semaphore(CONNECTING_AT_ONCE)
+        self._reach = {group.name: self._reach_of(group, doors) for group in scenario.group}
 
     @property
     def is_ended(self) -> bool:
@@ -157,6 +163,7 @@ class Fleet:
 
     async def run(self, tell: Tell) -> bool:
         """Until the time is over and all is stored, or the patience for it is over; True if all is stored."""
+        asyncio.get_running_loop().set_exception_handler(_pass_over_gmqtt)
         async with asyncio.TaskGroup() as tasks:
             started = [tasks.create_task(self._watch_outages()), tasks.create_task(self._tell(tell))]
             for number, one in enumerate(self._running):
@@ -183,8 +190,8 @@ class Fleet:
         )
         return RunningAgent(agent, self._address, clock=self._clock)
 
-    def _reach_of(self, group: Group) -> _Reach:
-        reach = _Reach(group, group.number / self._scenario.connects_per_s, asyncio.Event())
+    def _reach_of(self, group: Group, doors: asyncio.Semaphore) -> _Reach:
+        reach = _Reach(group, group.number / self._scenario.connects_per_s, asyncio.Event(), doors)
         if not group.is_out(0):
             reach.is_there.set()
         return reach
@@ -222,3 +229,13 @@ class Fleet:
         connected = sum(one.link.is_open for one in self._running)
         at_s = self._clock.now().elapsed_s
         return self.books.figures.described(at_s=at_s, connected=connected, is_end=is_end)
+
+
+def _pass_over_gmqtt(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Connections that end while they are made trip gmqtt up; nothing of it reaches an agent."""
+    error = context.get("exception")
+    if isinstance(error, AttributeError) and error.__traceback__ is not None:
+        *_, (last, _) = traceback.walk_tb(error.__traceback__)
+        if last.f_globals.get("__name__", "").startswith("gmqtt."):
+            return
+    loop.default_exception_handler(context)

@@ -114,7 +114,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     seed: int = 1
     duration_s: _Positive | None = None
     """For so long the agents measure; without it until they are stopped."""
-    connects_per_s: _Positive = 500.0
+    connects_per_s: _Positive = 200.0
     """How many connections begin in a second, at the start and after an outage."""
 
 
