@@ -1,5 +1,6 @@
 """A worker: it stores what the agents of its shards send. It serves nobody and knows no person."""
 
+import gc
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +23,7 @@ from cloud.store.connection import await_database
 from cloud.store.migrate import migrate
 
 _log = structlog.get_logger()
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 def work(settings: CloudSettings) -> int:
@@ -33,6 +35,10 @@ def work(settings: CloudSettings) -> int:
     with await_database(settings.database_url) as connection:
         migrate(connection)
         lay_out(connection, settings.ingest_groups)
+    # What is loaded by now stays: the collector need not look through it again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     book = LeaseBook(settings.worker_name, groups=settings.ingest_groups)
     facts: dict[str, float] = {}
     steward = Steward(settings.database_url, book, open_tenure=_Opener(settings, facts), facts=facts)

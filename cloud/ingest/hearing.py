@@ -28,6 +28,7 @@ from cloud.events import (
     WaveHeard,
 )
 from cloud.ingest.model import (
+    OF_MEMORY,
     Arrived,
     Decoded,
     GapMessage,
@@ -37,8 +38,9 @@ from cloud.ingest.model import (
     VitalsMessage,
     WaveBlockMessage,
     decode,
-    shift_of,
+    newest_cells,
 )
+from cloud.series.model import from_us
 from vitals.observation import VitalKey
 from vitals.wire.batch import from_ms
 from vitals.wire.errors import WireError
@@ -126,30 +128,25 @@ def _status(item: StatusMessage, arrived: Arrived) -> Event:
 
 def _readings(item: VitalsMessage) -> ReadingsHeard:
     """The newest of each key. What a device remembers is placed by the database, which knows its clock."""
-    newest: dict[VitalKey, Reading] = {}
-    for observation in item.observations:
-        known = newest.get(observation.key)
-        if known is not None and known.measured_at >= observation.measured_at:
-            continue
-        newest[observation.key] = Reading(
+    readings = tuple(
+        Reading(
             src=item.src,
-            key=observation.key,
-            value=observation.value,
-            unit=observation.unit,
-            measured_at=observation.measured_at,
-            received_at=observation.received_at,
+            key=VitalKey(cell.key),
+            value=cell.value,
+            unit=cell.unit,
+            measured_at=from_us(cell.measured_us),
+            received_at=from_us(cell.received_us),
             arrived_at=item.arrived.received_at,
             stored_at=None,
-            quality=observation.quality,
-            flags=observation.flags,
-            late=item.late,
-            clock_shift=shift_of(observation, of_agent=item.clock_shift, agreed_at=None),
+            quality=cell.quality,
+            flags=cell.flags,
+            late=cell.late,
+            clock_shift=None if OF_MEMORY.intersection(cell.flags) else item.clock_shift,
         )
+        for cell in newest_cells(item.batch, stored_us=0, shift_us=item.shift_us)
+    )
     return ReadingsHeard(
-        readings=tuple(newest.values()),
-        heard_at=item.arrived.received_at,
-        lane=_lane_of(item.place),
-        s=item.place.s,
+        readings=readings, heard_at=item.arrived.received_at, lane=_lane_of(item.place), s=item.place.s
     )
 
 

@@ -33,7 +33,7 @@ CLOCK_AGREED_WITHIN = timedelta(hours=24)
 _SYNCHRONISED = "ntp"
 _T = TypeVar("_T")
 _OFFSET_POSSIBLE_MS = 100 * 365 * 86_400_000
-_OF_MEMORY = frozenset({Flag.STORED, Flag.CLOCK_NOT_SET})
+OF_MEMORY = frozenset({Flag.STORED, Flag.CLOCK_NOT_SET})
 _LARGEST_SEQUENCE = 2**63 - 2
 _WAVE_LANE = 6
 _WAVE_ENVELOPE = struct.Struct("<8s8sQ")
@@ -435,7 +435,7 @@ def _fits_series(message: VitalsMessage) -> bool:
     told = [texts for by_key in (batch.f, batch.dv) for texts in by_key.values()]
     if any(row_of(text, rows) is None for texts in told for text in texts):
         return False
-    return not any(_OF_MEMORY.intersection(flags) for by_row in batch.f.values() for flags in by_row.values())
+    return not any(OF_MEMORY.intersection(flags) for by_row in batch.f.values() for flags in by_row.values())
 
 
 def _only(batch: VitalsBatch, keys: frozenset[str]) -> VitalsBatch:
@@ -462,7 +462,7 @@ def clock_agreed_ms(batch: VitalsBatch) -> int | None:
             row = row_of(text, len(batch.dt))
             if row is None or key not in batch.m or not is_cell(batch, key, row):
                 continue
-            if not _OF_MEMORY.intersection(batch.f.get(key, {}).get(text, ())):
+            if not OF_MEMORY.intersection(batch.f.get(key, {}).get(text, ())):
                 best = max(best or batch.t0 + batch.rx[row], batch.t0 + batch.rx[row])
     return best
 
