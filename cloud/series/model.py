@@ -295,7 +295,7 @@ def unpack_values(rows: Sequence[BatchRow], *, keys: Collection[str] | None = No
     for batch, count in zip(batches, counts, strict=True):
         for key, raw in batch.m.items():
             if keys is None or key in keys:
-                name = VitalKey(key), batch.u[key]
+                name = VitalKey(key), batch.u.get(key) or unit_of(key)
                 cells = lists.setdefault(name, [])
                 if len(cells) < first:
                     cells.extend([None] * (first - len(cells)))

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from cloud.ingest.service import Writer
 from cloud.series.latest import read_latest
 from cloud.store.connection import connect
 from cloud.store.migrate import find_migrations, migrate
 from tests.fixtures.stored import stored_cells
-from tests.fixtures.wire_messages import LINEAGE, SOURCE, WireAgent, seconds, utc_now
+from tests.fixtures.wire_messages import LINEAGE, SOURCE, WireAgent, open_writer, seconds, utc_now
 from vitals.observation import Flag, Quality
 from vitals.wire.topics import Lane
 
@@ -62,7 +61,7 @@ def test_what_comes_again_is_not_stored_twice_and_the_count_goes_on(upgraded):
         replace(agent.vitals(s, value, at=START + seconds(second)), received_at=START + seconds(second))
         for s, value, second in sent
     ]
-    written = Writer().write(upgraded, messages, now=utc_now())
+    written = open_writer().write(upgraded, messages, now=utc_now())
 
     beats = [cell["value"] for cell in stored_cells(upgraded, SOURCE) if cell["key"] == "heart_rate"]
     assert beats == [61, 62, 63, 64]
