@@ -233,7 +233,7 @@ def unpack(messages: Sequence[Unpacked], *, keys: frozenset[str] | None = None) 
         for key, values in batch.m.items():
             if keys is not None and key not in keys:
                 continue
-            name = VitalKey(key), batch.u.get(key) or unit_of(key)
+            name = VitalKey(key), batch.u[key]
             cells = lists.setdefault(name, [])
             cells.extend([None] * (first - len(cells)))
             cells.extend(values)

@@ -65,5 +65,5 @@ def test_what_comes_again_is_not_stored_twice_and_the_count_goes_on(upgraded):
 
     beats = [cell["value"] for cell in stored_cells(upgraded, SOURCE) if cell["key"] == "heart_rate"]
     assert beats == [61, 62, 63, 64]
-    assert written.acks["hut-1"].upto[Lane.LIVE] == 5
+    assert written["hut-1"].upto[Lane.LIVE] == 5
     assert upgraded.execute("SELECT times FROM value_conflict").fetchall() == [(1,)]
