@@ -32,6 +32,11 @@ _BLOCK_CADENCE_S = 1.0
 _PART_CAUSES = ((Part.DATABASE, GapCause.DATABASE_OFF), (Part.BROKER, GapCause.BROKER_OFF))
 
 Keys = tuple[VitalKey, ...]
+_REASONS = {
+    Flag.NO_CONTACT: GapCause.SENSOR_OFF,
+    Flag.SENSOR_FAULT: GapCause.SENSOR_FAULT,
+    Flag.SEARCHING: GapCause.SEARCHING,
+}
 
 
 @dataclass(slots=True)
@@ -47,7 +52,10 @@ class _Source:
     agent: str
     cadence_s: dict[VitalKey, float] = field(default_factory=dict)
     heard_at: dict[VitalKey, datetime] = field(default_factory=dict)
-    without_contact: bool = False
+    reasons: dict[VitalKey, GapCause] = field(default_factory=dict)
+    """Of each key whose last reading had no value, what the device said of it."""
+    last_reason: GapCause = GapCause.UNKNOWN
+    """The same of the very last reading; unknown if that had a value."""
     gaps: dict[tuple[Keys, GapCause, datetime], Gap] = field(default_factory=dict)
 
 
@@ -143,9 +151,12 @@ class SilenceWatch:
         source = self._sources.get(reading.src)
         if source is None or reading.late:
             return
-        source.without_contact = not reading.has_value and Flag.NO_CONTACT in reading.flags
+        source.last_reason = GapCause.UNKNOWN
         if not reading.has_value:
+            reason = (cause for flag, cause in _REASONS.items() if flag in reading.flags)
+            source.reasons[reading.key] = source.last_reason = next(reason, GapCause.UNKNOWN)
             return
+        source.reasons.pop(reading.key, None)
         source.heard_at[reading.key] = at
         # A value that was measured after a gap began refutes it, should its end have been lost.
         for name, gap in list(source.gaps.items()):
@@ -230,13 +241,15 @@ class SilenceWatch:
         since_at = min(source.heard_at.get(key, self._started_at) for key in untold)
         if len(quiet) == len(expected) and not told_keys:
             return (_verdict(src, (), self._whole_cause(source), since_at),)
-        return (_verdict(src, untold, GapCause.UNKNOWN, since_at),)
+        said = {source.reasons.get(key, GapCause.UNKNOWN) for key in untold}
+        return (_verdict(src, untold, said.pop() if len(said) == 1 else GapCause.UNKNOWN, since_at),)
 
     def _whole_cause(self, source: _Source) -> GapCause:
         """Why a source says nothing at all. Where nobody stores, its agent soon stops sending more."""
         if not self._parts[Part.INGEST].ok:
             return GapCause.SERVER_OFF
-        return GapCause.SENSOR_OFF if source.without_contact else GapCause.DEVICE_SILENT
+        is_told = source.last_reason is not GapCause.UNKNOWN
+        return source.last_reason if is_told else GapCause.DEVICE_SILENT
 
 
 def _verdict(src: SourceId, keys: Keys, cause: GapCause, since_at: datetime) -> Verdict:

@@ -282,3 +282,19 @@ def test_values_live_on_while_nobody_stores_and_their_end_is_the_servers_doing(w
 
     ward.live(20, values=False, waves=False)
     assert [cause for cause, _, _ in ward.silences()] == [GapCause.SERVER_OFF]
+
+
+@pytest.mark.parametrize(
+    ("flag", "cause"),
+    [
+        (Flag.SEARCHING, GapCause.SEARCHING),
+        (Flag.NO_CONTACT, GapCause.SENSOR_OFF),
+        (Flag.MOVEMENT, GapCause.UNKNOWN),
+    ],
+)
+def test_key_without_values_is_silent_for_the_reason_that_its_device_gives(ward, flag, cause):
+    while ward.second < 20:
+        ward.live(ward.second + 0.5, values=False)
+        ward.hear(reading(ward.second, value=None, flags=(flag,)))
+
+    assert [(found, keys) for found, keys, _ in ward.silences()] == [(cause, (HEART_RATE,))]
