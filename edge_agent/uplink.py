@@ -5,6 +5,7 @@ moves nothing; only the cloud's `ack` lets rows go (docs/wire-contract.md). What
 or was under way when the link broke, is sent again.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +39,7 @@ WINDOW = {Lane.EVENT: 32, Lane.LIVE: 64, Lane.BACKLOG: 128}
 KEEPALIVE_S = 3
 BEAT_EVERY_S = 2.0
 RESEND_AFTER_S = (5.0, 60.0)
+FIRST_PROBES = 4
 LIVE_IS_LATE_S = 1.0
 CONNECT_WITHIN_S = 5.0
 LOOP_S = 0.05
@@ -88,36 +90,62 @@ class BrokerAddress:
 
 @dataclass(slots=True)
 class LaneWindow:
-    """What of a lane is under way: sequence → monotonic time of the last sending."""
+    """What of a lane is under way: sequence → monotonic time of the last sending.
+
+    When nothing of it is stored for a while the oldest few are sent again, as a probe: a cloud that is slow
+    would otherwise get everything twice. If exactly those are stored then, more is lost: the probe grows.
+    """
 
     size: int
     sent_mono_s: dict[int, float] = field(default_factory=dict)
     pause_s: float = RESEND_AFTER_S[0]
+    probes: int = FIRST_PROBES
+    _quiet_since_mono_s: float = 0.0
+    _probed_upto: int = 0
 
     def free(self) -> int:
         """How many more may be sent."""
         return self.size - len(self.sent_mono_s)
 
-    def acknowledge(self, upto: int) -> None:
+    def note_sent(self, s: int, mono_s: float) -> None:
+        """One goes, for the first time or again."""
+        if not self.sent_mono_s:
+            self._quiet_since_mono_s = mono_s
+        self.sent_mono_s[s] = mono_s
+
+    def acknowledge(self, upto: int, mono_s: float) -> None:
         """Forget what is stored; progress makes us patient again."""
         stored = [s for s in self.sent_mono_s if s <= upto]
         for s in stored:
             del self.sent_mono_s[s]
-        if stored:
-            self.pause_s = RESEND_AFTER_S[0]
+        if not stored:
+            return
+        self.pause_s, self._quiet_since_mono_s = RESEND_AFTER_S[0], mono_s
+        if 0 < self._probed_upto <= upto:
+            is_more_lost = upto == self._probed_upto and bool(self.sent_mono_s)
+            self.probes = min(self.probes * 2, self.size) if is_more_lost else FIRST_PROBES
+            self._probed_upto = 0
+            if is_more_lost:
+                self._quiet_since_mono_s = -math.inf
 
     def is_overdue(self, mono_s: float) -> bool:
-        """Whether the oldest sending has waited too long for its acknowledgement."""
-        return bool(self.sent_mono_s) and mono_s - min(self.sent_mono_s.values()) > self.pause_s
+        """Whether nothing of what is under way was stored for too long."""
+        return bool(self.sent_mono_s) and mono_s - self._quiet_since_mono_s > self.pause_s
 
     def is_late(self, mono_s: float) -> bool:
         """Whether what is under way takes long, or no more may be sent."""
         waits = bool(self.sent_mono_s) and mono_s - min(self.sent_mono_s.values()) > LIVE_IS_LATE_S
         return waits or self.free() <= 0
 
-    def note_resend(self) -> None:
-        """Wait twice as long the next time."""
+    def note_probe(self, upto: int, mono_s: float) -> None:
+        """The oldest up to here were sent again; wait twice as long the next time."""
+        self._probed_upto, self._quiet_since_mono_s = upto, mono_s
         self.pause_s = min(self.pause_s * 2, RESEND_AFTER_S[1])
+
+    def forget(self) -> None:
+        """A new connection: nothing is under way."""
+        self.sent_mono_s.clear()
+        self._probed_upto = 0
 
 
 class Uplink:
@@ -277,7 +305,7 @@ class Uplink:
             log.warning("uplink_refused", reason=str(reason))
             return
         for lane, window in self._windows.items():
-            window.sent_mono_s.clear()
+            window.forget()
             self._to_resend.add(lane)
         client.subscribe([(self._topic("ack"), 1), (self._topic("cmd"), 1)])
         self._birth_due.set()
@@ -312,14 +340,12 @@ class Uplink:
         self._rate_of_cloud = ack.rate
         self._spool.acknowledge(ack.upto)
         for lane, upto in ack.upto.items():
-            self._windows[lane].acknowledge(upto)
+            self._windows[lane].acknowledge(upto, time.monotonic())
 
     def _pump(self, client: mqtt.Client, mono_s: float) -> None:
         for lane, window in self._windows.items():
             if window.is_overdue(mono_s):
-                window.note_resend()
-                window.sent_mono_s.clear()
-                self._to_resend.add(lane)
+                self._probe(client, lane, mono_s)
             room = self._room(lane, mono_s)
             if room > 0 and lane in self._to_resend:
                 room -= self._resend(client, lane, mono_s=mono_s, limit=room)
@@ -344,6 +370,16 @@ class Uplink:
                 self._send(self._client, message, time.monotonic())
         return len(messages)
 
+    def _probe(self, client: mqtt.Client, lane: Lane, mono_s: float) -> None:
+        window = self._windows[lane]
+        oldest = self._spool.unacknowledged(lane)[: window.probes]
+        for message in oldest:
+            self._send(client, message, mono_s)
+        if oldest:
+            window.note_probe(oldest[-1].s, mono_s)
+        else:
+            window.forget()
+
     def _resend(self, client: mqtt.Client, lane: Lane, *, mono_s: float, limit: int) -> int:
         """Send again what is not known to be stored and not under way, within the same limits; how many."""
         under_way = self._windows[lane].sent_mono_s
@@ -355,7 +391,7 @@ class Uplink:
         return min(len(waiting), limit)
 
     def _send(self, client: mqtt.Client, message: SpooledMessage, mono_s: float) -> None:
-        self._windows[message.lane].sent_mono_s[message.s] = mono_s
+        self._windows[message.lane].note_sent(message.s, mono_s)
         self._publish(client, message.topic, stamp(message, sent_ms=now_ms()))
 
     def _publish(
