@@ -48,6 +48,7 @@ from tests.fixtures.hand_over import (
     misfiled_rows,
     overlapping_bindings,
 )
+from tests.fixtures.ingest import uncontested_ingest
 from tests.fixtures.services import BrokerServer, PostgresServer, short_home
 from vitals.observation import SourceId
 
@@ -95,6 +96,9 @@ def running_cloud() -> Iterator[RunningCloud]:
             put_on_duty(connection, DOCTOR.person, site=SITE)
             settings = CloudSettings(database_url=url, mqtt_url=broker.url, home=folder)
             built = assemble(settings, connection)
+        ingest = uncontested_ingest(url, broker.url)
+        ingest.start()
+        stack.callback(ingest.stop)
         app = build_app(built, static=folder / "static")
         http = uvicorn.Server(
             uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="websockets-sansio")

@@ -20,12 +20,14 @@ from qianli.supervisor import CHILD_MARK, is_alive
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 ROOT = Path(__file__).parents[2]
 ANSWERING = """
-import http.server, os, sys
+import http.server, os, signal, sys
 if "seed" in sys.argv:
     sys.exit(0)
+if "ingest" in sys.argv:
+    signal.pause()
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200); self.end_headers()
+        self.send_response(200); self.end_headers(); self.wfile.write(b'{{"ingest": true}}')
 http.server.HTTPServer(("127.0.0.1", int(os.environ["{port}"])), Answer).serve_forever()
 """
 

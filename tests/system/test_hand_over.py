@@ -16,6 +16,7 @@ from tests.fixtures.hand_over import (
     misfiled_rows,
     overlapping_bindings,
 )
+from tests.fixtures.ingest import uncontested_ingest
 from vitals.observation import SourceId
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket, pytest.mark.timeout(180)]
@@ -23,8 +24,10 @@ pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket, p
 SOURCES = [SourceId(f"clip-{number}") for number in range(6)]
 
 
-def test_next_patients_value_is_never_on_the_former(cloud_server, database, mqtt_url):  # noqa: F811
+def test_next_patients_value_is_never_on_the_former(cloud_server, database, database_url, mqtt_url):  # noqa: F811
     furnish(database, SOURCES, organisation=ORGANISATION, site=SITE)
+    ingest = uncontested_ingest(database_url, mqtt_url)
+    ingest.start()
     client = cloud_server.client("doctor")
     while not client.get("/api/health").json()["broker"]:
         time.sleep(0.05)
@@ -38,6 +41,7 @@ def test_next_patients_value_is_never_on_the_former(cloud_server, database, mqtt
     await_stored(database, sender.sent, within_s=30)
     time.sleep(1)
     watcher.stop()
+    ingest.stop()
 
     assert misfiled_rows(database) == []
     assert misfiled_frames(database, watcher.frames) == []
