@@ -9,7 +9,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -94,6 +94,7 @@ def vocabulary() -> Mapping[VitalKey, VitalCode]:
     return MappingProxyType({code.key: code for code in codes})
 
 
+@lru_cache(maxsize=1024)
 def vital_code(key: str) -> VitalCode | None:
     """What is known about `key`; None for an unknown one, which is still stored and shown as unknown."""
     return vocabulary().get(VitalKey(key))

@@ -1,7 +1,17 @@
-"""One connection to the broker over paho that comes back by itself, with acknowledgement by hand."""
+"""One connection to the broker over paho that comes back by itself, with acknowledgement by hand.
 
+The loop is ours: paho's own waits for the socket again before each message, and is woken for each
+acknowledgement, which together cost more than what is done with a message.
+"""
+
+import select
+import socket
+import ssl
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +29,9 @@ _KEEPALIVE_S = 10
 _CONNACK_WITHIN_S = 5.0
 _SESSION_EXPIRY_S = 86_400
 _RECEIVE_MAXIMUM = 1000
+_LOOK_EVERY_S = 1.0
+_MESSAGES_BETWEEN_LOOKS = 200
+_GOODBYE_WITHIN_S = 0.5
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
 
@@ -44,19 +57,24 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkRole:
-    """Who we are at the broker. A lasting session gets later what came while we were away."""
+    """Who we are at the broker. A lasting session gets later what came while we were away.
+
+    `version` 3 is MQTT 3.1.1, None the best that the broker speaks. In MQTT 5 paho spends more on the
+    properties of a message, which ours have not, than on all the rest of it.
+    """
 
     client_id: str
     subscriptions: tuple[tuple[str, int], ...]
     is_lasting: bool
     announcement: Announcement | None = None
+    version: int | None = None
 
 
 class BrokerLink:
     """Keeps a session at the broker and comes back by itself.
 
-    `on_delivery` and `on_connected` are called in paho's thread and must return at once. Acknowledging and
-    publishing are safe from any thread.
+    `on_delivery` and `on_connected` are called in the link's thread and must return at once. Acknowledging
+    and publishing are safe from any thread.
     """
 
     def __init__(
@@ -74,11 +92,16 @@ class BrokerLink:
         self._on_connected = on_connected
         self._clock = clock
         self._state = PartState(part=Part.BROKER, ok=False, since_at=clock())
-        self._version = address.version
+        self._version = role.version or address.version
         self._stopping = threading.Event()
-        self._session_over = threading.Event()
-        self._connected = threading.Event()
+        self._is_session_over = False
+        self._is_connected = False
+        self._delivered_count = 0
         self._client: mqtt.Client | None = None
+        self._asked: deque[tuple[mqtt.Client, Callable[[mqtt.Client], object]]] = deque()
+        self._bell: socket.socket | None = None
+        self._ring: socket.socket | None = None
+        self._is_rung = False
         self._thread = threading.Thread(target=self._run, name="broker-link", daemon=True)
 
     @property
@@ -97,7 +120,7 @@ class BrokerLink:
     def leave(self) -> None:
         """Say that we go, in the background."""
         self._stopping.set()
-        self._session_over.set()
+        self._wake()
 
     def stop(self) -> None:
         """Say that we go, and end the connection."""
@@ -107,16 +130,37 @@ class BrokerLink:
 
     def restart(self) -> None:
         """Reconnect, so that the broker delivers again what was not acknowledged."""
-        self._session_over.set()
+        self._is_session_over = True
+        self._wake()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> bool:
         """Hand over one QoS 1 message; False when there is no connection, and then nothing is kept."""
         client = self._client
-        if client is None or not self._connected.is_set():
+        if client is None or not self._is_connected:
             return False
-        return client.publish(topic, payload, qos=1, retain=retain).rc == mqtt.MQTT_ERR_SUCCESS
+        self._ask(client, lambda client: client.publish(topic, payload, qos=1, retain=retain))
+        return True
+
+    def _ask(self, client: mqtt.Client, action: Callable[[mqtt.Client], object]) -> None:
+        """Let the link's thread do it on this connection, or nobody once that has ended."""
+        self._asked.append((client, action))
+        if not self._is_rung:
+            self._wake()
+
+    def _wake(self) -> None:
+        self._is_rung = True
+        with suppress(OSError):  # it is full, and so has been heard; or nobody listens any more
+            if self._ring is not None:
+                self._ring.send(b"!")
 
     def _run(self) -> None:
+        self._bell, self._ring = socket.socketpair()
+        with self._bell, self._ring:
+            self._bell.settimeout(0)
+            self._ring.settimeout(0)
+            self._come_back_until_stopped()
+
+    def _come_back_until_stopped(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._stopping.is_set():
             try:
@@ -133,27 +177,71 @@ class BrokerLink:
         if self._version is None:
             self._version = 5 if speaks_mqtt5(self._address) else 3
             _log.info("broker_version", broker=str(self._address), mqtt=self._version)
-        self._session_over.clear()
-        self._connected.clear()
+        self._is_session_over = self._is_connected = False
         client = self._build_client()
-        self._client = client
         self._connect(client)
-        client.loop_start()
+        self._client = client
+        give_up_mono_s = time.monotonic() + _CONNACK_WITHIN_S
+        was_connected = False
         try:
-            greeted = self._connected.wait(_CONNACK_WITHIN_S)
-            if greeted and not self._stopping.is_set():
-                self._session_over.wait()
-            spoken = self._role.announcement
-            if spoken is not None and self._stopping.is_set() and self._connected.is_set():
-                client.publish(spoken.topic, spoken.offline, qos=1, retain=True).wait_for_publish(timeout=0.5)
-        except (RuntimeError, ValueError):
-            greeted = True  # the connection went away while we said goodbye
+            while not self._is_session_over and not self._stopping.is_set():
+                was_connected = was_connected or self._is_connected
+                if not was_connected and time.monotonic() > give_up_mono_s:
+                    break
+                self._turn(client, timeout_s=_LOOK_EVERY_S)
+            if self._stopping.is_set() and self._is_connected:
+                self._say_goodbye(client)
         finally:
-            self._connected.clear()
+            self._is_connected = False
             self._client = None
             client.disconnect()
-            client.loop_stop()
-        return greeted
+        return was_connected
+
+    def _turn(self, client: mqtt.Client, *, timeout_s: float) -> None:
+        """Wait until something can be done, and do it."""
+        broker, bell = client.socket(), self._bell
+        if broker is None or bell is None:
+            self._is_session_over = True
+            return
+        wanted = [broker] if client.want_write() else []
+        readable, writable, _ = select.select([broker, bell], wanted, [], timeout_s)
+        if bell in readable:
+            self._is_rung = False
+            bell.recv(4096)
+        self._do_asked(client)
+        if broker in readable:
+            self._read(client)
+        if writable:
+            client.loop_write()
+        client.loop_misc()
+
+    def _read(self, client: mqtt.Client) -> None:
+        """One packet after the other, as long as each brings a message; a few other packets wait a turn."""
+        for _ in range(_MESSAGES_BETWEEN_LOOKS):
+            before = self._delivered_count
+            if client.loop_read() != mqtt.MQTT_ERR_SUCCESS:
+                self._is_session_over = True
+                return
+            broker = client.socket()
+            has_more = isinstance(broker, ssl.SSLSocket) and broker.pending() > 0
+            if self._delivered_count == before and not has_more:
+                return
+
+    def _do_asked(self, client: mqtt.Client) -> None:
+        while self._asked:
+            asked_of, action = self._asked.popleft()
+            if asked_of is client:
+                action(client)
+
+    def _say_goodbye(self, client: mqtt.Client) -> None:
+        spoken = self._role.announcement
+        self._do_asked(client)
+        if spoken is None:
+            return
+        said = client.publish(spoken.topic, spoken.offline, qos=1, retain=True)
+        ends_mono_s = time.monotonic() + _GOODBYE_WITHIN_S
+        while not self._is_session_over and not said.is_published() and time.monotonic() < ends_mono_s:
+            self._turn(client, timeout_s=0.05)
 
     def _build_client(self) -> mqtt.Client:
         modern = self._version == 5
@@ -199,13 +287,13 @@ class BrokerLink:
     def _greeted(self, client: mqtt.Client, _state: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             _log.warning("broker_refused", broker=str(self._address), reason=str(reason))
-            self._session_over.set()
+            self._is_session_over = True
             return
         client.subscribe(list(self._role.subscriptions))
         if self._role.announcement is not None:
             spoken = self._role.announcement
             client.publish(spoken.topic, spoken.online(), qos=1, retain=True)
-        self._connected.set()
+        self._is_connected = True
         _log.info("broker_connected", broker=str(self._address))
         self._note_state(ok=True)
         self._on_connected()
@@ -214,14 +302,15 @@ class BrokerLink:
         self, _client: mqtt.Client, _state: Any, _flags: Any, _reason: Any, _properties: Any
     ) -> None:
         self._note_state(ok=False)
-        self._session_over.set()
+        self._is_session_over = True
 
     def _delivered(self, client: mqtt.Client, _state: Any, message: mqtt.MQTTMessage) -> None:
         mid, qos = message.mid, message.qos
+        self._delivered_count += 1
 
         def acknowledge() -> None:
             if qos:
-                client.ack(mid, qos)
+                self._ask(client, lambda client: client.ack(mid, qos))
 
         try:
             topic = message.topic
@@ -237,6 +326,6 @@ class BrokerLink:
         try:
             self._on_delivery(delivery)
         except Exception:
-            # The root of paho's thread: an error here would end it and leave a link that looks alive.
+            # The root of the link's thread: an error here would end it and leave a link that looks alive.
             _log.exception("delivery_failed", topic=topic)
-            self._session_over.set()
+            self._is_session_over = True

@@ -16,11 +16,11 @@ from cloud.series.latest import LatestCell
 from cloud.series.model import LONGEST_BATCH_MS, Block, Held, to_us
 from vitals.gap import Gap
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
-from vitals.wire.batch import ClockState, VitalsBatch, decode_batch, from_ms, read_batch, row_of, to_ms
+from vitals.wire.batch import ClockState, VitalsBatch, decode_batch, from_ms, read_batch, row_of
 from vitals.wire.errors import WireError, WireInvalid, WireVersionUnknown
 from vitals.wire.event import decode_event, read_gap
 from vitals.wire.packing import unpack_text
-from vitals.wire.status import Ack, Status, decode_status, read_wave_layout
+from vitals.wire.status import Status, decode_status, read_wave_layout
 from vitals.wire.topics import LANES, Lane, parse_agent_topic
 from vitals.wire.wave_block import WaveMessage, decode_wave
 
@@ -141,14 +141,14 @@ class GapMessage:
 class StatusMessage:
     """Birth, or the will."""
 
+    arrived: Arrived
     agent: str
     status: Status
-    retained: bool
 
     @property
     def is_sign_of_life(self) -> bool:
         """Whether the agent itself said it just now; a will is the broker's word."""
-        return self.status.online and not self.retained
+        return self.status.online and not self.arrived.retained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +232,7 @@ def _decode_status(agent: str, arrived: Arrived) -> StatusMessage:
     for source in status.sources:
         for wave in source.waves:
             read_wave_layout(wave)
-    return StatusMessage(agent=agent, status=status, retained=arrived.retained)
+    return StatusMessage(arrived=arrived, agent=agent, status=status)
 
 
 def _decode_vitals(agent: str, arrived: Arrived) -> VitalsMessage:
@@ -537,8 +537,7 @@ def _without(batch: VitalsBatch, dropped: Mapping[str, set[int]]) -> VitalsBatch
 
 def newest_cells(batch: VitalsBatch, *, stored_us: int, shift_us: int) -> Iterator[LatestCell]:
     """Of every key the newest cell."""
-    newest_first = sorted(range(len(batch.dt)), key=batch.dt.__getitem__, reverse=True)
-    late, last = bool(batch.h), newest_first[0]
+    late, last = bool(batch.h), batch.dt.index(max(batch.dt))
     measured_us, received_us = (batch.t0 + batch.dt[last]) * 1000, (batch.t0 + batch.rx[last]) * 1000
     for key, column in batch.m.items():
         unit, value = batch.u[key], column[last]
@@ -546,15 +545,10 @@ def newest_cells(batch: VitalsBatch, *, stored_us: int, shift_us: int) -> Iterat
             times = (measured_us, received_us, stored_us)
             yield LatestCell(key, value, unit, *times, Quality.GOOD, (), late, shift_us)
             continue
+        newest_first = sorted(range(len(batch.dt)), key=batch.dt.__getitem__, reverse=True)
         row = next((row for row in newest_first if is_cell(batch, key, row)), None)
         if row is not None:
             quality = batch.q[key][row] if key in batch.q else Quality.GOOD
             flags = tuple(batch.f.get(key, {}).get(str(row), ()))
             times = ((batch.t0 + batch.dt[row]) * 1000, (batch.t0 + batch.rx[row]) * 1000, stored_us)
             yield LatestCell(key, column[row], unit, *times, quality, flags, late, shift_us)
-
-
-def build_ack(lineage: str, lanes: Mapping[Lane, LaneProgress], *, now: datetime) -> Ack:
-    """The acknowledgement of one spool."""
-    upto = {lane: lanes.get(lane, LaneProgress()).upto for lane in LANES}
-    return Ack(v=1, ln=lineage, upto=upto, at=to_ms(now))

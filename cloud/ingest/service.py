@@ -28,7 +28,6 @@ from cloud.ingest.model import (
     StatusMessage,
     VitalsMessage,
     WaveBlockMessage,
-    build_ack,
     clock_agreed_ms,
     decode,
     heard_in,
@@ -48,7 +47,7 @@ from cloud.store.connection import Database
 from vitals.observation import SourceId, VitalKey
 from vitals.wire.batch import VitalsBatch, encode_batch, from_ms, read_batch, to_ms
 from vitals.wire.status import Ack
-from vitals.wire.topics import Lane
+from vitals.wire.topics import LANES, Lane
 
 _log = structlog.get_logger()
 
@@ -137,6 +136,10 @@ class Writer:
         self._agents: dict[str, tuple[str | None, datetime]] = {}
 
     def write(self, connection: Database, messages: Sequence[Arrived], *, now: datetime) -> Mapping[str, Ack]:
+        """Read messages and store them: as `store`."""
+        return self.store(connection, [decode(message) for message in messages], now=now)
+
+    def store(self, connection: Database, messages: Sequence[Decoded], *, now: datetime) -> Mapping[str, Ack]:
         """Store all messages, or raise and store none; returns what may be acknowledged to each agent.
 
         A message that the database itself refuses goes to the dead letters, the others beside it are stored.
@@ -145,22 +148,19 @@ class Writer:
             psycopg.Error: the database does not work; nothing was stored, the same messages can come again.
             CloudError: of the fence; nothing was stored.
         """
-        pairs = [(message, decode(message)) for message in messages]
         try:
-            return self._commit(connection, [decoded for _, decoded in pairs], now=now)
+            return self._commit(connection, messages, now=now)
         except REFUSALS:
-            parts = [self._write_alone(connection, *pair, now=now) for pair in pairs]
+            parts = [self._store_alone(connection, message, now=now) for message in messages]
         return {agent: ack for part in parts for agent, ack in part.items()}
 
-    def _write_alone(
-        self, connection: Database, arrived: Arrived, decoded: Decoded, *, now: datetime
-    ) -> Mapping[str, Ack]:
+    def _store_alone(self, connection: Database, message: Decoded, *, now: datetime) -> Mapping[str, Ack]:
         try:
-            return self._commit(connection, [decoded], now=now)
+            return self._commit(connection, [message], now=now)
         except REFUSALS as error:
-            place = None if isinstance(decoded, StatusMessage) else decoded.place
+            place = None if isinstance(message, StatusMessage) else message.place
             detail = " ".join(str(error).split())
-            refused = Refused(arrived=arrived, reason=Reason.DATABASE, detail=detail, place=place)
+            refused = Refused(arrived=message.arrived, reason=Reason.DATABASE, detail=detail, place=place)
             return self._commit(connection, [refused], now=now)
 
     def _commit(
@@ -440,11 +440,12 @@ class Writer:
             raise _MemoryStale
 
     def _build_acks(self, draft: _Draft) -> dict[str, Ack]:
-        acks = {}
+        acks, at_ms = {}, to_ms(draft.now)
         for agent, lineage in draft.touched.items():
-            lanes = {lane: state.progress for lane, state in self._lanes[agent, lineage].items()}
-            ack = build_ack(lineage, lanes, now=draft.now)
-            acks[agent] = replace(ack, rate=self._backlog_rate(agent, ack.upto, draft.now))
+            lanes = self._lanes[agent, lineage]
+            upto = {lane: lanes[lane].progress.upto if lane in lanes else 0 for lane in LANES}
+            rate = self._backlog_rate(agent, upto, draft.now)
+            acks[agent] = Ack(v=1, ln=lineage, upto=upto, at=at_ms, rate=rate)
         return acks
 
 

@@ -22,7 +22,7 @@ from cloud.broker.link import Announcement, BrokerLink, Delivery, LinkRole
 from cloud.errors import CloudError
 from cloud.events import Clock
 from cloud.ingest import queries
-from cloud.ingest.model import Arrived, Place, peek_place
+from cloud.ingest.model import Arrived, Decoded, Place, StatusMessage, decode
 from cloud.ingest.service import BacklogRate, Writer
 from cloud.store.connection import Database, connect
 from vitals.wire.batch import to_ms
@@ -46,14 +46,14 @@ Load = Callable[[], float]
 
 @dataclass(slots=True)
 class _Waiting:
-    arrived: Arrived
+    message: Decoded
     acknowledge: list[Callable[[], None]]
 
 
 class Inbox:
-    """Messages that wait for the database, bounded by number and bytes."""
+    """Messages that wait for the database, bounded by number and by their bytes on the wire."""
 
-    def __init__(self, *, max_messages: int = 20_000, max_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, *, max_messages: int = 20_000, max_bytes: int = 16 * 1024 * 1024) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._waiting: OrderedDict[Place | int, _Waiting] = OrderedDict()
@@ -63,35 +63,37 @@ class Inbox:
         self._changed = threading.Condition()
         self.refused = 0
 
-    def offer(self, arrived: Arrived, acknowledge: Callable[[], None]) -> bool:
+    def offer(self, message: Decoded, acknowledge: Callable[[], None]) -> bool:
         """Keep a message, or join it to the same one that waits; False when there is no room."""
+        place = None if isinstance(message, StatusMessage) else message.place
+        size = len(message.arrived.payload)
         with self._changed:
             self._count += 1
-            key = peek_place(arrived.topic, arrived.payload) or self._count
+            key = place or self._count
             waiting = self._waiting.get(key)
             if waiting is not None:
                 waiting.acknowledge.append(acknowledge)
                 return True
             full = len(self._waiting) >= self._max_messages
-            if full or self._bytes + len(arrived.payload) > self._max_bytes:
+            if full or self._bytes + size > self._max_bytes:
                 self.refused += 1
                 return False
-            self._waiting[key] = _Waiting(arrived, [acknowledge])
-            self._bytes += len(arrived.payload)
+            self._waiting[key] = _Waiting(message, [acknowledge])
+            self._bytes += size
             self._changed.notify()
             return True
 
-    def look(self, *, limit: int, timeout_s: float) -> list[Arrived]:
+    def look(self, *, limit: int, timeout_s: float) -> list[Decoded]:
         """The oldest messages, which stay until they are settled; waits for the first one."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed, timeout_s)
-            return [waiting.arrived for waiting in islice(self._waiting.values(), limit)]
+            return [waiting.message for waiting in islice(self._waiting.values(), limit)]
 
     def settle(self, number: int) -> list[Callable[[], None]]:
         """Forget the oldest `number` messages, which are stored, and return their acknowledgements."""
         with self._changed:
             settled = [self._waiting.popitem(last=False)[1] for _ in range(number)]
-            self._bytes -= sum(len(waiting.arrived.payload) for waiting in settled)
+            self._bytes -= sum(len(waiting.message.arrived.payload) for waiting in settled)
         return [acknowledge for waiting in settled for acknowledge in waiting.acknowledge]
 
     def load(self) -> float:
@@ -193,6 +195,7 @@ class IngestStream:
             subscriptions=share.subscriptions(),
             is_lasting=True,
             announcement=spoken if share.speaks_for_ingest else None,
+            version=3,
         )
         self._link = BrokerLink(
             address, role, on_delivery=self.receive, on_connected=self._publish_known_acks, clock=clock
@@ -217,7 +220,7 @@ class IngestStream:
         return {**self._counted, "waiting": len(self._inbox)}
 
     def receive(self, delivery: Delivery) -> None:
-        """Take one message from the broker (paho's thread)."""
+        """Take one message from the broker and read it while others are being stored (the link's thread)."""
         if not self._share.wants(delivery.topic):
             delivery.acknowledge()
             return
@@ -228,7 +231,7 @@ class IngestStream:
             retained=delivery.retained,
         )
         self._counted["received"] += 1
-        if not self._inbox.offer(arrived, delivery.acknowledge):
+        if not self._inbox.offer(decode(arrived), delivery.acknowledge):
             _log.warning("inbox_full", waiting=len(self._inbox), refused=self._inbox.refused)
 
     def _run(self) -> None:
@@ -251,7 +254,7 @@ class IngestStream:
             self._link.leave()
             self._disconnect()
 
-    def _store_until_done(self, messages: Sequence[Arrived]) -> None:
+    def _store_until_done(self, messages: Sequence[Decoded]) -> None:
         pause_s = _FIRST_PAUSE_S
         while not self._stopping.is_set():
             try:
@@ -264,10 +267,10 @@ class IngestStream:
             else:
                 return
 
-    def _store(self, messages: Sequence[Arrived]) -> None:
+    def _store(self, messages: Sequence[Decoded]) -> None:
         if self._database is None:
             self._database = connect(self._database_url)
-        acks = self._writer.write(self._database, messages, now=self._clock())
+        acks = self._writer.store(self._database, messages, now=self._clock())
         self._count(messages)
         for acknowledge in self._inbox.settle(len(messages)):
             acknowledge()
@@ -276,12 +279,12 @@ class IngestStream:
             self._inbox.refused = 0
             self._link.restart()
 
-    def _count(self, messages: Sequence[Arrived]) -> None:
+    def _count(self, messages: Sequence[Decoded]) -> None:
         now = self._clock()
         self._counted["committed"] += len(messages)
         self._counted["transactions"] += 1
         self._counted["seconds_to_commit"] += sum(
-            (now - message.received_at).total_seconds() for message in messages
+            (now - message.arrived.received_at).total_seconds() for message in messages
         )
 
     def _replay(self) -> None:

@@ -33,6 +33,7 @@ from qianli.embedded.postgres import find_programs, make_cluster
 from qianli.fleet.ledger import SourceSums
 from qianli.home import Home, prepare_home
 from tests.benchmarks.measure_demo import commit
+from tests.benchmarks.mqtt_flood import AGENTS, declare
 from tests.benchmarks.peers import node_red
 from tests.fixtures.brokers import PlainBroker, mosquitto
 from tests.fixtures.ingest_processes import IngestProcesses
@@ -248,7 +249,7 @@ def committed_of_peer(connection: psycopg.Connection, *, since_s: float) -> Comm
 
 
 def measure(bench: Bench, worker: Worker, shapes: list[Shape]) -> dict[str, object]:
-    """Each shape through one candidate; a short one first, which is not counted.
+    """Each shape through one candidate; births and a short one first, which are not counted.
 
     The broker begins anew, so that it keeps nothing for the sessions of those who were measured before.
     """
@@ -256,6 +257,7 @@ def measure(bench: Bench, worker: Worker, shapes: list[Shape]) -> dict[str, obje
     bench.broker.stop()
     bench.broker.start()
     with bench.database(is_peer=worker.is_peer) as url, worker.run(url) as processes, connect(url) as reader:
+        declare(bench.broker.port, agents=AGENTS)
         warm = Shape(name="warm", messages=1000, per_s=500)
         for shape in [warm, *shapes]:
             figures[shape.name] = send(bench, worker, shape, processes, reader)

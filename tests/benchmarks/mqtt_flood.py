@@ -1,5 +1,7 @@
 """Vitals messages at a planned pace over raw sockets, encoded beforehand (MQTT 3.1.1, QoS 1).
 
+`declare` says before what every agent's source measures by itself, as a birth does.
+
 `python -m tests.benchmarks.mqtt_flood '{"port": …}'` prints one JSON object when all is confirmed.
 The measured time of a message is the moment for which it was planned: a sender that is late counts as delay.
 """
@@ -14,8 +16,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from vitals.observation import SourceId
+from vitals.observation import SourceId, VitalKey
 from vitals.wire.batch import VitalsBatch, encode_batch
+from vitals.wire.status import SourceDeclaration, Status, encode_control
 from vitals.wire.topics import AgentTopic, Lane, source_id
 
 KEYS = (
@@ -23,6 +26,7 @@ KEYS = (
     "perfusion_index",
 )  # fmt: skip
 OUTSTANDING = 2000
+AGENTS = 200
 BOOT = "0123456789abcdef"
 
 
@@ -36,7 +40,7 @@ class Flood:
     lineage: str
     rows: int = 1
     columns: int = 1
-    agents: int = 200
+    agents: int = AGENTS
     connections: int = 8
 
 
@@ -46,6 +50,29 @@ def main() -> None:
     started_s, size = encode_all(flood, senders)
     send_all(flood, senders, started_s)
     print(json.dumps({"started_s": started_s, "confirmed_s": time.time(), "bytes_per_message": size}))
+
+
+def declare(port: int, *, agents: int) -> None:
+    """Birth of every agent; returns when the broker has them all."""
+    sender = Sender(port, "flood-births")
+    for number in range(agents):
+        agent = f"bench-{number}"
+        source = SourceDeclaration(
+            src=source_of(agent),
+            driver="bench",
+            title_zh="测",
+            title_en="bench",
+            serial_hash="0",
+            cadence=dict.fromkeys(map(VitalKey, KEYS), 1.0),
+        )
+        status = Status(v=1, agent=agent, boot=BOOT, online=True, sources=[source])
+        sender.add(number, str(AgentTopic(agent=agent, name="status")), encode_control(status))
+    births = Flood(port=port, messages=agents, per_s=1e6, lineage="", agents=agents)
+    send_all(births, [sender], time.time())
+
+
+def source_of(agent: str) -> SourceId:
+    return SourceId(source_id(agent, driver="bench", serial="1"))
 
 
 def encode_all(flood: Flood, senders: list["Sender"]) -> tuple[float, float]:
@@ -77,7 +104,7 @@ def encode(flood: Flood, number: int, *, planned_s: float) -> tuple[str, bytes]:
         boot=BOOT,
         lane=Lane.LIVE,
         s=number // flood.agents + 1,
-        src=SourceId(source_id(agent, driver="bench", serial="1")),
+        src=source_of(agent),
         t0=newest_ms - rows[-1],
         dt=rows,
         rx=rows,

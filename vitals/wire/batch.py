@@ -220,9 +220,10 @@ def _fill_in(batch: VitalsBatch) -> None:
         batch.rx.extend(batch.dt)
     for key in batch.m:
         if key not in batch.u:
-            if vital_code(key) is None:
+            code = vital_code(key)
+            if code is None:
                 raise WireInvalid(f"column {key!r} has no unit")
-            batch.u[key] = unit_of(key)
+            batch.u[key] = code.ucum
 
 
 def decode_batch(payload: bytes) -> VitalsBatch:
@@ -273,9 +274,10 @@ def _check_columns(batch: VitalsBatch) -> None:
     if batch.s < 1:
         raise WireInvalid(f"sequence {batch.s} is below 1")
     for key, column in batch.m.items():
-        if len(column) != rows or len(batch.q.get(key, column)) != rows:
+        if len(column) != rows or (batch.q and len(batch.q.get(key, column)) != rows):
             raise WireInvalid(f"column {key!r} does not have {rows} rows")
-    first, last = batch.t0 + min(*batch.dt, *batch.rx), batch.t0 + max(*batch.dt, *batch.rx)
+    first = batch.t0 + min(*batch.dt, *batch.rx)
+    last = batch.t0 + max(*batch.dt, *batch.rx)
     if not (_FIRST_MS <= first <= last <= _LAST_MS and _FIRST_MS <= batch.sent <= _LAST_MS):
         raise WireInvalid(f"time {first}, {last} or {batch.sent} ms is not a date")
     for texts in batch.dv.values():

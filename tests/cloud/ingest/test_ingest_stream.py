@@ -8,6 +8,7 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from cloud.broker.address import parse_mqtt_url
+from cloud.ingest.model import decode
 from cloud.ingest.stream import AckBook, Inbox, IngestStream, Share
 from cloud.shards.model import Lease, LeaseLost
 from cloud.store.connection import connect
@@ -115,6 +116,15 @@ class TestRealThings:
 
         assert database.execute("SELECT topic FROM dead_letter").fetchall() == []
 
+    def test_burst_over_tls_is_taken_whole(self, database_url, database, mqtt_url, sender):
+        messages = [AGENT.vitals(s, s % 100, at=utc_now() - seconds(s / 100)) for s in range(1, 601)]
+        with ingesting(database_url, mqtt_url):
+            for message in messages:
+                sender.client.publish(message.topic, message.payload, qos=1)
+            wait_until(lambda: sender.upto() == 600)
+
+        assert stored(database) == sorted(s % 100 for s in range(1, 601))
+
     def test_nothing_is_acknowledged_before_the_commit(self, database_url, database, mqtt_url, sender):
         with ingesting(database_url, mqtt_url), database.transaction():
             database.execute("LOCK TABLE observation IN ACCESS EXCLUSIVE MODE")
@@ -191,7 +201,7 @@ class TestRealThings:
 def test_repeat_of_a_waiting_message_joins_it():
     inbox, settled = Inbox(), []
     for number in range(3):
-        assert inbox.offer(beats(1)[0], lambda number=number: settled.append(number))
+        assert inbox.offer(decode(beats(1)[0]), lambda number=number: settled.append(number))
 
     assert len(inbox.look(limit=10, timeout_s=0)) == 1
     for acknowledge in inbox.settle(1):
@@ -202,11 +212,11 @@ def test_repeat_of_a_waiting_message_joins_it():
 @pytest.mark.parametrize("limits", [{"max_messages": 2}, {"max_bytes": 500}], ids=["number", "bytes"])
 def test_full_inbox_takes_nothing_and_has_room_again_when_settled(limits):
     inbox = Inbox(**limits)
-    offered = [inbox.offer(message, lambda: None) for message in beats(1, 2, 3)]
+    offered = [inbox.offer(decode(message), lambda: None) for message in beats(1, 2, 3)]
     assert offered == [True, True, False]
 
     inbox.settle(1)
-    assert inbox.offer(beats(3)[0], lambda: None)
+    assert inbox.offer(decode(beats(3)[0]), lambda: None)
     assert inbox.refused == 1
 
 
@@ -214,7 +224,7 @@ def test_waiting_for_the_first_message_can_be_ended():
     inbox = Inbox()
     looker = threading.Thread(target=inbox.look, kwargs={"limit": 1, "timeout_s": 30})
     looker.start()
-    inbox.offer(beats(1)[0], lambda: None)
+    inbox.offer(decode(beats(1)[0]), lambda: None)
     looker.join(timeout=5)
 
     assert not looker.is_alive()
