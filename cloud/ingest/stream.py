@@ -39,7 +39,8 @@ _REPLAY_EVERY_S = 2.0
 _REPLAYS_AT_ONCE = 50
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
-
+_LONGEST_SILENCE_S = 8.0
+"""Whoever is silent in the middle of a transaction (a machine that sleeps) keeps nobody from the lease."""
 
 Load = Callable[[], float]
 
@@ -268,9 +269,7 @@ class IngestStream:
                 return
 
     def _store(self, messages: Sequence[Decoded]) -> None:
-        if self._database is None:
-            self._database = connect(self._database_url)
-        acks = self._writer.store(self._database, messages, now=self._clock())
+        acks = self._writer.store(self._connection(), messages, now=self._clock())
         self._count(messages)
         for acknowledge in self._inbox.settle(len(messages)):
             acknowledge()
@@ -291,15 +290,19 @@ class IngestStream:
         """Try again what somebody asks for, while nothing else is to be done."""
         self._replay_mono_s = time.monotonic() + _REPLAY_EVERY_S
         try:
-            if self._database is None:
-                self._database = connect(self._database_url)
-            found = queries.find_replays(self._database, self._share.shards, limit=_REPLAYS_AT_ONCE)
+            database = self._connection()
+            found = queries.find_replays(database, self._share.shards, limit=_REPLAYS_AT_ONCE)
             for letter_id, arrived in found:
-                taken = self._writer.replay(self._database, letter_id, arrived, now=self._clock())
+                taken = self._writer.replay(database, letter_id, arrived, now=self._clock())
                 _log.info("replayed", letter=letter_id, taken=taken)
         except psycopg.Error as error:
             _log.warning("database_failed", waiting=0, error=" ".join(str(error).split()))
             self._disconnect()
+
+    def _connection(self) -> Database:
+        if self._database is None:
+            self._database = connect(self._database_url, longest_pause_s=_LONGEST_SILENCE_S)
+        return self._database
 
     def _disconnect(self) -> None:
         if self._database is not None:

@@ -14,13 +14,21 @@ Database = psycopg.Connection[Any]
 Pool = ConnectionPool[Database]
 
 OLDEST_VERSION = 140_000
-_OPTIONS = "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000"
+_OPTIONS = (
+    "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000 "
+    # Of a machine that went away without a word the locks go too, and not after hours.
+    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+)
 
 
-def connect(database_url: str) -> Database:
-    """One connection in UTC that gives up rather than hang."""
+def connect(database_url: str, *, longest_pause_s: float = 0) -> Database:
+    """One connection in UTC that gives up rather than hang.
+
+    The server ends it, with what it holds, when a transaction says nothing for `longest_pause_s` (0: never).
+    """
+    options = f"{_OPTIONS} -c idle_in_transaction_session_timeout={round(longest_pause_s * 1000)}"
     return psycopg.connect(
-        database_url, connect_timeout=3, options=_OPTIONS, application_name="qianli", autocommit=True
+        database_url, connect_timeout=3, options=options, application_name="qianli", autocommit=True
     )
 
 

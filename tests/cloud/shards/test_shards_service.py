@@ -1,6 +1,8 @@
 import threading
+import time
 
 import pytest
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 from cloud.shards import queries
 from cloud.shards.model import GroupsDiffer, LeaseLost
@@ -83,6 +85,23 @@ def test_group_is_not_taken_while_its_holder_writes(four, database_url):
         assert groups_of(heir) == [1, 2, 3]
 
     heir.follow(four, tally={})
+    assert groups_of(heir) == [0, 1, 2, 3]
+
+
+def test_group_of_a_worker_that_sleeps_in_a_transaction_is_taken(four, database_url):
+    holder, heir = LeaseBook("holder", groups=4), LeaseBook("heir", groups=4)
+    holder.follow(four, tally={})
+    let_run_out(four)
+    with (
+        pytest.raises(IdleInTransactionSessionTimeout),
+        connect(database_url, longest_pause_s=0.2) as sleeper,
+    ):
+        sleeper.autocommit = False
+        fence(holder.held[0])(sleeper)
+        time.sleep(0.6)
+        heir.follow(four, tally={})
+        sleeper.commit()
+
     assert groups_of(heir) == [0, 1, 2, 3]
 
 

@@ -83,6 +83,19 @@ def freeze(parts, chance):
     time.sleep(chance.uniform(0.4, 1.5))
 
 
+def let_another_take_over(parts, _chance):
+    """The worker sleeps until its leases have run out and another has its shards."""
+    parts.ingest.freeze()
+    parts.rival.start()
+
+
+def wake_dispossessed(parts, chance):
+    """It wakes up in the belief that the shards are its own; a little later the other one leaves."""
+    parts.ingest.resume()
+    time.sleep(chance.uniform(0.5, 4))
+    parts.rival.stop()
+
+
 def start_forgetful(parts, _chance):
     parts.broker.forget()
     parts.broker.start()
@@ -99,6 +112,7 @@ def free_volume(parts, chance):
     revive_database(parts, chance)
 
 
+DISPOSSESSED = Fault("two workers own one shard", let_another_take_over, wake_dispossessed)
 KILLS = [
     Fault("edge killed", lambda p, _: p.edge.kill(), lambda p, _: p.edge.start()),
     Fault("broker killed", lambda p, _: p.broker.kill(), lambda p, _: p.broker.start()),
@@ -110,6 +124,7 @@ OTHERS = [
     Fault("link cut", lambda p, _: p.proxy.cut(), lambda p, _: p.proxy.mend()),
     Fault("link slow", lambda p, _: p.proxy.slow(SLOW_BYTES_PER_S), lambda p, _: p.proxy.mend()),
     Fault("link flapping", flap, lambda _p, _: None),
+    DISPOSSESSED,
     Fault("disk of the edge full", lambda p, _: p.edge.fill_disk(), lambda p, _: p.edge.free_disk()),
 ]
 FROZEN = Fault("database stands still", freeze, lambda p, _: p.resume_database())
@@ -156,11 +171,17 @@ def installation(request, server, tmp_path):
 def test_every_durable_sample_is_stored_once_whatever_dies(installation):
     parts, has_volume, first_seed = installation
     for seed in range(first_seed, first_seed + ROUNDS):
-        run_round(parts, random.Random(seed), seed=seed, has_volume=has_volume)
+        chance = random.Random(seed)
+        run_round(parts, chance, seed=seed, faults=choose(chance, has_volume=has_volume))
 
 
-def run_round(parts, chance, *, seed, has_volume):
-    faults = choose(chance, has_volume=has_volume)
+@pytest.mark.parametrize("installation", ["mosquitto"], indirect=True)
+def test_worker_that_wakes_up_dispossessed_doubles_nothing(installation):
+    parts, _, seed = installation
+    run_round(parts, random.Random(seed), seed=seed, faults=[DISPOSSESSED])
+
+
+def run_round(parts, chance, *, seed, faults):
     name = f"r{seed}-{secrets.token_hex(2)}"
     print(f"\nseed {seed}: {' and '.join(fault.name for fault in faults)}", flush=True)
     fleet = parts.fleet(name)
