@@ -92,17 +92,16 @@ def test_group_of_a_worker_that_sleeps_in_a_transaction_is_taken(four, database_
     holder, heir = LeaseBook("holder", groups=4), LeaseBook("heir", groups=4)
     holder.follow(four, tally={})
     let_run_out(four)
-    with (
-        pytest.raises(IdleInTransactionSessionTimeout),
-        connect(database_url, longest_pause_s=0.2) as sleeper,
-    ):
-        sleeper.autocommit = False
-        fence(holder.held[0])(sleeper)
-        time.sleep(0.6)
-        heir.follow(four, tally={})
-        sleeper.commit()
+    sleeper = connect(database_url, longest_pause_s=0.2)
+    sleeper.execute("BEGIN")
+    fence(holder.held[0])(sleeper)
+    time.sleep(0.6)
+    heir.follow(four, tally={})
 
     assert groups_of(heir) == [0, 1, 2, 3]
+    with pytest.raises(IdleInTransactionSessionTimeout):
+        sleeper.execute("COMMIT")
+    sleeper.close()
 
 
 def test_other_number_of_groups_is_refused_while_a_worker_runs(four):
