@@ -122,7 +122,7 @@ class SimulatedAgent:
             return Answer.FOREIGN
         released = self.spool.released()
         knows_less = any(upto < released[lane] for lane, upto in ack.upto.items())
-        for lane, made in self.spool.acknowledge(ack.upto):
+        for lane, made in self.spool.acknowledge(ack.upto, now.elapsed_s):
             delay_ms = (now.elapsed_s - made.made_s) * 1000
             self._books.figures.note_acknowledged(delay_ms, is_late=lane is Lane.BACKLOG)
         return Answer.KNOWS_LESS if knows_less else Answer.TAKEN

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from vitals.gap import Gap
 from vitals.wire.batch import HISTORICAL_AFTER_MS
+from vitals.wire.lane_window import LaneWindow
 from vitals.wire.topics import LANES, Lane
 
 WINDOW = {Lane.EVENT: 32, Lane.LIVE: 64, Lane.BACKLOG: 32}
-RESEND_AFTER_S = (5.0, 60.0)
 VITALS, GAP = -1, -2
 
 
@@ -43,11 +43,10 @@ class Numbered(NamedTuple):
 class LaneOut:
     """What of one lane was sent and is not known to be stored."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         self.next_s = 1
         self.sent: dict[int, Made] = {}
-        self._sent_mono_s: dict[int, float] = {}
-        self._pause_s = RESEND_AFTER_S[0]
+        self.window = LaneWindow(size)
 
     def released(self) -> int:
         """Everything up to this is let go."""
@@ -56,29 +55,36 @@ class LaneOut:
     def number(self, made: Made, mono_s: float) -> int:
         """The next place in the sequence, for a message that is sent now."""
         s = self.next_s
-        self.sent[s], self._sent_mono_s[s] = made, mono_s
+        self.sent[s] = made
+        self.window.note_sent(s, mono_s)
         self.next_s += 1
         return s
 
-    def acknowledge(self, upto: int) -> list[Made]:
-        """Let go; progress makes us patient again."""
+    def acknowledge(self, upto: int, mono_s: float) -> list[Made]:
+        """Let go of what is stored."""
+        self.window.acknowledge(upto, mono_s)
         stored = list(takewhile(lambda s: s <= upto, self.sent))
-        if stored:
-            self._pause_s = RESEND_AFTER_S[0]
-        for s in stored:
-            del self._sent_mono_s[s]
         return [self.sent.pop(s) for s in stored]
 
-    def is_overdue(self, mono_s: float) -> bool:
-        """Whether the oldest sending has waited too long for its acknowledgement."""
-        oldest_mono_s = next(iter(self._sent_mono_s.values()), mono_s)
-        return mono_s - oldest_mono_s > self._pause_s
+    def probe(self, mono_s: float) -> list[tuple[int, Made]]:
+        """The oldest few once more, when nothing was stored for too long."""
+        if not self.window.is_overdue(mono_s):
+            return []
+        oldest = list(islice(self.sent.items(), self.window.probes))
+        self._note_again(oldest, mono_s)
+        if oldest:
+            self.window.note_probe(oldest[-1][0], mono_s)
+        return oldest
 
     def resend(self, mono_s: float) -> list[tuple[int, Made]]:
-        """All of it once more; the next time after twice the pause."""
-        self._pause_s = min(self._pause_s * 2, RESEND_AFTER_S[1])
-        self._sent_mono_s = dict.fromkeys(self.sent, mono_s)
+        """All of it once more: the connection is new."""
+        self.window.forget()
+        self._note_again(self.sent.items(), mono_s)
         return list(self.sent.items())
+
+    def _note_again(self, several: Iterable[tuple[int, Made]], mono_s: float) -> None:
+        for s, _ in several:
+            self.window.note_sent(s, mono_s)
 
 
 class SimulatedSpool:
@@ -88,7 +94,7 @@ class SimulatedSpool:
         self._events: deque[Made] = deque()
         self._young: deque[Made] = deque()
         self._old: deque[Made] = deque()
-        self._lanes = {lane: LaneOut() for lane in LANES}
+        self._lanes = {lane: LaneOut(WINDOW[lane]) for lane in LANES}
 
     def put(self, made: Made) -> None:
         """Keep a message that was just measured."""
@@ -113,27 +119,25 @@ class SimulatedSpool:
         numbered: list[Numbered] = []
         for lane, waiting in sources.items():
             out = self._lanes[lane]
-            for _ in range(min(len(waiting), WINDOW[lane] - len(out.sent))):
+            for _ in range(min(len(waiting), out.window.free())):
                 made = waiting.popleft()
                 numbered.append(Numbered(lane, out.number(made, mono_s), made))
         return numbered
 
     def overdue(self, mono_s: float) -> list[Numbered]:
         """What was sent too long ago and is to be sent again."""
-        late = [lane for lane, out in self._lanes.items() if out.is_overdue(mono_s)]
-        return self._again(late, mono_s)
+        return [Numbered(lane, s, made) for lane, out in self._lanes.items() for s, made in out.probe(mono_s)]
 
     def unacknowledged(self, mono_s: float) -> list[Numbered]:
         """After a new connection: all that was sent before and is not known to be stored."""
-        return self._again(LANES, mono_s)
+        return [
+            Numbered(lane, s, made) for lane, out in self._lanes.items() for s, made in out.resend(mono_s)
+        ]
 
-    def acknowledge(self, upto: Mapping[Lane, int]) -> list[tuple[Lane, Made]]:
+    def acknowledge(self, upto: Mapping[Lane, int], mono_s: float) -> list[tuple[Lane, Made]]:
         """Let go of what is stored."""
-        return [(lane, made) for lane, s in upto.items() for made in self._lanes[lane].acknowledge(s)]
+        return [(lane, made) for lane, s in upto.items() for made in self._lanes[lane].acknowledge(s, mono_s)]
 
     def released(self) -> dict[Lane, int]:
         """Per lane: everything up to there was let go."""
         return {lane: out.released() for lane, out in self._lanes.items()}
-
-    def _again(self, lanes: Iterable[Lane], mono_s: float) -> list[Numbered]:
-        return [Numbered(lane, s, made) for lane in lanes for s, made in self._lanes[lane].resend(mono_s)]

@@ -16,7 +16,7 @@ from cloud.broker.address import AUTHORITY_FILE
 from cloud.enrolment.authority.files import cloud_pair, open_authority
 from edge_agent.errors import SettingInvalid
 from edge_agent.spool import OutboxEntry, Spool
-from edge_agent.uplink import BrokerAddress, LaneWindow, Uplink
+from edge_agent.uplink import BrokerAddress, Uplink
 from qianli.embedded.broker import broker_answers
 from tests.fixtures.certificates import agent_identity, tls_context
 from tests.fixtures.running_demo import free_port, wait_until
@@ -301,47 +301,6 @@ def test_address_keeps_special_characters_of_the_password():
     parsed = BrokerAddress.parse("mqtt://me:a%2Fb@broker.local:1884")
 
     assert (parsed.host, parsed.port, parsed.user, parsed.password) == ("broker.local", 1884, "me", "a/b")
-
-
-def window_with(number, *, at=0.0):
-    window = LaneWindow(size=64)
-    for s in range(1, number + 1):
-        window.note_sent(s, at)
-    return window
-
-
-def test_patience_doubles_until_there_is_progress():
-    window = window_with(1)
-    assert window.is_overdue(5.1)
-    window.note_probe(1, 5.1)
-    assert not window.is_overdue(15.0)
-    assert window.is_overdue(15.2)
-
-    window.acknowledge(1, 16.0)
-    assert (window.free(), window.pause_s) == (64, 5.0)
-
-
-def test_cloud_that_is_slow_and_goes_on_gets_nothing_twice():
-    window = window_with(20)
-    for second in range(1, 60):
-        window.acknowledge(second // 4, float(second))
-        assert not window.is_overdue(second + 0.9)
-
-
-def test_probe_whose_last_message_is_stored_and_nothing_behind_it_asks_for_a_larger_one_at_once():
-    window = window_with(20)
-    window.note_probe(4, 5.1)
-    window.acknowledge(4, 5.3)
-
-    assert (window.is_overdue(5.3), window.probes) == (True, 8)
-
-
-def test_hole_that_a_probe_fills_ends_the_probing():
-    window = window_with(20)
-    window.note_probe(4, 5.1)
-    window.acknowledge(17, 5.3)
-
-    assert (window.is_overdue(6.0), window.probes) == (False, 4)
 
 
 def command(name, *, agent=AGENT, command_id="c-1"):
