@@ -121,7 +121,7 @@ class TestRealThings:
         with ingesting(database_url, mqtt_url):
             for message in messages:
                 sender.client.publish(message.topic, message.payload, qos=1)
-            wait_until(lambda: sender.upto() == 600)
+            wait_until(lambda: sender.upto() == 600, within_s=30)
 
         assert stored(database) == sorted(s % 100 for s in range(1, 601))
 
