@@ -133,6 +133,8 @@ def bench(session: nox.Session) -> None:
     _python(session, "tests.benchmarks.measure_rights")
     _python(session, "tests.benchmarks.measure_ingest")
     _python(session, "tests.benchmarks.measure_store")
+    _python(session, "tests.benchmarks.measure_trend")
+    _python(session, "tests.benchmarks.measure_units")
 
 
 @nox.session

@@ -56,6 +56,8 @@ from cloud.rights import routes as rights_routes
 from cloud.schema import install_schema
 from cloud.staff import routes as staff_routes
 from cloud.store.connection import Pool
+from cloud.traced_requests import TracedRequests
+from cloud.tracing.port import NO_TRACES
 from cloud.trend import routes as trend_routes
 
 _log = structlog.get_logger()
@@ -92,6 +94,8 @@ def build_app(
         redoc_url=None,
         lifespan=lifespan,
     )
+    if built.tracer is not NO_TRACES:
+        app.add_middleware(TracedRequests, tracer=built.tracer)
     app.add_middleware(Guard, hosts=hosts, pace=pace)
     install_schema(app)
     for router in (*_sign_in_routes(built), *_care_routes(built), *_upkeep_routes(built)):
@@ -203,6 +207,7 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
         await asyncio.to_thread(built.audit.stop)
         built.oidc.close()
         await asyncio.to_thread(built.pool.close, 1.0)
+        await asyncio.to_thread(built.tracer.close)
 
 
 def _end_without_timers(timers: asyncio.Task[None]) -> None:

@@ -47,6 +47,8 @@ from cloud.silence.service import SilenceService
 from cloud.staff.service import StaffService
 from cloud.store.connection import Database, Pool, build_pool
 from cloud.store.pulse import DatabasePulse
+from cloud.tracing.opening import open_tracer
+from cloud.tracing.port import Tracer
 from cloud.trend.service import TrendService
 from cloud.warning.model import score_patient
 from vitals.identifiers.identifier import IdentifierKind
@@ -106,6 +108,7 @@ class Assembly:
     commands: CommandService
     commanding: CommandStream
     agent_address: tuple[str, int]
+    tracer: Tracer
 
 
 def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = utc_now) -> Assembly:
@@ -121,16 +124,13 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     reader = AuditReader(pool, recorder=audit)
     watching = _assemble_watching(settings, connection, pool=pool, audit=audit, clock=clock)
     enrolment, renew = _assemble_enrolment(settings, connection, pool=pool, audit=audit, clock=clock)
-    commanding = _assemble_commands(settings, pool, audit=audit, clock=clock)
+    tracer = open_tracer(settings.otlp_endpoint, service="qianli-cloud", instance="cloud")
+    commanding = _assemble_commands(settings, pool, audit=audit, clock=clock, tracer=tracer)
     providers = read_providers(settings.oidc_file)
     policy = read_policy(settings.retention_file)
     ports = Ports(numbers=people.list_numbers, signed=signed_with(signing_key))
     signing = SigningService(
-        sealer=sealer,
-        recorder=audit,
-        clock=clock,
-        suite=settings.signatures,
-        may_sign=may_sign_by_register,
+        sealer=sealer, recorder=audit, clock=clock, suite=settings.signatures, may_sign=may_sign_by_register
     )
     return Assembly(
         pool=pool,
@@ -167,6 +167,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         commands=commanding[0],
         commanding=commanding[1],
         agent_address=(settings.agent_names[0], settings.agent_port),
+        tracer=tracer,
     )
 
 
@@ -187,7 +188,7 @@ def _assemble_enrolment(
 
 
 def _assemble_commands(
-    settings: CloudSettings, pool: Pool, *, audit: AuditStream, clock: Clock
+    settings: CloudSettings, pool: Pool, *, audit: AuditStream, clock: Clock, tracer: Tracer
 ) -> tuple[CommandService, CommandStream]:
     """Commands come to the broker on a connection of their own."""
 
@@ -195,7 +196,7 @@ def _assemble_commands(
         return stream.post(agent, command)
 
     broker = parse_mqtt_url(settings.mqtt_url, keys=settings.home / "keys").as_part(COMMANDS)
-    service = CommandService(pool, recorder=audit, clock=clock, post=post)
+    service = CommandService(pool, recorder=audit, clock=clock, post=post, tracer=tracer)
     stream = CommandStream(service, broker, clock=clock)
     return service, stream
 

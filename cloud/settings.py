@@ -89,6 +89,11 @@ class CloudSettings(BaseSettings):
         le=65535,
         description="Port on 127.0.0.1 where Prometheus may read how the process does; unset: none",
     )
+    otlp_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="OpenTelemetry collector that is told of traces, for instance http://127.0.0.1:4318",
+    )
     retention_hour: int | None = Field(
         default=3, ge=0, le=23, description="Hour in China at which what is over is removed; empty: never"
     )

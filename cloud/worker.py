@@ -21,6 +21,8 @@ from cloud.shards.service import LeaseBook, fence, lay_out
 from cloud.shards.stream import Steward
 from cloud.store.connection import await_database
 from cloud.store.migrate import migrate
+from cloud.tracing.opening import open_tracer
+from cloud.tracing.port import Tracer
 
 _log = structlog.get_logger()
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -41,10 +43,13 @@ def work(settings: CloudSettings) -> int:
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     book = LeaseBook(settings.worker_name, groups=settings.ingest_groups)
     facts: dict[str, float] = {}
-    steward = Steward(settings.database_url, book, open_tenure=_Opener(settings, facts), facts=facts)
+    tracer = open_tracer(settings.otlp_endpoint, service="qianli-ingest", instance=settings.worker_name)
+    opener = _Opener(settings, facts, tracer=tracer)
+    steward = Steward(settings.database_url, book, open_tenure=opener, facts=facts)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: steward.stop())
     with ExitStack() as stack:
+        stack.callback(tracer.close)
         if settings.metrics_port is not None:
             server = serve_metrics(
                 lambda: tell_ingest(steward.tally(), groups=len(book.held)), port=settings.metrics_port
@@ -57,8 +62,9 @@ def work(settings: CloudSettings) -> int:
 class _Opener:
     """Builds what serves a group."""
 
-    def __init__(self, settings: CloudSettings, facts: dict[str, float]) -> None:
+    def __init__(self, settings: CloudSettings, facts: dict[str, float], *, tracer: Tracer) -> None:
         self._settings = settings
+        self._tracer = tracer
         self._facts = facts
         self._keys = settings.home / "keys"
         self._address = parse_mqtt_url(settings.mqtt_url, keys=self._keys)
@@ -77,6 +83,7 @@ class _Opener:
                 shards=() if lease.groups == 1 else shards_of(lease.group, groups=lease.groups),
                 speaks_for_ingest=lease.group == 0,
                 pace=lambda load: BacklogPace(load=load),
+                tracer=self._tracer,
             ),
             fence=fence(lease),
             clock=utc_now,

@@ -19,7 +19,7 @@ OPTIONS = (
     "--no-annotate",
 )
 RUN = ("../pyproject.toml", "build.in", "--extra=edge", "--extra=cloud", "--extra=sim")
-ALL = (*RUN, "--extra=sm", "--extra=dev", "--constraint=up.txt")
+ALL = (*RUN, "--extra=sm", "--extra=otel", "--extra=dev", "--constraint=up.txt")
 LOCKS = {
     "up.txt": RUN,
     "dev.txt": ALL,

@@ -15,9 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("up.txt", "dev.txt")
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+?)(?:\s*;\s*(.+?))?\s*\\?$")
 FREE = {
-    "0BSD", "APACHE-2.0", "APACHE SOFTWARE LICENSE", "BLUEOAK-1.0.0", "BSD LICENSE", "BSD-2-CLAUSE",
-    "BSD-3-CLAUSE", "CC0-1.0", "ISC", "ISC LICENSE (ISCL)", "MIT", "MIT LICENSE", "MIT-0", "MPL-2.0",
-    "MOZILLA PUBLIC LICENSE 2.0 (MPL 2.0)", "PSF-2.0", "PYTHON SOFTWARE FOUNDATION LICENSE", "ZLIB",
+    "0BSD", "3-CLAUSE BSD LICENSE", "APACHE SOFTWARE LICENSE", "APACHE-2.0", "BLUEOAK-1.0.0",
+    "BSD LICENSE", "BSD-2-CLAUSE", "BSD-3-CLAUSE", "CC0-1.0", "ISC", "ISC LICENSE (ISCL)", "MIT",
+    "MIT LICENSE", "MIT-0", "MOZILLA PUBLIC LICENSE 2.0 (MPL 2.0)", "MPL-2.0", "PSF-2.0",
+    "PYTHON SOFTWARE FOUNDATION LICENSE", "ZLIB",
 }  # fmt: skip
 USED_AS_THEY_ARE = {"psycopg", "psycopg-binary", "psycopg-pool", "libusb1"}
 """LGPL: libraries of their own that anybody may replace; nothing of them is copied."""

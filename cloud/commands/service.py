@@ -22,6 +22,7 @@ from cloud.events import Clock
 from cloud.identity.errors import NotAllowed
 from cloud.identity.model import SYSTEM, Scope, Subject
 from cloud.store.connection import Pool
+from cloud.tracing.port import NO_TRACES, Facts, Span, Tracer
 from vitals.wire.batch import from_ms, to_ms
 from vitals.wire.command import (
     Command,
@@ -46,11 +47,14 @@ POST_AGAIN_AFTER = timedelta(seconds=10)
 class CommandService:
     """Use cases of commands; safe to call from several threads."""
 
-    def __init__(self, pool: Pool, *, recorder: Recorder, clock: Clock, post: Post) -> None:
+    def __init__(
+        self, pool: Pool, *, recorder: Recorder, clock: Clock, post: Post, tracer: Tracer = NO_TRACES
+    ) -> None:
         self._pool = pool
         self._recorder = recorder
         self._clock = clock
         self._post = post
+        self._tracer = tracer
 
     def list_commands(self, subject: Subject, agent: str) -> list[IssuedCommand]:
         """The newest commands of an agent, newest first.
@@ -117,6 +121,9 @@ class CommandService:
                 ),
             )
         _log.info("command_replied", agent=agent, name=command.name.value, state=state.value)
+        if state.is_final:
+            told: Facts = {"command": command.name.value, "state": state.value}
+            self._tracer.note(Span.COMMAND, began_at=command.issued_at, ended_at=now, **told)
         if command.name is CommandName.RESEND and reply.state is ReplyState.DONE:
             _tell_released(command, reply)
 

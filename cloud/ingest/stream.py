@@ -25,6 +25,7 @@ from cloud.ingest import queries
 from cloud.ingest.model import Arrived, Decoded, Place, StatusMessage, decode
 from cloud.ingest.service import BacklogRate, Writer
 from cloud.store.connection import Database, connect
+from cloud.tracing.port import NO_TRACES, Span, Tracer
 from vitals.wire.batch import to_ms
 from vitals.wire.status import Ack, CloudStatus, encode_control
 from vitals.wire.topics import CLOUD_STATUS, ROOT, AgentTopic
@@ -116,12 +117,14 @@ class Share:
     """What one stream serves: a name at the broker, which keeps its session, and shards (empty: all).
 
     `pace` makes what tells agents how fast to send a backlog, from how busy we are (0 is idle, 1 is full up).
+    `tracer` hears of every transaction.
     """
 
     name: str
     shards: Sequence[str] = ()
     speaks_for_ingest: bool = True
     pace: Callable[[Load], BacklogRate] = lambda _load: lambda _agent, _upto, _now: None
+    tracer: Tracer = NO_TRACES
 
     def subscriptions(self) -> tuple[tuple[str, int], ...]:
         """Topic filters with their QoS."""
@@ -269,7 +272,8 @@ class IngestStream:
                 return
 
     def _store(self, messages: Sequence[Decoded]) -> None:
-        acks = self._writer.store(self._connection(), messages, now=self._clock())
+        with self._share.tracer.trace(Span.STORE, group=self._share.name, messages=len(messages)):
+            acks = self._writer.store(self._connection(), messages, now=self._clock())
         self._count(messages)
         for acknowledge in self._inbox.settle(len(messages)):
             acknowledge()

@@ -6,18 +6,22 @@ from datetime import datetime
 import msgspec
 
 from cloud.events import PartState, PatientScore, Reading, Silence, WaveHeard
-from cloud.live.model import Patient, Source, WardState
+from cloud.live.model import Mark, Patient, Source, WardState
 from vitals.wire.batch import to_ms
 from vitals.wire.status import WaveDeclaration
 
 
-def encode_hello(state: WardState, patients: Iterable[Patient], *, now: datetime, delay_ms: int) -> str:
+def encode_hello(
+    state: WardState, patients: Iterable[Patient], *, now: datetime, delay_ms: int, mark: Mark
+) -> str:
     """The whole state of these patients."""
     return _text(
         {
             "type": "hello",
             "server_at": to_ms(now),
             "display_delay_ms": delay_ms,
+            "journal": mark.journal,
+            "upto": mark.upto,
             "patients": [_patient(state, patient, now=now) for patient in patients],
         }
     )
@@ -59,10 +63,11 @@ def encode_silence(patient_id: str, silences: Iterable[Silence]) -> str:
     )
 
 
-def encode_tick(parts: Iterable[PartState], *, now: datetime) -> str:
-    """A sign of life of the server."""
+def encode_tick(parts: Iterable[PartState], *, now: datetime, mark: Mark) -> str:
+    """A sign of life of the server, and how far a viewer has heard when it gets it."""
     states = {state.part.value: {"ok": state.ok, "since_at": to_ms(state.since_at)} for state in parts}
-    return _text({"type": "tick", "server_at": to_ms(now), "parts": states})
+    said = {"server_at": to_ms(now), "parts": states, "journal": mark.journal, "upto": mark.upto}
+    return _text({"type": "tick", **said})
 
 
 def encode_wave(patient_id: str, wave: WaveHeard, declared: WaveDeclaration) -> bytes:

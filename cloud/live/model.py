@@ -1,10 +1,11 @@
 """The state of the ward: who is bound to which source, and the latest value of each. Pure."""
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from cloud.events import CONTINUOUS_WITHIN_S, PatientScore, Reading, ScoreQuestion, Silence
+from cloud.events import CONTINUOUS_WITHIN_S, PatientScore, Reading, ScoreQuestion, Silence, WaveHeard
 from cloud.identity.sight import Content, Sight, mask_name
 from vitals.gap import GapCause
 from vitals.observation import SourceId, VitalKey
@@ -87,6 +88,50 @@ def declared_source(declared: SourceDeclaration, *, agent: str) -> Source:
         cadence=dict(declared.cadence),
         waves=list(declared.waves),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """How far somebody has heard: whose numbers, and the last of them."""
+
+    journal: str
+    upto: int
+
+
+class WaveJournal:
+    """The last seconds of live waves, numbered, for viewers that were away for a moment.
+
+    As long as a page can still draw them; fewer if they are more samples than `most_samples`. Whose they are
+    is asked when they are given away, not when they are kept: a binding may have been put right meanwhile.
+    """
+
+    def __init__(self, name: str, *, lasts_s: float = 16.0, most_samples: int = 16_000_000) -> None:
+        self._name = name
+        self._lasts = timedelta(seconds=lasts_s)
+        self._most_samples = most_samples
+        self._kept: deque[WaveHeard] = deque()
+        self._samples = 0
+        self._upto = 0
+
+    @property
+    def mark(self) -> Mark:
+        """Who has heard everything until now."""
+        return Mark(journal=self._name, upto=self._upto)
+
+    def add(self, wave: WaveHeard) -> None:
+        """Keep a wave, and let go of what is too old or too much."""
+        self._upto += 1
+        self._kept.append(wave)
+        self._samples += len(wave.block.samples)
+        while self._kept[0].heard_at < wave.heard_at - self._lasts or self._samples > self._most_samples:
+            self._samples -= len(self._kept.popleft().block.samples)
+
+    def after(self, mark: Mark) -> tuple[WaveHeard, ...]:
+        """What came after a mark and is still there; nothing if the mark is of another journal."""
+        missed = self._upto - mark.upto
+        if mark.journal != self._name or missed <= 0:
+            return ()
+        return tuple(self._kept)[-missed:]
 
 
 Latest = dict[tuple[SourceId, VitalKey], Reading]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from cloud.identity.access import LOGGED_IN, WATCHES_PATIENTS
 from cloud.identity.errors import IdentityError
 from cloud.identity.model import Subject
 from cloud.identity.sight import Sight
+from cloud.live.model import Mark
 from cloud.live.service import Hub, Viewer
 from cloud.pace import Strangers, source_of
 from vitals.vocabulary import vocabulary
@@ -40,6 +42,7 @@ NOT_UNDERSTOOD = 1003
 TRY_AGAIN = 1013
 MOST_AT_ONCE = 5
 _LONGEST_REQUEST = 64 * 1024
+_NUMBER = re.compile(r"[0-9]{1,15}")
 
 FindSubject = Callable[[str | None], Subject]
 FindSights = Callable[[Subject, Sequence[str]], Mapping[str, Sight]]
@@ -142,7 +145,7 @@ class _Walls:
             self._recorder.note(*_watching(subject, new))
 
         viewer = Viewer(subject, sights=sights, already_told=sights, tell_shown=note_new)
-        self._hub.add_viewer(viewer)
+        self._hub.add_viewer(viewer, away_since=_mark_of(websocket))
         try:
             await _serve(
                 websocket, viewer, still_there=lambda: _current_subject(self._door.find_subject, token)
@@ -177,6 +180,12 @@ def build_routes(
     )
     router.add_api_websocket_route("/live", walls.open, dependencies=[Depends(WATCHES_PATIENTS)])
     return router
+
+
+def _mark_of(websocket: WebSocket) -> Mark | None:
+    """How far a viewer has heard that says it was here before; what is no mark is none."""
+    journal, after = (websocket.query_params.get(name, "") for name in ("journal", "after"))
+    return Mark(journal=journal, upto=int(after)) if _NUMBER.fullmatch(after) else None
 
 
 def _watching(subject: Subject, sights: Mapping[str, Sight]) -> list[Act]:

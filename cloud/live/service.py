@@ -1,9 +1,10 @@
 """The hub: one state, many viewers. It lives in the event loop, so nothing here needs a lock."""
 
 import asyncio
+import secrets
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeGuard
 
@@ -29,9 +30,10 @@ from cloud.events import (
 from cloud.identity.model import Subject
 from cloud.identity.sight import Sight
 from cloud.live import frames
-from cloud.live.model import Patient, Source, Ward, WardState, declared_source
+from cloud.live.model import Mark, Patient, Source, Ward, WardState, WaveJournal, declared_source
 from vitals.observation import SourceId
 from vitals.wire.batch import from_ms
+from vitals.wire.status import WaveDeclaration
 
 _log = structlog.get_logger()
 _TEXTS_WAITING = 500
@@ -65,6 +67,7 @@ class Viewer:
         self._frames: deque[str | bytes] = deque()
         self._texts = 0
         self._ready = asyncio.Event()
+        self.missed: Iterator[bytes] = iter(())
 
     def note_shown(self, patients: Iterable[str]) -> None:
         """These are shown now; tell of those who were not before."""
@@ -116,8 +119,12 @@ class Viewer:
         self._ready.set()
 
     async def next_frame(self) -> str | bytes:
-        """The next frame, when there is one."""
+        """The next frame, when there is one; waves that were missed come when nothing new waits."""
         while not self._frames:
+            missed = next(self.missed, None)
+            if missed is not None:
+                await asyncio.sleep(0)  # many may have come back at once: each in turn
+                return missed
             self._ready.clear()
             await self._ready.wait()
         frame = self._frames.popleft()
@@ -137,6 +144,7 @@ class Hub:
         self._holds_lock = threading.Lock()
         self._held: deque[ReadingsHeard | WaveHeard] = deque(maxlen=_EVENTS_HELD)
         self._unstored: dict[LaneOf, dict[int, tuple[Reading, ...]]] = {}
+        self._journal = WaveJournal(secrets.token_hex(4))
         self._blocks: dict[tuple[SourceId, str], deque[int]] = {}
         self._changed: list[SourceId] = []
         self._declared: frozenset[SourceId] = frozenset()
@@ -178,9 +186,11 @@ class Hub:
         self.state.take(latest)
         self.rescore()
 
-    def add_viewer(self, viewer: Viewer) -> None:
-        """A viewer comes: it is told everything, then what is new."""
+    def add_viewer(self, viewer: Viewer, *, away_since: Mark | None = None) -> None:
+        """A viewer comes: it is told everything, then what is new, and the waves it missed if it was away."""
         self._greet(viewer)
+        if away_since is not None:
+            viewer.missed = self._missed_by(viewer, self._journal.after(away_since))
         self._viewers.add(viewer)
 
     def patient_ids(self) -> list[str]:
@@ -271,7 +281,7 @@ class Hub:
         """A sign of life, after what sources said of themselves since the last one."""
         self._tell_declared()
         self._has_told_declared = False
-        frame = frames.encode_tick(parts, now=self._clock())
+        frame = frames.encode_tick(parts, now=self._clock(), mark=self._journal.mark)
         for viewer in self._viewers:
             viewer.put_text(frame)
 
@@ -321,17 +331,32 @@ class Hub:
         if event.block.t0_us in blocks:
             return  # sent again by an agent that has not heard that we have it
         blocks.append(event.block.t0_us)
+        if not event.late:
+            self._journal.add(event)
+        owned = self._owned(event)
+        if owned is None:
+            return
+        patient_id, declared = owned
+        frame = frames.encode_wave(patient_id, event, declared)
+        for viewer in self._viewers_of(patient_id):
+            if viewer.wants_waves_of(patient_id):
+                viewer.put_wave(frame)
+
+    def _owned(self, event: WaveHeard) -> tuple[str, WaveDeclaration] | None:
+        """Whose a wave is, and how it is to be read; None if nobody may be shown it."""
         begins_at, ends_at = (from_ms(us // 1000) for us in (event.block.t0_us, event.block.end_us))
         moments = (begins_at, ends_at, begins_at + event.clock_shift, ends_at + event.clock_shift)
         patient_id = self.state.owner_of(event.src, *moments)
         declared = self.state.wave_of(event.src, event.block.stream)
         patient = None if patient_id is None else self.state.patient(patient_id)
-        if patient is None or declared is None:
-            return
-        frame = frames.encode_wave(patient.patient_id, event, declared)
-        for viewer in self._viewers_of(patient.patient_id):
-            if viewer.wants_waves_of(patient.patient_id):
-                viewer.put_wave(frame)
+        return None if patient is None or declared is None else (patient.patient_id, declared)
+
+    def _missed_by(self, viewer: Viewer, waves: Iterable[WaveHeard]) -> Iterator[bytes]:
+        """Made one by one when they are sent: bindings and rights count as they are then."""
+        for wave in waves:
+            owned = None if self._holds[wave.src] > 0 else self._owned(wave)
+            if owned is not None and owned[0] in viewer.sights and viewer.wants_waves_of(owned[0]):
+                yield frames.encode_wave(owned[0], wave, owned[1])
 
     def _rescore(self, patient: Patient) -> None:
         now = self._clock()
@@ -376,7 +401,8 @@ class Hub:
         ]
         viewer.note_shown(patient.patient_id for patient in patients)
         now = self._clock()
-        viewer.put_text(frames.encode_hello(self.state, patients, now=now, delay_ms=self._display_delay_ms))
+        delay_ms, mark = self._display_delay_ms, self._journal.mark
+        viewer.put_text(frames.encode_hello(self.state, patients, now=now, delay_ms=delay_ms, mark=mark))
 
 
 def _is_of(held: ReadingsHeard | WaveHeard, stored: StoredUpTo) -> TypeGuard[ReadingsHeard]:

@@ -1,11 +1,11 @@
 """Steps and gaps of a trend. Only what was measured is drawn; a hole stays a hole. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cloud.series.port import Line
-from cloud.series.rollup import merge_steps
+from cloud.series.rollup import Steps, merge_steps
 from vitals.gap import Gap, GapCause
 from vitals.observation import SourceId, VitalKey
 from vitals.wire.batch import from_ms
@@ -29,16 +29,12 @@ class ToldGap:
     by_edge: bool
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One line of the trend; a step begins at `starts_ms`."""
+    """One line of the trend."""
 
     unit: str
-    starts_ms: list[int] = field(default_factory=list)
-    lowest: list[float] = field(default_factory=list)
-    highest: list[float] = field(default_factory=list)
-    first: list[float] = field(default_factory=list)
-    last: list[float] = field(default_factory=list)
+    steps: Steps
 
 
 def choose_step_ms(from_at: datetime, to_at: datetime, *, pixels: int) -> int:
@@ -56,14 +52,9 @@ def merge_lines(lines: Iterable[Line], *, step_ms: int) -> dict[VitalKey, Series
 
 
 def _series(together: Sequence[Line], *, step_ms: int) -> Series:
-    steps = merge_steps([line.steps for line in together], step_ms=step_ms)
     return Series(
-        max(together, key=lambda line: int(line.steps.last_ms.max())).unit,
-        steps.starts_ms.tolist(),
-        steps.lowest.tolist(),
-        steps.highest.tolist(),
-        steps.first.tolist(),
-        steps.last.tolist(),
+        unit=max(together, key=lambda line: int(line.steps.last_ms.max())).unit,
+        steps=merge_steps([line.steps for line in together], step_ms=step_ms),
     )
 
 

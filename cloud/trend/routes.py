@@ -1,13 +1,15 @@
 """`GET /api/patients/{id}/trend` (docs/live-api.md)."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
 from cloud.identity.access import VIEWS_ONE_PATIENT
 from cloud.identity.model import Subject
+from cloud.trend.frames import MEDIA_TYPE, encode_trend
 from cloud.trend.model import Series
 from cloud.trend.service import Trend, TrendService, Wish
 from vitals.gap import Gap
@@ -15,6 +17,8 @@ from vitals.wire.batch import from_ms, to_ms
 
 LAST_MS = 4_102_444_800_000  # 2100
 LONGEST_MINUTES_MS = 72 * 3_600_000
+_WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+_VARY = {"Vary": "Accept"}
 
 
 class SeriesBody(BaseModel):
@@ -83,20 +87,44 @@ def build_routes(trends: TrendService, *, may_read: Callable[[Request], Subject]
     router = APIRouter(prefix="/api")
 
     def read_trend(
+        request: Request,
         patient_id: str,
         subject: Annotated[Subject, Depends(may_read)],
         wish: Annotated[WishQuery, Query()],
-    ) -> TrendBody:
-        return _body(trends.read_trend(subject, patient_id, wish=wish.parse()))
+    ) -> Response:
+        trend = trends.read_trend(subject, patient_id, wish=wish.parse())
+        if prefers_columns(request.headers.get("accept", "")):
+            return Response(encode_trend(trend), media_type=MEDIA_TYPE, headers=_VARY)
+        return Response(encode_text(trend), media_type="application/json", headers=_VARY)
 
     router.add_api_route(
         "/patients/{patient_id}/trend",
         read_trend,
         methods=["GET"],
         response_model=TrendBody,
+        responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}},
         dependencies=[Depends(VIEWS_ONE_PATIENT)],
     )
     return router
+
+
+def encode_text(trend: Trend) -> bytes:
+    """The answer as JSON."""
+    return _body(trend).model_dump_json().encode()
+
+
+def prefers_columns(accept: str) -> bool:
+    """Whether an `Accept` names the columns, and prefers nothing to them; who takes anything gets JSON."""
+    weights = dict(map(_weight, accept.split(",")))
+    asked = weights.get(MEDIA_TYPE, 0.0)
+    return asked > 0 and asked >= weights.get("application/json", 0.0)
+
+
+def _weight(named: str) -> tuple[str, float]:
+    """A media type and its weight (RFC 9110, 12.4.2); one that is no number weighs nothing."""
+    name, *parameters = (part.strip().lower() for part in named.split(";"))
+    told = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+    return name, float(told) if _WEIGHT.fullmatch(told) else 0.0
 
 
 def _body(trend: Trend) -> TrendBody:
@@ -112,13 +140,14 @@ def _body(trend: Trend) -> TrendBody:
 
 
 def _series(series: Series) -> SeriesBody:
+    steps = series.steps
     return SeriesBody(
         unit=series.unit,
-        t=series.starts_ms,
-        min=series.lowest,
-        max=series.highest,
-        first=series.first,
-        last=series.last,
+        t=steps.starts_ms.tolist(),
+        min=steps.lowest.tolist(),
+        max=steps.highest.tolist(),
+        first=steps.first.tolist(),
+        last=steps.last.tolist(),
     )
 
 

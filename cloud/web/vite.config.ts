@@ -14,5 +14,7 @@ export default defineConfig({
     target: "es2022",
   },
   // The colour tokens are read as text by their contrast test.
+  // An answer of the server, recorded for a test.
+  assetsInclude: ["**/*.msgpack"],
   test: { include: ["src/**/*.test.ts"], css: { include: /tokens\.css/ } },
 });

@@ -56,7 +56,7 @@ class CloudServer:
 
     def websocket(self, client: httpx.Client | None = None, **fields: object) -> ClientConnection:
         headers = {} if client is None else {"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
-        url = self.address.replace("http", "ws") + "/api/live"
+        url = self.address.replace("http", "ws") + f"/api/live{fields.get('query', '')}"
         return connect_websocket(
             url, additional_headers=headers, origin=fields.get("origin", self.address), max_size=None
         )

@@ -24,11 +24,19 @@ def test_missing_database_is_named(monkeypatch):
         read_settings()
 
 
-@pytest.mark.parametrize("port", ["eighty", "-1", "70000"])
-def test_value_out_of_range_names_its_setting(monkeypatch, port):
-    monkeypatch.setenv("QIANLI_HTTP_PORT", port)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTP_PORT", "eighty"),
+        ("HTTP_PORT", "-1"),
+        ("HTTP_PORT", "70000"),
+        ("OTLP_ENDPOINT", "collector:4318"),
+    ],
+)
+def test_value_out_of_range_names_its_setting(monkeypatch, name, value):
+    monkeypatch.setenv(f"QIANLI_{name}", value)
 
-    with pytest.raises(SettingInvalid, match="QIANLI_HTTP_PORT"):
+    with pytest.raises(SettingInvalid, match=f"QIANLI_{name}"):
         read_settings()
 
 

@@ -1,3 +1,4 @@
+import itertools
 import re
 import time
 
@@ -133,3 +134,60 @@ def test_foreign_patient_is_answered_as_unknown(open_page):
 
     expect(page.get_by_test_id("tile")).to_have_count(0)
     assert "NaN" not in page.inner_text("body")
+
+
+WATCH_SOCKETS = """
+window.heard = [];
+window.sockets = [];
+window.WebSocket = class extends WebSocket {
+  constructor(...address) {
+    super(...address);
+    window.sockets.push(this);
+    this.addEventListener("message", ({ data }) => {
+      if (typeof data === "string") return;
+      const length = new DataView(data).getUint32(0, true);
+      window.heard.push(JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length))));
+    });
+  }
+};
+"""
+
+
+def holes(headers):
+    """Of each stream, where its counter leaves samples out."""
+    streams = {}
+    for header in headers:
+        span = (header["first"], header["first"] + header["n"])
+        streams.setdefault((header["src"], header["stream"]), set()).add(span)
+    ordered = {name: sorted(spans) for name, spans in streams.items()}
+    return [
+        (name, end, begin)
+        for name, spans in ordered.items()
+        for (_, end), (begin, _) in itertools.pairwise(spans)
+        if begin > end
+    ]
+
+
+def test_wall_that_lost_its_connection_has_every_sample_of_the_waves(open_page):
+    page = open_page()
+    page.add_init_script(WATCH_SOCKETS)
+    page.reload()
+    wait_until(lambda: page.evaluate("heard.length") > 20, within_s=20, what="waves")
+    page.wait_for_timeout(1500)
+    page.evaluate("sockets.at(-1).close()")
+    before = page.evaluate("heard.length")
+    wait_until(lambda: page.evaluate("heard.length") > before + 20, within_s=20, what="waves again")
+
+    assert "after=" in page.evaluate("sockets.at(-1).url")
+    headers = [header for header in page.evaluate("heard") if not header["late"]]
+    assert holes(headers) == []
+    assert len({header["patient"] for header in headers}) == 4
+
+
+def test_trend_comes_in_columns_and_is_drawn(open_page):
+    page = open_page()
+    with page.expect_response(lambda answer: "/trend" in answer.url) as asked:
+        page.goto(f"{page.url.split('#')[0]}#/bed/p-demo-1")
+
+    assert asked.value.headers["content-type"] == "application/vnd.qianli.trend+msgpack"
+    expect(page.get_by_test_id("trend").locator("canvas").first).to_be_visible()

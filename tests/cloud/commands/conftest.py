@@ -21,6 +21,13 @@ class Room:
     sent: list = field(default_factory=list)
     has_way: bool = True
 
+    def traced(self, tracer):
+        """The same room, which tells somebody what took how long."""
+        pool = self.service._pool
+        self.service = CommandService(
+            pool, recorder=self.recorder, clock=self.clock, post=self.post, tracer=tracer
+        )
+
     def post(self, agent, command):
         self.sent.append((agent, command))
         return self.has_way

@@ -1,3 +1,4 @@
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -5,7 +6,9 @@ from structlog.testing import capture_logs
 
 from cloud.commands.model import AgentClock, AgentUnknown, CommandState, LaneRange, Order, SpoolUnknown
 from cloud.identity.errors import NotAllowed
+from cloud.tracing.otlp import OtlpTracer
 from tests.cloud.enrolment.conftest import ADMIN, DOCTOR, STRANGER
+from tests.fixtures.otlp_receiver import collecting
 from tests.fixtures.wire_messages import LINEAGE, seconds
 from vitals.wire.command import (
     CommandName,
@@ -42,6 +45,22 @@ def test_command_goes_out_and_its_replies_are_noted(room):
 
     assert (done.state, done.received_at, done.ended_at) == (CommandState.DONE, room.clock(), room.clock())
     assert again == done
+
+
+def test_collector_hears_how_long_a_command_took_and_not_whose_it_was(room):
+    with collecting() as collector:
+        with closing(OtlpTracer(collector.endpoint, service="s", instance="i")) as tracer:
+            room.traced(tracer)
+            command = room.service.issue(ADMIN, "hut-1", BIRTH)
+            reply(room, command, ReplyState.RECEIVED)
+            room.clock.now += seconds(3)
+            reply(room, command, ReplyState.FAILED, reason="hut-1 is busy")
+        (span,) = collector.spans("command")
+        told = b"".join(collector.bodies)
+
+    assert span.facts == {"qianli.command": "birth", "qianli.command.state": "failed"}
+    assert span.seconds == pytest.approx(3, abs=0.001)
+    assert [name for name in ("hut-1", "person-a", command.command_id) if name.encode() in told] == []
 
 
 def test_range_is_asked_of_the_spool_that_is_there(room):

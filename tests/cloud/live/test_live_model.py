@@ -1,13 +1,16 @@
 from dataclasses import replace
 from datetime import timedelta
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
-from cloud.events import Silence
-from cloud.live.model import Binding, Patient, Source, Ward, WardState
+from cloud.events import Silence, WaveHeard
+from cloud.live.model import Binding, Mark, Patient, Source, Ward, WardState, WaveJournal
 from tests.cloud.live.readings import START, at, reading
-from tests.fixtures.wire_messages import HEART_RATE, SOURCE
+from tests.fixtures.wire_messages import ECG, HEART_RATE, SOURCE
 from vitals.gap import GapCause
+from vitals.wave import WaveBlock
 
 PATIENT = Patient(
     patient_id="p-1",
@@ -158,3 +161,38 @@ def test_value_whose_clock_is_in_doubt_across_a_hand_over_is_nobodys(shift_s, ow
     shift = None if shift_s is None else timedelta(seconds=shift_s)
 
     assert list(state.take([replace(reading(5, 75), clock_shift=shift)])) == owner
+
+
+def wave(second, *, samples=100):
+    block = WaveBlock(
+        stream=ECG,
+        t0_us=second * 10**6,
+        rate_hz=Fraction(100),
+        first_sample=0,
+        samples=np.zeros(samples, np.int32),
+    )
+    return WaveHeard(agent="hut-1", src=SOURCE, block=block, late=False, heard_at=at(second))
+
+
+def seconds_after(journal, number, *, name="here"):
+    return [heard.block.t0_us // 10**6 for heard in journal.after(Mark(journal=name, upto=number))]
+
+
+def test_journal_gives_what_came_after_a_mark_of_its_own():
+    journal = WaveJournal("here")
+    for second in (1, 2, 3):
+        journal.add(wave(second))
+
+    assert journal.mark == Mark(journal="here", upto=3)
+    assert [seconds_after(journal, number) for number in (0, 2, 3, 9)] == [[1, 2, 3], [3], [], []]
+    assert seconds_after(journal, 0, name="another") == []
+
+
+@pytest.mark.parametrize("bounds", [{"lasts_s": 5}, {"most_samples": 600}], ids=["seconds", "samples"])
+def test_journal_lets_go_of_what_is_too_old_or_too_much(bounds):
+    journal = WaveJournal("here", **bounds)
+    for second in range(20):
+        journal.add(wave(second))
+
+    assert seconds_after(journal, 0) == [14, 15, 16, 17, 18, 19]
+    assert seconds_after(journal, 17) == [17, 18, 19]

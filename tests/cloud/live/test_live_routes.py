@@ -122,6 +122,51 @@ def test_value_and_wave_come_from_the_broker_to_the_viewer(ready_server, send):
     assert samples.tolist() == [4, -5, 600]
 
 
+def header_of(wave):
+    return json.loads(wave[4 : 4 + int.from_bytes(wave[:4], "little")])
+
+
+def waves_until_tick(websocket):
+    """The first samples of the waves that come before the second tick, so in a second at least."""
+    found = []
+    for _ in range(2):
+        while isinstance(frame := websocket.recv(timeout=5), bytes) or json.loads(frame)["type"] != "tick":
+            found += [header_of(frame)["first"]] if isinstance(frame, bytes) else []
+    return found
+
+
+def test_viewer_that_comes_back_gets_the_waves_it_missed_and_the_whole_state(ready_server, send):
+    doctor, now = ready_server.client("doctor"), utc_now()
+    with ready_server.websocket(doctor) as websocket:
+        send(AGENT.birth())
+        time.sleep(0.3)
+        send(AGENT.wave(1, [1], at=now, first=10))
+        next_frame(websocket, "wave")
+        tick = next_frame(websocket, "tick")
+    waves = [AGENT.wave(2 + n, [n], at=now + seconds(1 + n), first=20 + 10 * n) for n in range(3)]
+    send(*waves, AGENT.vitals(9, 72, at=utc_now()))
+    time.sleep(0.5)
+    query = f"?journal={tick['journal']}&after={tick['upto']}"
+    with ready_server.websocket(doctor, query=query) as websocket:
+        hello = json.loads(websocket.recv(timeout=5))
+        missed = waves_until_tick(websocket)
+
+    assert [value["value"] for value in hello["patients"][0]["values"]] == [72]
+    assert hello["upto"] == tick["upto"] + 3
+    assert missed == [20, 30, 40]
+
+
+@pytest.mark.parametrize("query", ["", "?journal=other&after=0", "?after=-1", "?journal=x&after=1e9"])
+def test_viewer_whose_mark_is_not_of_this_service_gets_no_old_wave(ready_server, send, query):
+    send(AGENT.birth())
+    time.sleep(0.3)
+    send(AGENT.wave(1, [1], at=utc_now()))
+    time.sleep(0.3)
+    with ready_server.websocket(ready_server.client("doctor"), query=query) as websocket:
+        assert json.loads(websocket.recv(timeout=5))["upto"] == 1
+        assert waves_until_tick(websocket) == []
+
+
 def test_waves_come_only_for_watched_patients(ready_server, send):
     with ready_server.websocket(ready_server.client("doctor")) as websocket:
         websocket.send(json.dumps({"type": "watch", "patients": []}))

@@ -315,3 +315,61 @@ def block_at(second):
         first_sample=0,
         samples=np.zeros(130, np.int32),
     )
+
+
+def wave_at(second, *, late=False):
+    return WaveHeard(agent="hut-1", src=SOURCE, block=block_at(second), late=late, heard_at=at(second))
+
+
+async def came_back(hub, *, subject=DOCTOR, sights=None):
+    """Who heard nothing of the waves that this hub has: the patients of what is sent after the hello."""
+    viewer = viewer_of(subject)
+    hub.add_viewer(viewer, away_since=replace(hub._journal.mark, upto=0))
+    if sights is not None:
+        viewer.sights = sights
+    await viewer.next_frame()
+    return [json.loads(frame[4 : 4 + frame[0]])["patient"] for frame in viewer.missed]
+
+
+def hub_with_waves(*seconds_of):
+    hub, _ = hub_with()
+    source = decode_status(WireAgent().birth().payload).sources
+    hub.take(AgentBorn(agent="hut-1", sources=tuple(source), heard_at=at(5)))
+    for second in seconds_of:
+        hub.take(wave_at(second))
+    return hub
+
+
+async def test_missed_waves_are_shown_to_those_who_may_see_the_patient_when_they_are_sent():
+    hub = hub_with_waves(1, 2)
+
+    assert await came_back(hub) == ["p-1", "p-1"]
+    assert await came_back(hub, subject=STRANGER) == []
+    assert await came_back(hub, sights={"p-2": DUTY}) == []
+
+
+async def test_missed_waves_belong_to_whom_the_sensor_is_bound_when_they_are_sent():
+    hub = hub_with_waves(1, 4)
+    hub.place_ward(MOVED, latest=[])
+    assert await came_back(hub) == ["p-1", "p-2"]
+
+    hub.hold([SOURCE])
+    assert await came_back(hub) == []
+
+
+async def test_late_wave_is_not_kept_for_those_who_were_away():
+    hub = hub_with_waves(1)
+    hub.take(wave_at(2, late=True))
+
+    assert await came_back(hub) == ["p-1"]
+
+
+async def test_new_frames_go_before_what_was_missed():
+    hub = hub_with_waves(1, 2)
+    viewer = viewer_of(DOCTOR)
+    hub.add_viewer(viewer, away_since=replace(hub._journal.mark, upto=1))
+    hub.tick(())
+
+    received = [await viewer.next_frame() for _ in range(3)]
+    assert [json.loads(frame)["type"] for frame in received[:2]] == ["hello", "tick"]
+    assert isinstance(received[2], bytes)

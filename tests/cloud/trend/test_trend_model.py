@@ -61,14 +61,14 @@ def minutes(found):
 def test_empty_minute_stays_absent():
     series = merge_lines([line((3, 1, 2, 2)), line((1, 1, 2, 2))], step_ms=STEP_MS)[HEART_RATE]
 
-    assert series.starts_ms == [to_ms(minute(1)), to_ms(minute(3))]
+    assert series.steps.starts_ms.tolist() == [to_ms(minute(1)), to_ms(minute(3))]
 
 
 def test_two_sources_of_one_key_join_their_ranges():
     other = line((1, 50, 66, 52), src=SourceId("s-2"), last_at=40)
-    series = merge_lines([line((1, 60, 70, 65)), other], step_ms=STEP_MS)[HEART_RATE]
+    steps = merge_lines([line((1, 60, 70, 65)), other], step_ms=STEP_MS)[HEART_RATE].steps
 
-    assert (series.lowest, series.highest, series.last) == ([50], [70], [52])
+    assert (steps.lowest, steps.highest, steps.last) == ([50], [70], [52])
 
 
 @pytest.mark.parametrize(

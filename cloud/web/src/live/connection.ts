@@ -13,19 +13,20 @@ export interface ConnectionEvents {
 }
 
 export class Connection {
-  private readonly url: string;
+  private readonly url: () => string;
   private readonly events: ConnectionEvents;
   private readonly backOff = new BackOff();
   private socket: WebSocket | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(url: string, events: ConnectionEvents) {
+  /** `url` is asked at each attempt. */
+  constructor(url: () => string, events: ConnectionEvents) {
     this.url = url;
     this.events = events;
   }
 
   open(): void {
-    const socket = new WebSocket(this.url);
+    const socket = new WebSocket(this.url());
     let opened = false;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => (opened = true);

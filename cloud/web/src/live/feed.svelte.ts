@@ -1,7 +1,8 @@
 /** Everything the page knows about the present, and how sure it is that it is the present. */
 
+import { liveUrl, markOf } from "./address";
 import { Connection } from "./connection";
-import type { Part, ServerMessage, Value, Vocabulary } from "./messages";
+import type { Mark, Part, ServerMessage, Value, Vocabulary } from "./messages";
 import { recordPaint } from "./paint-probe";
 import { PatientState } from "./patient-state.svelte";
 import { ServerClock } from "./server-clock";
@@ -36,6 +37,11 @@ class Feed {
   /** Server time of the first `hello`: everything measured since then was sent to this page. */
   watchedSince = NaN;
 
+  /** Grows each time that the page has come back to a server that it had lost. */
+  returns = $state(0);
+
+  /** Of the last tick: all that was sent before has arrived. */
+  private heard: Mark | null = null;
   private connection: Connection | null = null;
   private timer: ReturnType<typeof setInterval> | undefined;
   private lastTickMono = 0;
@@ -47,7 +53,7 @@ class Feed {
     if (this.connection) return;
     this.lastTickMono = performance.now();
     this.lastTimer = { mono: performance.now(), wall: Date.now(), hidden: document.hidden };
-    this.connection = new Connection(liveUrl(), {
+    this.connection = new Connection(() => liveUrl(location.href, this.heard), {
       onText: (text) => this.take(JSON.parse(text) as ServerMessage),
       onBinary: (frame) => this.takeWave(frame),
       onClose: (refused) => {
@@ -69,6 +75,7 @@ class Feed {
     this.link = "connecting";
     this.greeted = false;
     this.lastTickAt = NaN;
+    this.heard = null;
   }
 
   patient(id: string): PatientState | undefined {
@@ -83,6 +90,7 @@ class Feed {
         break;
       case "tick":
         this.parts = message.parts;
+        this.heard = markOf(message);
         this.alive(message.server_at);
         break;
       case "values":
@@ -97,6 +105,9 @@ class Feed {
     this.displayDelayMs = hello.display_delay_ms;
     this.patients = hello.patients.map((patient) => new PatientState(patient, this.patient(patient.id)));
     if (!this.greeted) this.watchedSince = hello.server_at;
+    else if (this.link !== "live") this.returns += 1;
+    // Of one that continues what we heard, the waves that we missed are still to come.
+    if (this.heard?.journal !== hello.journal) this.heard = markOf(hello);
     this.greeted = true;
     this.alive(hello.server_at);
   }
@@ -161,13 +172,6 @@ class Feed {
       // Names of keys then stay as they are on the wire; the next login asks again.
     }
   }
-}
-
-function liveUrl(): string {
-  const url = new URL("api/live", location.href);
-  url.protocol = url.protocol.replace("http", "ws");
-  url.hash = "";
-  return url.href;
 }
 
 export const feed = new Feed();

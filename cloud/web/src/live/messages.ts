@@ -103,18 +103,28 @@ export type PatientMessage =
   | { type: "score"; patient: string; score: Score }
   | { type: "silence"; patient: string; silences: Silence[] };
 
+/** How far the page has heard the waves: told when it comes back, it gets those that it missed. */
+export interface Mark {
+  journal: string;
+  upto: number;
+}
+
 export type ServerMessage =
-  | { type: "hello"; server_at: number; display_delay_ms: number; patients: Patient[] }
+  | ({ type: "hello"; server_at: number; display_delay_ms: number; patients: Patient[] } & Mark)
   | { type: "values"; patient: string; values: Value[] }
   | PatientMessage
-  | { type: "tick"; server_at: number; parts: Record<string, Part> };
+  | ({ type: "tick"; server_at: number; parts: Record<string, Part> } & Mark);
+
+/** Numbers of a trend; a typed array may read them where the answer lies. */
+export type TrendColumn = ArrayLike<number>;
 
 export interface TrendSeries {
   unit: string;
-  t: number[];
-  min: number[];
-  max: number[];
-  last: number[];
+  t: TrendColumn;
+  min: TrendColumn;
+  max: TrendColumn;
+  first: TrendColumn;
+  last: TrendColumn;
 }
 
 export interface TrendGap {

@@ -1,5 +1,7 @@
 /** Binary wave frames: u32 LE header length, JSON header, padding to 4, int32 LE samples. */
 
+import { LITTLE_ENDIAN } from "./byte-order";
+
 export interface WaveHeader {
   patient: string;
   src: string;
@@ -20,8 +22,6 @@ export interface WaveFrame {
 }
 
 export class WaveFrameInvalid extends Error {}
-
-const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
 export function parseWaveFrame(buffer: ArrayBuffer): WaveFrame {
   if (buffer.byteLength < 4) throw new WaveFrameInvalid("shorter than its length field");

@@ -51,6 +51,16 @@ describe("a wave track", () => {
     expect(t.newestSlot).toBe(slotOf(0.19));
   });
 
+  it("fills a hole behind its head and goes on at the head as if nothing had been", () => {
+    const t = track();
+    t.append(block(0, 0), ramp(10));
+    t.append(block(0.2, 20), ramp(10));
+    t.append(block(0.1, 10), ramp(10, 100));
+    t.append(block(0.34, 30), ramp(10));
+    expect(t.at(slotOf(0.1))).toBe(100 * 0.5 + 1);
+    expect(t.newestSlot).toBe(slotOf(0.39));
+  });
+
   it("believes the clock when a contiguous counter is too far from it", () => {
     const t = track();
     t.append(block(0, 0), ramp(10));

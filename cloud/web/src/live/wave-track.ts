@@ -51,7 +51,8 @@ export class WaveTrack {
     if (samples.length === 0) return;
     const start = this.startSlot(header);
     const end = start + samples.length;
-    this.nextCounter = header.first + samples.length;
+    // One that fills a hole behind the head says nothing about what follows at the head.
+    if (end > this.newestSlot) this.nextCounter = header.first + samples.length;
     if (end <= this.newestSlot - this.capacity + 1) return;
     this.clearUpTo(end - 1);
     const skip = Math.max(0, this.newestSlot - this.capacity + 1 - start);

@@ -5,6 +5,7 @@ import { columnsOf, gapsOf, trendGroups } from "./columns";
 const series = (t: number[], last: number[]): TrendSeries => ({
   unit: "/min",
   t,
+  first: last,
   last,
   min: last.map((value) => value - 1),
   max: last.map((value) => value + 1),

@@ -28,7 +28,7 @@ export function trendGroups(trend: Trend): string[][] {
 
 export function columnsOf(trend: Trend, keys: readonly string[]): Columns {
   const times = new Set<number>();
-  for (const key of keys) for (const t of trend.series[key]?.t ?? []) times.add(t);
+  for (const key of keys) for (const t of Array.from(trend.series[key]?.t ?? [])) times.add(t);
   const x = withHoles(
     [...times].sort((a, b) => a - b),
     trend.step_ms,
@@ -38,7 +38,9 @@ export function columnsOf(trend: Trend, keys: readonly string[]): Columns {
     const series = trend.series[key] ?? EMPTY;
     return [series.last, series.min, series.max].map((column) => {
       const filled: (number | null)[] = x.map(() => null);
-      series.t.forEach((t, i) => (filled[place.get(t) as number] = column[i] ?? null));
+      for (let i = 0; i < series.t.length; i++) {
+        filled[place.get(series.t[i] as number) as number] = column[i] ?? null;
+      }
       return filled;
     });
   });
