@@ -11,8 +11,8 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 QIANLI_HOME=/var/lib/qianli
 RUN useradd --system --uid 10001 --home-dir /var/lib/qianli --create-home --groups dialout qianli \
     && install -d -o qianli -g qianli -m 0700 /var/lib/qianli-broker
 WORKDIR /src
-COPY requirements/up.txt requirements/
-RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r requirements/up.txt
+COPY requirements/image.txt requirements/
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r requirements/image.txt
 COPY LICENSE README.md pyproject.toml hatch_build.py ./
 COPY vitals vitals
 COPY devices devices

@@ -187,10 +187,12 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
     built.watching.settling.ask(set(built.watching.bindings.once_sources))
     settling = asyncio.create_task(built.watching.settling.run(), name="bindings")
     settling.add_done_callback(_end_without_timers)
-    keeping = asyncio.create_task(built.keeping.run(), name="retention")
+    keeping = asyncio.create_task(built.timers.keeping.run(), name="retention")
     keeping.add_done_callback(_end_without_timers)
-    compaction = asyncio.create_task(built.compaction.run(), name="compaction")
+    compaction = asyncio.create_task(built.timers.compaction.run(), name="compaction")
     compaction.add_done_callback(_end_without_timers)
+    waves = asyncio.create_task(built.timers.waves.run(), name="waves")
+    waves.add_done_callback(_end_without_timers)
     try:
         yield
     finally:
@@ -199,9 +201,10 @@ async def _running(built: Assembly) -> AsyncIterator[None]:
         settling.cancel()
         keeping.cancel()
         compaction.cancel()
+        waves.cancel()
         for task in trust:
             task.cancel()
-        await asyncio.gather(timers, *trust, settling, keeping, compaction, return_exceptions=True)
+        await asyncio.gather(timers, *trust, settling, keeping, compaction, waves, return_exceptions=True)
         await asyncio.to_thread(built.watching.ear.stop)
         await asyncio.to_thread(built.watching.pulse.stop)
         await asyncio.to_thread(built.audit.stop)

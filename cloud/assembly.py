@@ -25,6 +25,7 @@ from cloud.identity.oidc.service import OidcSignIn
 from cloud.identity.passwords.service import Passwords
 from cloud.identity.service import IdentityService, SignInRules, utc_now
 from cloud.ingest.hearing import Ear
+from cloud.kept_waves import open_waves
 from cloud.live.service import Hub
 from cloud.live.stream import LiveStream, load_hub
 from cloud.mailbox import LiveWall, Mailbox
@@ -34,7 +35,7 @@ from cloud.pipeline.model import SpoolWatch
 from cloud.pipeline.service import PipelineService
 from cloud.places.service import PlaceService
 from cloud.retention.service import Ports, RetentionService, signed_with
-from cloud.retention.stream import RetentionStream, read_policy
+from cloud.retention.stream import Keeping, RetentionStream, read_policy
 from cloud.rights.model import TypedNumber
 from cloud.rights.service import EncounterBook, InvitationBook, Numbers, RightsService
 from cloud.series.stores.postgres import POSTGRES
@@ -51,6 +52,8 @@ from cloud.tracing.opening import open_tracer
 from cloud.tracing.port import Tracer
 from cloud.trend.service import TrendService
 from cloud.warning.model import score_patient
+from cloud.waves.service import Waves
+from cloud.waves.stream import Ages, WaveStream
 from vitals.identifiers.identifier import IdentifierKind
 from vitals.wire.command import Command
 
@@ -79,6 +82,15 @@ class Watching:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timers:
+    """What moves stored values on, and removes what is over."""
+
+    keeping: RetentionStream
+    compaction: CompactionStream
+    waves: WaveStream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
     """What the application is made of."""
 
@@ -99,8 +111,7 @@ class Assembly:
     staff: StaffService
     rights: RightsService
     retention: RetentionService
-    keeping: RetentionStream
-    compaction: CompactionStream
+    timers: Timers
     signing: SigningService
     enrolment: EnrolmentService
     trust: TrustStream
@@ -128,7 +139,8 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
     commanding = _assemble_commands(settings, pool, audit=audit, clock=clock, tracer=tracer)
     providers = read_providers(settings.oidc_file)
     policy = read_policy(settings.retention_file)
-    ports = Ports(numbers=people.list_numbers, signed=signed_with(signing_key))
+    waves = open_waves(settings, lambda: sealer)
+    ports = Ports(numbers=people.list_numbers, signed=signed_with(signing_key), waves=waves)
     signing = SigningService(
         sealer=sealer, recorder=audit, clock=clock, suite=settings.signatures, may_sign=may_sign_by_register
     )
@@ -156,10 +168,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
             signer=ConsentProofs(signing),
         ),
         retention=RetentionService(pool, recorder=audit, clock=clock, ports=ports, policy=policy),
-        keeping=RetentionStream(
-            pool, recorder=audit, clock=clock, policy=policy, hour=settings.retention_hour
-        ),
-        compaction=CompactionStream(pool, series=POSTGRES, after=settings.compact_after, clock=clock),
+        timers=_assemble_timers(settings, pool, waves=waves, audit=audit, clock=clock),
         signing=signing,
         enrolment=enrolment,
         trust=TrustStream(enrolment.publish_list, renew),
@@ -185,6 +194,19 @@ def _assemble_enrolment(
 
     renew()
     return EnrolmentService(pool, authority=authority, keys=keys, recorder=audit, clock=clock), renew
+
+
+def _assemble_timers(
+    settings: CloudSettings, pool: Pool, *, waves: Waves, audit: AuditStream, clock: Clock
+) -> Timers:
+    """What is done at times of its own."""
+    keeping = Keeping(policy=read_policy(settings.retention_file), hour=settings.retention_hour)
+    ages = Ages(into_windows=settings.compact_after, into_objects=settings.waves_to_objects_after)
+    return Timers(
+        keeping=RetentionStream(pool, recorder=audit, clock=clock, keeping=keeping, waves=waves),
+        compaction=CompactionStream(pool, series=POSTGRES, after=settings.compact_after, clock=clock),
+        waves=WaveStream(pool, waves=waves, ages=ages, clock=clock),
+    )
 
 
 def _assemble_commands(

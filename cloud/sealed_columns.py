@@ -5,6 +5,7 @@ from cloud.identity.proofs.service import SEALED_SECRETS
 from cloud.people.model import SEALED_NUMBERS
 from cloud.signing.model import SEALED_PRIVATE_KEYS
 from cloud.staff.model import SEALED_LICENCES
+from cloud.waves.postgres import SEALED_OBJECT_KEYS
 
 SEALED_COLUMNS = (
     SEALED_NUMBERS,
@@ -12,4 +13,5 @@ SEALED_COLUMNS = (
     SEALED_SECRETS,
     SEALED_VERIFIERS,
     SEALED_PRIVATE_KEYS,
+    SEALED_OBJECT_KEYS,
 )

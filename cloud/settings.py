@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cloud.errors import SettingInvalid
 from cloud.identity.model import SecondFactorPolicy
+from cloud.objects.port import Place
 from cloud.shards.model import MOST_GROUPS
 from cloud.store.suite import Suite
 from vitals.wire.invitation import DEFAULT_PORT
@@ -105,7 +106,21 @@ class CloudSettings(BaseSettings):
         description="Age at which an hour of a series is compressed; empty: never",
     )
 
-    @field_validator("retention_hour", "compact_after_hours", mode="before")
+    objects_url: str = Field(
+        default="",
+        description="Where large bytes lie: file:///FOLDER or s3://BUCKET/PREFIX; `objects/` of the home",
+    )
+    objects_endpoint: str = Field(default="", description="Address of an S3 server of one's own")
+    objects_key: str = Field(default="", repr=False, description="Access key of the S3 server")
+    objects_secret: str = Field(default="", repr=False, description="Secret of that access key")
+    waves_to_objects_after_days: int | None = Field(
+        default=3,
+        ge=1,
+        le=36_500,
+        description="Age in whole days at which waves move to the object store; empty: never",
+    )
+
+    @field_validator("retention_hour", "compact_after_hours", "waves_to_objects_after_days", mode="before")
     @classmethod
     def _empty_is_never(cls, said: object) -> object:
         return None if said == "" else said
@@ -114,6 +129,22 @@ class CloudSettings(BaseSettings):
     def compact_after(self) -> timedelta | None:
         """The age of `compact_after_hours`; None is never."""
         return None if self.compact_after_hours is None else timedelta(hours=self.compact_after_hours)
+
+    @property
+    def waves_to_objects_after(self) -> timedelta | None:
+        """The age of `waves_to_objects_after_days`; None is never."""
+        days = self.waves_to_objects_after_days
+        return None if days is None else timedelta(days=days)
+
+    @property
+    def objects(self) -> Place:
+        """Where large bytes lie."""
+        return Place(
+            url=self.objects_url or (self.home.absolute() / "objects").as_uri(),
+            endpoint=self.objects_endpoint,
+            key=self.objects_key,
+            secret=self.objects_secret,
+        )
 
     @property
     def agent_names(self) -> list[str]:

@@ -19,9 +19,11 @@ OPTIONS = (
     "--no-annotate",
 )
 RUN = ("../pyproject.toml", "build.in", "--extra=edge", "--extra=cloud", "--extra=sim")
-ALL = (*RUN, "--extra=sm", "--extra=otel", "--extra=dev", "--constraint=up.txt")
+IMAGE = (*RUN, "--extra=s3", "--extra=otel", "--constraint=up.txt")
+ALL = (*RUN, "--extra=s3", "--extra=sm", "--extra=otel", "--extra=dev", "--constraint=image.txt")
 LOCKS = {
     "up.txt": RUN,
+    "image.txt": IMAGE,
     "dev.txt": ALL,
     "node.txt": ("node.in",),
 }

@@ -12,7 +12,7 @@ from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ("up.txt", "dev.txt")
+LOCKS = ("up.txt", "image.txt", "dev.txt")
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+?)(?:\s*;\s*(.+?))?\s*\\?$")
 FREE = {
     "0BSD", "3-CLAUSE BSD LICENSE", "APACHE SOFTWARE LICENSE", "APACHE-2.0", "BLUEOAK-1.0.0",

@@ -5,9 +5,10 @@ what a later migration adds is exported, erased and looked for without a line he
 sensor, and are a person's while a binding says so.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from psycopg import sql
 from psycopg.rows import class_row, dict_row
@@ -16,7 +17,7 @@ from psycopg.types.json import Jsonb
 from cloud.identity.model import Scope, Subject
 from cloud.identity.queries import asked_by
 from cloud.retention.model import CareClass, Deletion, Kind, LastContact, Removal, Tombstone
-from cloud.series.model import Held, bound_us
+from cloud.series.model import Held, bound_us, to_us
 from cloud.series.port import SeriesStore
 from cloud.store.connection import Database
 from vitals.observation import SourceId
@@ -25,15 +26,12 @@ from vitals.observation import SourceId
 KEPT = frozenset({"deletion_request", "tombstone", "removal"})
 # Columns of these never leave the system as they are.
 _HIDDEN = {"person_identifier": {"digest", "next_digest", "sealed"}, "family_link": {"code_hash"}}
-_BEGIN = "to_timestamp(m.t0_us / 1000000.0)"
-_END = "to_timestamp((m.t0_us + m.n * 1000000.0 * m.rate_denominator / m.rate_numerator) / 1000000.0)"
-_MEASURED = {"observation": "m.measured_at", "gap": "m.started_at", "wave_block": _BEGIN}
+_MEASURED = {"observation": "m.measured_at", "gap": "m.started_at"}
 # One binding covers every moment between which it may have been measured, as trends and screens ask it too; a
 # clock that tells nothing (NULL) covers none.
 _MOMENTS = {
     "observation": ("m.measured_at", "m.measured_at + m.clock_shift"),
     "gap": ("m.started_at",),
-    "wave_block": (_BEGIN, _END, f"{_BEGIN} + m.clock_shift", f"{_END} + m.clock_shift"),
 }
 _BOUND = "EXISTS (SELECT FROM binding b WHERE b.src = m.src AND b.patient_id = ANY(%(group)s) AND {})"
 _HELD = (
@@ -47,15 +45,34 @@ _DELETION = (
 _ROWS_AT_A_TIME = 2000
 # What is kept for a time of its own: table, what is older than `before`, and the order in which it is hashed.
 _OLD = {
-    Kind.WAVEFORMS: (
-        "wave_block",
-        "src = %(part)s AND t0_us < extract(epoch FROM %(before)s::timestamptz) * 1000000",
-        "src, stream, t0_us",
-    ),
     Kind.SIGN_INS: ("login_session", "expires_at < %(before)s", "session_id"),
     Kind.REFUSED_MESSAGES: ("dead_letter", "received_at < %(before)s", "dead_letter_id"),
 }
-TABLE_BY_KIND = {kind: table for kind, (table, _, _) in _OLD.items()}
+TABLE_BY_KIND = {kind: table for kind, (table, _, _) in _OLD.items()} | {Kind.WAVEFORMS: "wave_block"}
+
+
+class WaveStore(Protocol):
+    """Port: the blocks of waves, wherever they lie, in the words of `wave_block`."""
+
+    def hold(self, connection: Database, asked: Sequence[Held]) -> None:
+        """Nobody else moves or changes them until the transaction ends."""
+
+    def iterate(self, connection: Database, asked: Sequence[Held]) -> Iterator[dict[str, Any]]:
+        """Every block that lies in one of these intervals."""
+
+    def erase(self, connection: Database, asked: Sequence[Held]) -> int:
+        """Delete these blocks; returns how many."""
+
+    def remove_old(self, connection: Database, src: str, *, before_us: int) -> list[dict[str, Any]]:
+        """Delete blocks that began before a moment, as many as one transaction takes; returns them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Where what was measured lies besides rows of its own."""
+
+    series: SeriesStore
+    waves: WaveStore
 
 
 def find_group(connection: Database, subject: Subject, patient_id: str) -> list[str]:
@@ -136,14 +153,17 @@ def iterate_rows(
 
 
 def iterate_measured(
-    connection: Database, table: str, *, group: list[str], series: SeriesStore
+    connection: Database, table: str, *, group: list[str], measured: Measured
 ) -> Iterator[dict[str, Any]]:
     """What was measured on the person, as the bindings say, in the order of time.
 
-    Values of a series come first, in the words of those that are stored one by one.
+    Values of a series come first, in the words of those that are stored one by one. Waves come by source.
     """
+    if table == WAVE_TABLE:
+        yield from measured.waves.iterate(connection, _find_held(connection, group))
+        return
     if table == SERIES_TABLE:
-        yield from series.iterate(connection, _find_held(connection, group))
+        yield from measured.series.iterate(connection, _find_held(connection, group))
     shown = _shown_columns(connection, table)
     query = sql.SQL("SELECT {} FROM {} m WHERE {} ORDER BY {}, m.src").format(
         sql.SQL(", ").join(sql.SQL("m.") + sql.Identifier(name) for name in shown),
@@ -154,7 +174,8 @@ def iterate_measured(
     yield from _stream(connection, query, {"group": group}, names=shown)
 
 
-MEASURED_TABLES = tuple(_MEASURED)
+WAVE_TABLE = "wave_block"
+MEASURED_TABLES = (*_MEASURED, WAVE_TABLE)
 SERIES_TABLE = "observation"
 """Continuous values lie in a store of their own and are given away and removed with these."""
 
@@ -187,7 +208,7 @@ def find_last_contact(connection: Database, subject: Subject, group: list[str]) 
     return LastContact(at=row[0], care=CareClass.INPATIENT if row[1] else CareClass.OUTPATIENT)
 
 
-def lock_group(connection: Database, group: list[str], *, series: SeriesStore) -> None:
+def lock_group(connection: Database, group: list[str], *, measured: Measured) -> None:
     """Nobody else changes the person until the transaction ends, in which records may be deleted for good.
 
     That takes as long as it takes: a long record must not run into the limit of a statement every night.
@@ -195,17 +216,21 @@ def lock_group(connection: Database, group: list[str], *, series: SeriesStore) -
     connection.execute("SELECT set_config('qianli.erasing', 'on', true)")
     connection.execute("SET LOCAL statement_timeout = 0")
     connection.execute("SELECT FROM patient WHERE patient_id = ANY(%s) FOR UPDATE", (group,))
-    series.hold(connection, _find_held(connection, group))
+    held = _find_held(connection, group)
+    measured.series.hold(connection, held)
+    measured.waves.hold(connection, held)
 
 
-def erase_measured(connection: Database, table: str, *, group: list[str], series: SeriesStore) -> int:
+def erase_measured(connection: Database, table: str, *, group: list[str], measured: Measured) -> int:
     """Delete what was measured on the person; before the bindings go."""
+    if table == WAVE_TABLE:
+        return measured.waves.erase(connection, _find_held(connection, group))
     query = sql.SQL("DELETE FROM {} m WHERE {}").format(sql.Identifier(table), _bound(table))
     if table != SERIES_TABLE:
         return connection.execute(query, {"group": group}).rowcount
     held = _find_held(connection, group)
-    erased = series.erase(connection, held) + connection.execute(query, {"group": group}).rowcount
-    series.refresh_latest(connection, held)
+    erased = measured.series.erase(connection, held) + connection.execute(query, {"group": group}).rowcount
+    measured.series.refresh_latest(connection, held)
     return erased
 
 
@@ -311,6 +336,14 @@ def _stream(
             yield dict(zip(names, row, strict=True))
 
 
+def remove_old_waves(
+    connection: Database, src: str, *, before: datetime, waves: WaveStore
+) -> list[dict[str, Any]]:
+    """Delete blocks of a sensor that began before a moment, as many as one transaction takes."""
+    connection.execute("SET LOCAL statement_timeout = 0")
+    return waves.remove_old(connection, src, before_us=to_us(before))
+
+
 def freeze_moment(connection: Database) -> None:
     """Everything that this transaction reads is of one moment."""
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -323,9 +356,7 @@ def find_parts(connection: Database, kind: Kind) -> list[str]:
     return [src for (src,) in connection.execute("SELECT src FROM source ORDER BY src").fetchall()]
 
 
-def remove_old(
-    connection: Database, kind: Kind, *, part: str, before: datetime, limit: int
-) -> list[dict[str, Any]]:
+def remove_old(connection: Database, kind: Kind, *, before: datetime, limit: int) -> list[dict[str, Any]]:
     """Delete up to so many rows that are older, in order; rows that another removes just now are let be."""
     table, old, order = _OLD[kind]
     connection.execute("SET LOCAL statement_timeout = 0")
@@ -337,7 +368,7 @@ def remove_old(
         SELECT * FROM gone ORDER BY {order}
         """  # noqa: S608 only our own words
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement.encode(), {"part": part, "before": before, "limit": limit}).fetchall()
+        return cursor.execute(statement.encode(), {"before": before, "limit": limit}).fetchall()
 
 
 def insert_removal(connection: Database, removal: Removal) -> int:

@@ -31,7 +31,6 @@ from cloud.retention.model import (
     RecordUnknown,
     Tombstone,
 )
-from cloud.series.port import SeriesStore
 from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import Database, Pool
 
@@ -73,6 +72,7 @@ class Ports:
 
     numbers: Numbers
     signed: Signed
+    waves: queries.WaveStore
     may_open: MayOpen = for_oneself
 
 
@@ -85,7 +85,7 @@ class RetentionService:
         self._clock = clock
         self._ports = ports
         self._policy = policy
-        self._series: SeriesStore = POSTGRES
+        self._measured = queries.Measured(series=POSTGRES, waves=ports.waves)
         self._exports = BoundedSemaphore(MOST_EXPORTS)
 
     def export(self, subject: Subject, patient_id: str, *, origin: Origin = Origin.HTTP) -> Iterator[bytes]:
@@ -189,14 +189,14 @@ class RetentionService:
     def _erase(self, connection: Database, deletion: Deletion, *, now: datetime) -> Tombstone:
         # The decision is the auditor's, who may not read people; the deletion itself is the system's.
         group = queries.find_group(connection, SYSTEM, deletion.patient_id)
-        queries.lock_group(connection, group, series=self._series)
+        queries.lock_group(connection, group, measured=self._measured)
         self._require_period_over(connection, SYSTEM, group)
         running, counts = sha256(), dict[str, int]()
         tables = queries.find_personal_tables(connection)
         for name in queries.MEASURED_TABLES:
-            for row in queries.iterate_measured(connection, name, group=group, series=self._series):
+            for row in queries.iterate_measured(connection, name, group=group, measured=self._measured):
                 running.update(to_line(row))
-            counts[name] = queries.erase_measured(connection, name, group=group, series=self._series)
+            counts[name] = queries.erase_measured(connection, name, group=group, measured=self._measured)
         for name, columns in tables.items():
             for row in queries.iterate_rows(connection, name, columns, group=group):
                 running.update(to_line(row))
@@ -245,14 +245,14 @@ class RetentionService:
                 rows = queries.iterate_rows(connection, name, columns, group=group)
                 yield from archive.add(f"tables/{name}.jsonl", map(to_line, rows))
             for name in queries.MEASURED_TABLES:
-                rows = queries.iterate_measured(connection, name, group=group, series=self._series)
+                rows = queries.iterate_measured(connection, name, group=group, measured=self._measured)
                 yield from archive.add(f"tables/{name}.jsonl", map(to_line, rows))
             spoken = [to_line({"kind": k, "issuer": i, "number": n}) for k, i, n in numbers]
             yield from archive.add("identifiers.jsonl", spoken)
             # As they are now: the survivor of every merge speaks for all of them.
             person = next(row for row in patients if row["patient_id"] == group[0])
             observations = queries.iterate_measured(
-                connection, "observation", group=group, series=self._series
+                connection, "observation", group=group, measured=self._measured
             )
             yield from archive.add("fhir.json", write_bundle(person, numbers, observations))
         yield from archive.add("index.html", [_index(person, numbers, archive.lines, now).encode()])

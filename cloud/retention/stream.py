@@ -6,9 +6,11 @@ before the whole record are removed; a whole record is only *proposed*: somebody
 
 import asyncio
 import tomllib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -19,6 +21,7 @@ from cloud.act import Action, AuditUnavailable, Origin, Recorder, TargetKind, ta
 from cloud.events import Clock
 from cloud.identity.model import SYSTEM
 from cloud.identity.sight import DataClass
+from cloud.objects.errors import ObjectError
 from cloud.retention import queries
 from cloud.retention.formats.lines import to_line
 from cloud.retention.model import (
@@ -31,7 +34,6 @@ from cloud.retention.model import (
     Removal,
     parse_policy,
 )
-from cloud.series.port import SeriesStore
 from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import Database, Pool
 
@@ -40,7 +42,7 @@ PROPOSER = "retention-policy"
 _ZONE = ZoneInfo("Asia/Shanghai")
 _ROWS_AT_A_TIME = 5000
 # What one record or sensor may be the reason of. Anything else (no connection, no audit) is so for all.
-_ITS_OWN = (psycopg.Error, ValueError, TypeError, ArithmeticError)
+_ITS_OWN = (psycopg.Error, ObjectError, ValueError, TypeError, ArithmeticError)
 
 
 def read_policy(path: Path | None) -> Policy:
@@ -59,18 +61,32 @@ def read_policy(path: Path | None) -> Policy:
         raise PolicyInvalid(str(path), f"it is no TOML: {error}") from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """How long what is kept, and the hour at which what is over goes; None is never."""
+
+    policy: Policy
+    hour: int | None = None
+
+
 class RetentionStream:
     """Removes what is over. Each step is one transaction with its entry in the audit, so it may be killed."""
 
     def __init__(
-        self, pool: Pool, *, recorder: Recorder, clock: Clock, policy: Policy, hour: int | None
+        self,
+        pool: Pool,
+        *,
+        recorder: Recorder,
+        clock: Clock,
+        keeping: Keeping,
+        waves: queries.WaveStore,
     ) -> None:
         self._pool = pool
         self._recorder = recorder
         self._clock = clock
-        self._policy = policy
-        self._series: SeriesStore = POSTGRES
-        self._hour = hour
+        self._policy = keeping.policy
+        self._hour = keeping.hour
+        self._measured = queries.Measured(series=POSTGRES, waves=waves)
 
     async def run(self) -> None:
         """Every night at the hour, until it is cancelled; never without an hour."""
@@ -119,7 +135,7 @@ class RetentionStream:
     ) -> Removal | None:
         """As much as one transaction takes; None when nothing is left."""
         with self._pool.connection() as connection, connection.transaction():
-            rows = queries.remove_old(connection, kind, part=part, before=before, limit=_ROWS_AT_A_TIME)
+            rows = self._take_old(connection, kind, part, before=before)
             if not rows:
                 return None
             running = sha256()
@@ -136,12 +152,20 @@ class RetentionStream:
             )
             return self._note(connection, said, origin)
 
+    def _take_old(
+        self, connection: Database, kind: Kind, part: str, *, before: datetime
+    ) -> list[dict[str, Any]]:
+        if kind is Kind.WAVEFORMS:
+            waves = self._measured.waves
+            return queries.remove_old_waves(connection, part, before=before, waves=waves)
+        return queries.remove_old(connection, kind, before=before, limit=_ROWS_AT_A_TIME)
+
     def _see_to(
         self, patient_id: str, organisation_id: str, *, now: datetime, origin: Origin
     ) -> list[Removal]:
         with self._pool.connection() as connection, connection.transaction():
             group = queries.find_group(connection, SYSTEM, patient_id)
-            queries.lock_group(connection, group, series=self._series)
+            queries.lock_group(connection, group, measured=self._measured)
             contact = queries.find_last_contact(connection, SYSTEM, group)
             if contact is None:
                 return []
@@ -163,9 +187,9 @@ class RetentionStream:
         if table not in queries.MEASURED_TABLES:
             return []
         running = sha256()
-        for row in queries.iterate_measured(connection, table, group=group, series=self._series):
+        for row in queries.iterate_measured(connection, table, group=group, measured=self._measured):
             running.update(to_line(row))
-        count = queries.erase_measured(connection, table, group=group, series=self._series)
+        count = queries.erase_measured(connection, table, group=group, measured=self._measured)
         if count == 0:
             return []
         said = Removal(

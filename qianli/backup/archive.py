@@ -1,8 +1,9 @@
-"""One sealed file with everything of an installation: settings, keys, and the database as it is on the disk.
+"""One sealed file with everything of an installation: settings, keys, objects, the database as it is on disk.
 
 Inside the seal stand entries: a kind (`N` a name, `D` content), a length of 4 bytes, bytes. The database is
 the tar file of `pg_basebackup` with the log that makes it consistent, so it is taken while the system
-writes.
+writes. Objects come after it: whatever the database of the backup refers to was there before, and stays for a
+day after nothing refers to it any more (`cloud.waves.service`).
 """
 
 import json
@@ -28,6 +29,7 @@ from qianli.home import Home
 BASE_NAME = "base.qlb"
 DATABASE = "database.tar"
 SETTINGS = "settings.json"
+OBJECTS = "objects"
 _KEPT = ("keys", "enrolment", "broker-password")
 _ENTRY = struct.Struct(">cI")
 
@@ -57,6 +59,8 @@ def write_backup(home: Home, programs: Programs, path: Path, *, lock: Lock) -> i
             for kept in _kept_files(home):
                 _write_entry(writer, f"home/{kept.relative_to(home.path)}", kept.read_bytes())
             _write_database(writer, home, programs)
+            for name, content in _objects(home):
+                _write_entry(writer, name, content)
             writer.finish()
     except BaseException:
         draft.unlink(missing_ok=True)
@@ -73,7 +77,7 @@ def restore_backup(source: Path, home: Home, programs: Programs, *, opener: Open
         StartRefused: there is something in the data folder already.
     """
     base = source / BASE_NAME if source.is_dir() else source
-    if home.postgres.exists() or (home.path / "keys").exists():
+    if any((home.path / name).exists() for name in (home.postgres.name, "keys", OBJECTS)):
         raise StartRefused(
             f"{home.path} 里已有数据,不会覆盖:请把 QIANLI_HOME 设为空目录。",
             f"There is something in {home.path} already, and it is not overwritten: "
@@ -119,6 +123,18 @@ def _kept_files(home: Home) -> Iterator[Path]:
     for name in _KEPT:
         path = home.path / name
         yield from sorted(file for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+
+
+def _objects(home: Home) -> Iterator[tuple[str, bytes]]:
+    """Objects in the data folder, one in memory at a time."""
+    for path in sorted((home.path / OBJECTS).rglob("*")):
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # nothing has referred to it for a day, and it was removed just now
+            continue
+        yield f"home/{path.relative_to(home.path)}", content
 
 
 def _write_entry(writer: SealedWriter, name: str, content: bytes) -> None:
@@ -233,7 +249,8 @@ def _unpack_database(reader: _Reader, cluster: Path) -> None:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in reversed(path.parents):
+        folder.mkdir(mode=0o700, exist_ok=True)  # `parents=True` would make those in between readable
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

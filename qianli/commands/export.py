@@ -13,10 +13,12 @@ from cloud.act import Origin
 from cloud.audit.service import DirectRecorder, load_signing_key
 from cloud.identity.model import SYSTEM
 from cloud.identity.service import utc_now
+from cloud.kept_waves import open_waves
 from cloud.people.service import PeopleService, open_sealer
 from cloud.retention.service import Ports, RetentionService, signed_with
 from cloud.retention.stream import read_policy
 from cloud.rights.service import EncounterBook
+from cloud.settings import CloudSettings
 from cloud.store.connection import Database, Pool, build_pool, connect
 from qianli.embedded.postgres import database_url
 from qianli.errors import StartRefused
@@ -66,9 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _service(connection: Database, pool: Pool, home: Path) -> RetentionService:
     recorder = DirectRecorder(connection, clock=utc_now)
+    sealer = open_sealer(connection, home=home)
     people = PeopleService(
         pool,
-        sealer=open_sealer(connection, home=home),
+        sealer=sealer,
         encounters=EncounterBook(),
         recorder=recorder,
         clock=utc_now,
@@ -77,6 +80,10 @@ def _service(connection: Database, pool: Pool, home: Path) -> RetentionService:
         pool,
         recorder=recorder,
         clock=utc_now,
-        ports=Ports(numbers=people.list_numbers, signed=signed_with(load_signing_key(home / "keys"))),
+        ports=Ports(
+            numbers=people.list_numbers,
+            signed=signed_with(load_signing_key(home / "keys")),
+            waves=open_waves(CloudSettings(home=home), lambda: sealer),
+        ),
         policy=read_policy(None),
     )

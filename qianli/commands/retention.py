@@ -12,7 +12,10 @@ import psycopg
 from cloud.act import Origin
 from cloud.audit.service import DirectRecorder
 from cloud.identity.service import utc_now
-from cloud.retention.stream import RetentionStream, read_policy
+from cloud.kept_waves import open_waves
+from cloud.people.service import open_sealer
+from cloud.retention.stream import Keeping, RetentionStream, read_policy
+from cloud.settings import CloudSettings
 from cloud.store.connection import build_pool, connect
 from qianli.embedded.postgres import database_url
 from qianli.errors import StartRefused
@@ -40,15 +43,18 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "policy":
         print(json.dumps({**asdict(policy), "audit": "forever", "sha256": policy.sha256.hex()}))
         return 0
-    url = os.environ.get("QIANLI_DATABASE_URL") or database_url(home_from_environment().postgres)
+    home = home_from_environment()
+    url = os.environ.get("QIANLI_DATABASE_URL") or database_url(home.postgres)
     try:
         with closing(connect(url)) as connection, build_pool(url) as pool:
             stream = RetentionStream(
                 pool,
                 recorder=DirectRecorder(connection, clock=utc_now),
                 clock=utc_now,
-                policy=policy,
-                hour=None,
+                keeping=Keeping(policy=policy),
+                waves=open_waves(
+                    CloudSettings(home=home.path), lambda: open_sealer(connection, home=home.path)
+                ),
             )
             removed = stream.apply(origin=Origin.COMMAND)
     except psycopg.OperationalError as error:

@@ -21,17 +21,25 @@ import structlog
 from cloud.identity.model import SYSTEM
 from cloud.ingest.model import Arrived
 from cloud.live.queries import find_latest
-from cloud.series.model import HOUR_MS, Held
+from cloud.objects.port import Place
+from cloud.objects.stores.filesystem import open_store
+from cloud.series.model import HOUR_MS, Held, from_us
 from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import connect
 from cloud.store.migrate import migrate
+from cloud.store.sealing import Sealer
+from cloud.waves.model import WINDOW_US
+from cloud.waves.postgres import find_blocks, find_chunks, find_ripe
+from cloud.waves.service import ObjectPlace, Waves, _wanted_of
 from qianli.embedded.postgres import find_programs, make_cluster
+from tests.fixtures.s3 import s3_place
 from tests.fixtures.services import PostgresServer, short_home
-from tests.fixtures.stored import bring_together
+from tests.fixtures.stored import bring_together, bring_waves_together
 from tests.fixtures.wire_messages import BOOT, LINEAGE, open_writer
 from vitals.observation import SourceId
 from vitals.wire.batch import ClockState, VitalsBatch, encode_batch, from_ms
 from vitals.wire.topics import AgentTopic, Lane
+from vitals.wire.wave_block import compress_samples
 
 KEYS = ("heart_rate", "spo2", "pulse_rate", "resp_rate", "nibp_sys", "nibp_dia", "nibp_map", "temp")
 SPREAD = (
@@ -46,6 +54,8 @@ SPREAD = (
 )
 START_MS = 1_764_115_200_000
 SOURCES = 200
+RECORDING = Path(__file__).parents[1] / "recordings" / "waves" / "a103l_60s.npz"
+WAVE_SRC = "s-0123456789abcdef"
 IN_ONE_TRANSACTION = 500
 
 
@@ -263,21 +273,100 @@ def measure_latest(server):
         print(f"  {name}: rows {rows}; every value as an object of Python {whole}")
 
 
-def measure_wave(server):
+WAVE_S = 2 * 3600
+WAVE_T0 = START_MS * 1000 // WINDOW_US * WINDOW_US
+
+
+def store_waves(server):
+    """Three waves of a monitor (a minute of a103l, repeated) in blocks of a second; returns the samples."""
     chance = np.random.default_rng(5)
-    for number in range(3600):
-        server.connection.execute(
-            "INSERT INTO wave_block (src, stream, t0_us, rate_numerator, rate_denominator, n, first_sample, "
-            "codec, samples, sent_at, stored_at, late, lane, s) VALUES ('w', 'ecg', %s, 250, 1, 250, %s, 1, "
-            "%s, now(), now(), false, 'live', %s)",
-            (number * 10**6, number * 250, chance.bytes(170), number),
-        )
-    query = (
-        "SELECT t0_us, n, codec, samples FROM wave_block "
-        "WHERE src = 'w' AND stream = 'ecg' AND t0_us >= %s AND t0_us < %s ORDER BY t0_us"
+    statement = (
+        "COPY wave_block (src, stream, t0_us, rate_numerator, rate_denominator, n, first_sample, codec, "
+        "samples, sent_at, stored_at, late, lane, s) FROM STDIN"
     )
-    ask = lambda: server.connection.execute(query, (1800 * 10**6, 1860 * 10**6), binary=True).fetchall()  # noqa: E731
-    print(f"60 s of a wave of 250 Hz in blocks of 1 s, still compressed: {took_ms(ask)}")
+    declare(server.connection, [WAVE_SRC])
+    total = 0
+    with server.connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for stream, samples in np.load(RECORDING).items():
+            seconds = samples.astype(np.int32).reshape(60, 250)
+            packed = [compress_samples(one, codec=1) for one in seconds]
+            for number in range(WAVE_S):
+                t0_us = WAVE_T0 + number * 10**6
+                sent_us = t0_us + 1_000_000 + int(chance.integers(5, 40)) * 1000
+                stored_us = sent_us + int(chance.integers(2000, 30000))
+                times = (from_us(sent_us), from_us(stored_us))
+                place = (t0_us, 250, 1, 250, number * 250, 1)
+                copy.write_row(
+                    (WAVE_SRC, stream, *place, packed[number % 60], *times, False, "live", number + 1)
+                )
+                total += 250
+    return total
+
+
+def measure_waves(server, folder):
+    samples = store_waves(server)
+    store = open_store(Place(url=folder.as_uri()))
+    waves = Waves(lambda: ObjectPlace(store=store, sealer=Sealer(b"k" * 32)))
+    print(
+        f"three waves of 250 Hz for {WAVE_S // 3600} h in blocks of a second; 60 s of one of them, as samples"
+    )
+    show_wave_reads(server, waves, "as they came")
+    print(f"  as they came: {server.size('wave_block') / samples:.2f} B per sample, table and index")
+    began = time.process_time()
+    bring_waves_together(server.connection, waves, before_us=2**62)
+    print(f"  compacting: {(time.process_time() - began) / samples * 1e9:.0f} ns per sample of the client")
+    show_wave_reads(server, waves, "windows")
+    print(f"  windows: {server.size('wave_chunk') / samples:.3f} B per sample, table and indexes")
+    by_stream = server.connection.execute(
+        "SELECT stream, sum(octet_length(sections) + octet_length(directory)) FROM wave_chunk "
+        "GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    print(
+        "  windows: " + ", ".join(f"{stream} {size * 3 / samples:.3f}" for stream, size in by_stream) + " B"
+    )
+    began = time.perf_counter()
+    for src, day_us in find_ripe(server.connection, before_us=2**62, after=("", 0), limit=10):
+        while waves.move(server.connection, src, day_us=day_us):
+            pass
+    print(f"  moving into a folder: {(time.perf_counter() - began) / samples * 1e9:.0f} ns per sample")
+    server.connection.execute("VACUUM FULL wave_chunk")
+    stored = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    show_wave_reads(server, waves, "objects in a folder")
+    with s3_place() as place:
+        bucket = open_store(place)
+        for name in store.iterate("waves"):
+            bucket.put(name, store.get(name))
+        distant = Waves(lambda: ObjectPlace(store=bucket, sealer=Sealer(b"k" * 32)))
+        show_wave_reads(server, distant, "objects behind moto's S3 server, which is slow")
+    print(
+        f"  objects: {stored / samples:.3f} B per sample, "
+        f"{server.size('wave_chunk') / samples:.4f} B per sample stay in the database"
+    )
+
+
+def show_wave_reads(server, waves, form):
+    src = SourceId(WAVE_SRC)
+    whole = Held(src=src, src_no=0, from_us=-(2**62), to_us=2**62)
+    since_us = WAVE_T0 + 4321 * 10**6
+    asked = whole.within(since_us, since_us + 60 * 10**6)
+
+    def ask():
+        (line,) = waves.read_range(server.connection, [asked], streams=["ecg_ii"])
+        return np.concatenate([block.samples for block in line.blocks])
+
+    for table in ("wave_block", "wave_chunk"):
+        server.connection.execute(f"VACUUM ANALYZE {table}".encode())
+
+    def fetch():
+        """The bytes alone, still compressed and sealed."""
+        blocks = find_blocks(server.connection, asked, streams=["ecg_ii"])
+        rows = find_chunks(server.connection, asked, streams=["ecg_ii"])
+        wanted = _wanted_of([(asked, row) for row in rows])
+        return blocks, waves._fetch(server.connection, wanted)
+
+    assert len(ask()) == 60 * 250
+    assert any(fetch())
+    print(f"  {form}: fetched {took_ms(fetch)}, as samples {took_ms(ask)}")
 
 
 def main():
@@ -297,7 +386,7 @@ def main():
             measure_writing(server)
             measure_ranges(server)
             measure_latest(server)
-            measure_wave(server)
+            measure_waves(server, home.path / "objects")
             print(f"a loop over 1000 numbers takes {speed_us():.1f} us of processor time")
         finally:
             server.stop()

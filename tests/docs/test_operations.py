@@ -4,10 +4,12 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
 from cloud.broker.address import parse_mqtt_url
+from cloud.objects.stores.filesystem import BucketStore, open_store
 from cloud.service_metrics import tell_ingest, tell_service
 from cloud.settings import CloudSettings
 from edge_agent.settings import AgentSettings
@@ -57,6 +59,30 @@ def test_services_of_the_compose_file_come_to_the_broker_by_certificate() -> Non
     for url in urls:
         assert parse_mqtt_url(url, keys=ROOT).tls is not None
     assert "password" not in json.dumps(services["broker"]).lower()
+
+
+def test_compose_file_gives_the_cloud_an_object_store_on_loopback() -> None:
+    services = COMPOSE["services"]
+    told = services["cloud"]["environment"]
+    place = CloudSettings(
+        objects_url=told["QIANLI_OBJECTS_URL"],
+        objects_endpoint=told["QIANLI_OBJECTS_ENDPOINT"],
+        objects_key=told["QIANLI_OBJECTS_KEY"],
+        objects_secret=told["QIANLI_OBJECTS_SECRET"],
+    ).objects
+
+    assert isinstance(open_store(place), BucketStore)
+    assert urlsplit(place.endpoint).netloc == services["objects"]["command"][1] == "127.0.0.1:9000"
+    server = services["objects"]["environment"]
+    assert place.key == server["ROOT_ACCESS_KEY"]
+    assert all(secret.startswith("${") for secret in (place.secret, server["ROOT_SECRET_KEY"]))
+
+
+def test_image_has_what_a_bucket_needs() -> None:
+    lock = (ROOT / "requirements" / "image.txt").read_text()
+
+    assert "image.txt" in (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^s3fs==", lock, re.MULTILINE)
 
 
 def test_compose_file_names_only_folders_and_volumes_that_exist() -> None:

@@ -180,9 +180,11 @@ def decompress_samples(packed: bytes, *, n: int, codec: int) -> Samples:
     shuffled = _inflate(packed, limit=5 * n, codec=codec)
     if len(shuffled) != 5 * n:
         raise WireInvalid(f"{len(shuffled)} bytes unpacked, expected {5 * n}")
-    folded = np.zeros((n, 8), np.uint8)
-    folded[:, :5] = np.frombuffer(shuffled, np.uint8).reshape(5, n).T
-    values = folded.view("<u8").reshape(n)
+    planes = np.frombuffer(shuffled, np.uint8).reshape(5, n)
+    values = planes[0].astype(np.uint64)
+    for place in range(1, 5):
+        if planes[place].any():  # of most waves the high bytes are all zero
+            values |= planes[place].astype(np.uint64) << np.uint64(8 * place)
     steps = (values >> np.uint64(1)).astype(np.int64) ^ -(values & np.uint64(1)).astype(np.int64)
     wide: npt.NDArray[np.int64] = np.cumsum(steps)
     if wide.size and (wide.min() < -(2**31) or wide.max() >= 2**31):

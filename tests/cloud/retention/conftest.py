@@ -13,6 +13,7 @@ from cloud.retention.model import Policy
 from cloud.retention.service import Ports, RetentionService
 from cloud.rights.service import EncounterBook
 from cloud.store.connection import build_pool
+from cloud.waves.service import Waves
 from tests.cloud.people.conftest import Notebook
 from vitals.identifiers.identifier import IdentifierKind
 
@@ -58,7 +59,7 @@ def rooms(database, database_url, tmp_path, recorder):
         pool,
         recorder=recorder,
         clock=clock,
-        ports=Ports(numbers=people.list_numbers, signed=signed),
+        ports=Ports(numbers=people.list_numbers, signed=signed, waves=Waves()),
         policy=Policy(),
     )
     yield people, retention

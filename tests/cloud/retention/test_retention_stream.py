@@ -13,12 +13,14 @@ from cloud.act import AuditUnavailable
 from cloud.retention import queries
 from cloud.retention.formats.lines import to_line
 from cloud.retention.model import CLASS_BY_TABLE, DeletionRefused, Kind, Policy, Years
-from cloud.retention.stream import PROPOSER, RetentionStream
+from cloud.retention.stream import PROPOSER, Keeping, RetentionStream
 from cloud.series.stores.postgres import POSTGRES
+from cloud.waves.service import Waves
 from qianli.__main__ import main
 from tests.cloud.retention.conftest import AUDITOR, DOCTOR, LONG_AGO, NOW
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
+MEASURED = queries.Measured(series=POSTGRES, waves=Waves())
 LONGER = Years(outpatient=60, inpatient=60)
 POLICY = Policy(sensitive=LONGER, waveform_years=3)
 
@@ -27,7 +29,11 @@ POLICY = Policy(sensitive=LONGER, waveform_years=3)
 def apply(rooms, recorder):
     def make(policy=POLICY, *, hour=None):
         return RetentionStream(
-            rooms[1]._pool, recorder=recorder, clock=rooms[1]._clock, policy=policy, hour=hour
+            rooms[1]._pool,
+            recorder=recorder,
+            clock=rooms[1]._clock,
+            keeping=Keeping(policy=policy, hour=hour),
+            waves=Waves(),
         )
 
     return make
@@ -178,8 +184,8 @@ def test_sensor_that_fails_stops_no_other(apply, ids, database):
 @pytest.mark.parametrize(
     "begin",
     [
-        lambda connection: queries.lock_group(connection, [], series=POSTGRES),
-        lambda connection: queries.remove_old(connection, Kind.SIGN_INS, part="", before=NOW, limit=1),
+        lambda connection: queries.lock_group(connection, [], measured=MEASURED),
+        lambda connection: queries.remove_old(connection, Kind.SIGN_INS, before=NOW, limit=1),
     ],
     ids=["a person", "what is old"],
 )

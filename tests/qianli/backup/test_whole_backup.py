@@ -20,13 +20,17 @@ from cloud.audit.model import Head, TimedAct, follow
 from cloud.audit.service import append_acts
 from cloud.identity.model import SYSTEM
 from cloud.identity.service import utc_now
+from cloud.kept_waves import open_waves
 from cloud.people.service import KEY_FILE, open_sealer
+from cloud.settings import CloudSettings
 from cloud.store.connection import connect
 from cloud.store.migrate import migrate
 from qianli.backup.archive import restore_backup
 from qianli.backup.envelope import Opener, SealedStreamInvalid
 from qianli.embedded.postgres import database_url, find_programs, make_cluster
 from qianli.errors import StartRefused
+from tests.cloud.waves.blocks import block, held, insert, plain
+from tests.cloud.waves.test_waves import bring, counts
 from tests.fixtures.services import PostgresServer, short_home
 
 pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.enable_socket, pytest.mark.timeout(240)]
@@ -128,6 +132,31 @@ def test_backup_taken_while_written_to_restores_whole(first, second, tmp_path):
     assert (second.home.path / KEY_FILE).read_bytes() == key
     assert key not in (tmp_path / "b.qlb").read_bytes()
     assert (second.home.path / KEY_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_objects_come_along_and_are_read_where_they_are_restored(first, second, tmp_path):
+    there = [block(0), block(700)]
+    with connect(first.url) as connection:
+        insert(connection, "s", *there)
+        waves = installed_waves(first, connection)
+        bring(connection, waves, "objects")
+        assert counts(connection) == (0, 0, 2, 1)
+    told = qianli(first.home, "backup", str(tmp_path / "b.qlb"))
+    assert told.returncode == 0, told.stderr
+    back = qianli(second.home, "restore", str(tmp_path / "b.qlb"))
+    assert back.returncode == 0, back.stderr
+    second.server.start()
+
+    with connect(second.url) as connection:
+        (line,) = installed_waves(second, connection).read_range(connection, [held()])
+    assert [plain(one) for one in line.blocks] == [plain(one) for one in there]
+    modes = {path.stat().st_mode & 0o777 for path in (second.home.path / "objects").rglob("*")}
+    assert modes == {0o700, 0o600}
+
+
+def installed_waves(installation, connection):
+    home = installation.home.path
+    return open_waves(CloudSettings(home=home), lambda: open_sealer(connection, home=home))
 
 
 def test_with_the_journal_nothing_acknowledged_is_lost_when_the_first_home_dies(first, second, tmp_path):
