@@ -38,7 +38,6 @@ from cloud.retention.service import Ports, RetentionService, signed_with
 from cloud.retention.stream import Keeping, RetentionStream, read_policy
 from cloud.rights.model import TypedNumber
 from cloud.rights.service import EncounterBook, InvitationBook, Numbers, RightsService
-from cloud.series.stores.postgres import POSTGRES
 from cloud.series.stream import CompactionStream
 from cloud.settings import CloudSettings
 from cloud.shards.model import part_of
@@ -204,7 +203,7 @@ def _assemble_timers(
     ages = Ages(into_windows=settings.compact_after, into_objects=settings.waves_to_objects_after)
     return Timers(
         keeping=RetentionStream(pool, recorder=audit, clock=clock, keeping=keeping, waves=waves),
-        compaction=CompactionStream(pool, series=POSTGRES, after=settings.compact_after, clock=clock),
+        compaction=CompactionStream(pool, after=settings.compact_after, clock=clock),
         waves=WaveStream(pool, waves=waves, ages=ages, clock=clock),
     )
 

@@ -14,6 +14,8 @@ from cloud.enrolment.authority.files import AUTHORITY, cloud_pair, open_authorit
 from cloud.identity.service import utc_now
 from cloud.ingest.stream import IngestStream, Share
 from cloud.metrics import serve_metrics
+from cloud.series.port import SeriesStore
+from cloud.series.stores.choice import choose_series
 from cloud.service_metrics import tell_ingest
 from cloud.settings import CloudSettings
 from cloud.shards.model import Lease, part_of, shards_of
@@ -36,6 +38,7 @@ def work(settings: CloudSettings) -> int:
     """
     with await_database(settings.database_url) as connection:
         migrate(connection)
+        series = choose_series(connection)
         lay_out(connection, settings.ingest_groups)
     # What is loaded by now stays: the collector need not look through it again.
     gc.collect()
@@ -44,7 +47,7 @@ def work(settings: CloudSettings) -> int:
     book = LeaseBook(settings.worker_name, groups=settings.ingest_groups)
     facts: dict[str, float] = {}
     tracer = open_tracer(settings.otlp_endpoint, service="qianli-ingest", instance=settings.worker_name)
-    opener = _Opener(settings, facts, tracer=tracer)
+    opener = _Opener(settings, series=series, facts=facts, tracer=tracer)
     steward = Steward(settings.database_url, book, open_tenure=opener, facts=facts)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: steward.stop())
@@ -62,8 +65,11 @@ def work(settings: CloudSettings) -> int:
 class _Opener:
     """Builds what serves a group."""
 
-    def __init__(self, settings: CloudSettings, facts: dict[str, float], *, tracer: Tracer) -> None:
+    def __init__(
+        self, settings: CloudSettings, *, series: SeriesStore, facts: dict[str, float], tracer: Tracer
+    ) -> None:
         self._settings = settings
+        self._series = series
         self._tracer = tracer
         self._facts = facts
         self._keys = settings.home / "keys"
@@ -83,6 +89,7 @@ class _Opener:
                 shards=() if lease.groups == 1 else shards_of(lease.group, groups=lease.groups),
                 speaks_for_ingest=lease.group == 0,
                 pace=lambda load: BacklogPace(load=load),
+                series=self._series,
                 tracer=self._tracer,
             ),
             fence=fence(lease),

@@ -35,8 +35,7 @@ from cloud.events import Clock
 from cloud.identity.errors import NotAllowed
 from cloud.identity.model import SYSTEM, Scope, Subject
 from cloud.identity.queries import find_sight
-from cloud.series.port import SeriesStore
-from cloud.series.stores.postgres import POSTGRES
+from cloud.series.stores.choice import choose_series
 from cloud.store.connection import Database, Pool
 from vitals.observation import SourceId
 
@@ -151,11 +150,8 @@ class BindingService:
     What is done is recorded in the same transaction's time: without its entry it is rolled back.
     """
 
-    def __init__(
-        self, pool: Pool, *, recorder: Recorder, wall: Wall, clock: Clock, series: SeriesStore = POSTGRES
-    ) -> None:
+    def __init__(self, pool: Pool, *, recorder: Recorder, wall: Wall, clock: Clock) -> None:
         self._pool = pool
-        self._series = series
         self._recorder = recorder
         self._wall = wall
         self._clock = clock
@@ -348,7 +344,9 @@ class BindingService:
         now = self._clock()
         within = (now - timedelta(hours=hours), now)
         with self._pool.connection() as connection:
-            rows = queries.find_unclaimed(connection, subject, within=within, series=self._series)
+            rows = queries.find_unclaimed(
+                connection, subject, within=within, series=choose_series(connection)
+            )
         on = target(TargetKind.WARD, subject.organisation or "")
         self._recorder.begin(subject.act(Action.READ_UNCLAIMED, on, origin=Origin.HTTP))()
         return group_unclaimed(rows)
@@ -364,7 +362,9 @@ class BindingService:
         self._check_sources(subject, [span.src])
         with self._changing(subject, [span.src]) as connection:
             patient = self._patient(connection, subject, patient_id)
-            if queries.count_settled(connection, SYSTEM, span, but_of=patient.records, series=self._series):
+            if queries.count_settled(
+                connection, SYSTEM, span, but_of=patient.records, series=choose_series(connection)
+            ):
                 raise BindingRefused("somebody owns values of this time: correct the binding instead")
             correction = replace(
                 self._correction(subject, span, reason=reason), to_patient=patient.patient_id
@@ -380,7 +380,9 @@ class BindingService:
                 self._give_span(connection, subject, part, patient.patient_id)
             for part in free:
                 queries.insert_correction(connection, _within(correction, part))
-            if queries.vouch_for_times(connection, span, series=self._series) and not (free or taken):
+            if queries.vouch_for_times(connection, span, series=choose_series(connection)) and not (
+                free or taken
+            ):
                 queries.insert_correction(connection, correction)
             acts = [_binding_act(subject, Action.CLAIM_MEASUREMENT, span.src, patient.patient_id)]
             self._recorder.begin(*acts)()

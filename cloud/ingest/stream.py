@@ -24,6 +24,8 @@ from cloud.events import Clock
 from cloud.ingest import queries
 from cloud.ingest.model import Arrived, Decoded, Place, StatusMessage, decode
 from cloud.ingest.service import BacklogRate, Writer
+from cloud.series.port import SeriesStore
+from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import Database, connect
 from cloud.tracing.port import NO_TRACES, Span, Tracer
 from vitals.wire.batch import to_ms
@@ -117,7 +119,7 @@ class Share:
     """What one stream serves: a name at the broker, which keeps its session, and shards (empty: all).
 
     `pace` makes what tells agents how fast to send a backlog, from how busy we are (0 is idle, 1 is full up).
-    `tracer` hears of every transaction.
+    `series` takes the continuous values, and `tracer` hears of every transaction.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Share:
     speaks_for_ingest: bool = True
     pace: Callable[[Load], BacklogRate] = lambda _load: lambda _agent, _upto, _now: None
     tracer: Tracer = NO_TRACES
+    series: SeriesStore = POSTGRES
 
     def subscriptions(self) -> tuple[tuple[str, int], ...]:
         """Topic filters with their QoS."""
@@ -183,7 +186,7 @@ class IngestStream:
         self._share = share
         self._clock = clock
         self._inbox = Inbox()
-        self._writer = Writer(fence, backlog_rate=share.pace(self._inbox.load))
+        self._writer = Writer(fence, series=share.series, backlog_rate=share.pace(self._inbox.load))
         self._acks = AckBook()
         self._replay_mono_s = 0.0
         self._counted = dict.fromkeys(("received", "committed", "transactions", "seconds_to_commit"), 0.0)

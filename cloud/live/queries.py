@@ -11,8 +11,7 @@ from cloud.identity.queries import asked_by
 from cloud.live.model import Binding, Patient, Source, Ward
 from cloud.series.latest import LatestCell, is_held, of_reading, read_latest, to_reading
 from cloud.series.model import FOREVER_US, Held, bound_us, from_us
-from cloud.series.port import SeriesStore
-from cloud.series.stores.postgres import POSTGRES
+from cloud.series.stores.choice import choose_series
 from cloud.store.connection import Database
 from vitals.observation import Flag, Quality, SourceId, VitalKey
 from vitals.wire.status import WaveDeclaration
@@ -75,9 +74,7 @@ def find_sources(connection: Database) -> list[Source]:
     ]
 
 
-def find_latest(
-    connection: Database, subject: Subject, *, now: datetime, series: SeriesStore = POSTGRES
-) -> list[Reading]:
+def find_latest(connection: Database, subject: Subject, *, now: datetime) -> list[Reading]:
     """Of each source that is bound now, or was for one reading, the latest value of each key in the binding.
 
     The newest value of a key is nearly always in the binding, and where it is older, no value is. Only
@@ -104,6 +101,9 @@ def find_latest(
                 found.append(to_reading(cell, held.src))
             elif cell.measured_us >= held.from_us:
                 hidden.append((held, key))
+    if not hidden:
+        return found
+    series = choose_series(connection)
     for held, key in hidden:
         # First what may move away from where it lies.
         several = [series.find_newest(connection, held, key), _find_newest(connection, subject, held, key)]

@@ -31,7 +31,7 @@ from cloud.retention.model import (
     RecordUnknown,
     Tombstone,
 )
-from cloud.series.stores.postgres import POSTGRES
+from cloud.series.stores.choice import choose_series
 from cloud.store.connection import Database, Pool
 
 _log = structlog.get_logger()
@@ -85,7 +85,6 @@ class RetentionService:
         self._clock = clock
         self._ports = ports
         self._policy = policy
-        self._measured = queries.Measured(series=POSTGRES, waves=ports.waves)
         self._exports = BoundedSemaphore(MOST_EXPORTS)
 
     def export(self, subject: Subject, patient_id: str, *, origin: Origin = Origin.HTTP) -> Iterator[bytes]:
@@ -189,14 +188,15 @@ class RetentionService:
     def _erase(self, connection: Database, deletion: Deletion, *, now: datetime) -> Tombstone:
         # The decision is the auditor's, who may not read people; the deletion itself is the system's.
         group = queries.find_group(connection, SYSTEM, deletion.patient_id)
-        queries.lock_group(connection, group, measured=self._measured)
+        measured = self._measured_by(connection)
+        queries.lock_group(connection, group, measured=measured)
         self._require_period_over(connection, SYSTEM, group)
         running, counts = sha256(), dict[str, int]()
         tables = queries.find_personal_tables(connection)
         for name in queries.MEASURED_TABLES:
-            for row in queries.iterate_measured(connection, name, group=group, measured=self._measured):
+            for row in queries.iterate_measured(connection, name, group=group, measured=measured):
                 running.update(to_line(row))
-            counts[name] = queries.erase_measured(connection, name, group=group, measured=self._measured)
+            counts[name] = queries.erase_measured(connection, name, group=group, measured=measured)
         for name, columns in tables.items():
             for row in queries.iterate_rows(connection, name, columns, group=group):
                 running.update(to_line(row))
@@ -215,6 +215,9 @@ class RetentionService:
         )
         queries.insert_tombstone(connection, tombstone)
         return tombstone
+
+    def _measured_by(self, connection: Database) -> queries.Measured:
+        return queries.Measured(series=choose_series(connection), waves=self._ports.waves)
 
     def _require_period_over(self, connection: Database, subject: Subject, group: list[str]) -> None:
         contact = queries.find_last_contact(connection, subject, group)
@@ -238,6 +241,7 @@ class RetentionService:
         archive = StreamedZip(at=now)
         with self._pool.connection() as connection, connection.transaction():
             queries.freeze_moment(connection)
+            measured = self._measured_by(connection)
             numbers = self._ports.numbers(connection, subject, group, is_open=self._ports.may_open(subject))
             tables = queries.find_personal_tables(connection)
             patients = list(queries.iterate_rows(connection, "patient", tables["patient"], group=group))
@@ -245,15 +249,13 @@ class RetentionService:
                 rows = queries.iterate_rows(connection, name, columns, group=group)
                 yield from archive.add(f"tables/{name}.jsonl", map(to_line, rows))
             for name in queries.MEASURED_TABLES:
-                rows = queries.iterate_measured(connection, name, group=group, measured=self._measured)
+                rows = queries.iterate_measured(connection, name, group=group, measured=measured)
                 yield from archive.add(f"tables/{name}.jsonl", map(to_line, rows))
             spoken = [to_line({"kind": k, "issuer": i, "number": n}) for k, i, n in numbers]
             yield from archive.add("identifiers.jsonl", spoken)
             # As they are now: the survivor of every merge speaks for all of them.
             person = next(row for row in patients if row["patient_id"] == group[0])
-            observations = queries.iterate_measured(
-                connection, "observation", group=group, measured=self._measured
-            )
+            observations = queries.iterate_measured(connection, "observation", group=group, measured=measured)
             yield from archive.add("fhir.json", write_bundle(person, numbers, observations))
         yield from archive.add("index.html", [_index(person, numbers, archive.lines, now).encode()])
         sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(archive.checksums.items())).encode()

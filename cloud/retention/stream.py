@@ -34,7 +34,7 @@ from cloud.retention.model import (
     Removal,
     parse_policy,
 )
-from cloud.series.stores.postgres import POSTGRES
+from cloud.series.stores.choice import choose_series
 from cloud.store.connection import Database, Pool
 
 _log = structlog.get_logger()
@@ -86,7 +86,10 @@ class RetentionStream:
         self._clock = clock
         self._policy = keeping.policy
         self._hour = keeping.hour
-        self._measured = queries.Measured(series=POSTGRES, waves=waves)
+        self._waves = waves
+
+    def _measured_by(self, connection: Database) -> queries.Measured:
+        return queries.Measured(series=choose_series(connection), waves=self._waves)
 
     async def run(self) -> None:
         """Every night at the hour, until it is cancelled; never without an hour."""
@@ -156,8 +159,7 @@ class RetentionStream:
         self, connection: Database, kind: Kind, part: str, *, before: datetime
     ) -> list[dict[str, Any]]:
         if kind is Kind.WAVEFORMS:
-            waves = self._measured.waves
-            return queries.remove_old_waves(connection, part, before=before, waves=waves)
+            return queries.remove_old_waves(connection, part, before=before, waves=self._waves)
         return queries.remove_old(connection, kind, before=before, limit=_ROWS_AT_A_TIME)
 
     def _see_to(
@@ -165,7 +167,7 @@ class RetentionStream:
     ) -> list[Removal]:
         with self._pool.connection() as connection, connection.transaction():
             group = queries.find_group(connection, SYSTEM, patient_id)
-            queries.lock_group(connection, group, measured=self._measured)
+            queries.lock_group(connection, group, measured=self._measured_by(connection))
             contact = queries.find_last_contact(connection, SYSTEM, group)
             if contact is None:
                 return []
@@ -186,10 +188,10 @@ class RetentionStream:
         """What was measured, which only a binding says is the person's; tables that name a person stay."""
         if table not in queries.MEASURED_TABLES:
             return []
-        running = sha256()
-        for row in queries.iterate_measured(connection, table, group=group, measured=self._measured):
+        running, measured = sha256(), self._measured_by(connection)
+        for row in queries.iterate_measured(connection, table, group=group, measured=measured):
             running.update(to_line(row))
-        count = queries.erase_measured(connection, table, group=group, measured=self._measured)
+        count = queries.erase_measured(connection, table, group=group, measured=measured)
         if count == 0:
             return []
         said = Removal(

@@ -17,7 +17,7 @@ from collections.abc import Collection
 import msgspec
 import numpy as np
 
-from cloud.series.model import Block, Column, Columns, Mask
+from cloud.series.model import Block, Column, Columns
 from cloud.series.numbers import compress, expand, read_floats, read_ints, write_floats, write_ints
 from vitals.observation import Flag, Quality, VitalKey
 
@@ -139,11 +139,10 @@ def _write_column(column: Column) -> bytes:
 def _read_column(content: bytes) -> Column:
     count, bit_bytes, unusual_bytes = struct.unpack_from("<III", content)
     at = 12
-    has: Mask = np.ones(count, np.bool_)
+    unusual = _read_unusual.decode(content[at + bit_bytes : at + bit_bytes + unusual_bytes])
+    values = read_floats(content, at + bit_bytes + unusual_bytes)[0][0]
     if bit_bytes:
-        has = np.unpackbits(np.frombuffer(content, np.uint8, bit_bytes, at), count=count).astype(np.bool_)
-    at += bit_bytes
-    unusual = _read_unusual.decode(content[at : at + unusual_bytes])
-    values = np.full(count, np.nan)
-    values[has] = read_floats(content, at + unusual_bytes)[0][0]
+        bits = np.unpackbits(np.frombuffer(content, np.uint8, bit_bytes, at), count=count)
+        told, values = values, np.full(count, np.nan)
+        values[bits.astype(np.bool_)] = told
     return Column(values, set(unusual.absent_told), unusual.qualities, unusual.flags, unusual.device_times)

@@ -335,7 +335,9 @@ def join(blocks: Sequence[Block]) -> Block:
     messages = []
     for block in blocks:
         for name, column in block.columns.items():
-            whole = columns.setdefault(name, Column(np.full(total, np.nan)))
+            if name not in columns:
+                columns[name] = Column(np.full(total, np.nan))
+            whole = columns[name]
             whole.values[row : row + len(column.values)] = column.values
             whole.absent_told |= {row + at for at in column.absent_told}
             whole.qualities |= {row + at: said for at, said in column.qualities.items()}

@@ -16,6 +16,7 @@ from cloud.series.model import Floats, Ints
 _LEVEL = 9
 _WIDTHS = (1, 2, 4, 8)
 _TYPES = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
+_SIGNED = {1: "<i1", 2: "<i2", 4: "<i4", 8: "<i8"}
 _DOUBLES = 255
 _MOST_DECIMALS = 6
 _LARGEST_EXACT = 2.0**53
@@ -52,9 +53,10 @@ def read_ints(content: bytes, at: int = 0) -> tuple[Ints, int]:
         count = rows * (columns - 1)
         planes = np.frombuffer(content, np.uint8, width * count, at).reshape(width, count)
         at += width * count
-        zigzag = np.ascontiguousarray(planes.T).view(_TYPES[width]).astype(np.uint64)
-        differences = (zigzag >> np.uint64(1)).view(np.int64) ^ -(zigzag & np.uint64(1)).view(np.int64)
-        found[:, 1:] = differences.reshape(rows, columns - 1)
+        # In their own width, where unsigned numbers wrap around as signed ones would: less to move.
+        zigzag = np.ascontiguousarray(planes.T).view(_TYPES[width])
+        differences = (zigzag >> 1) ^ -(zigzag & 1)
+        found[:, 1:] = differences.view(_SIGNED[width]).reshape(rows, columns - 1)
         np.cumsum(found, axis=1, out=found)
     return found, at
 
@@ -77,7 +79,7 @@ def read_floats(content: bytes, at: int = 0) -> tuple[Floats, int]:
         doubles = np.ascontiguousarray(planes.T).view("<f8").astype(np.float64)
         return doubles.reshape(rows, columns), at + width * rows * columns
     scaled, end = read_ints(content, at)
-    return scaled / 10.0**decimals, end
+    return scaled / 10.0**decimals if decimals else scaled.astype(np.float64), end
 
 
 def scale(numbers: Floats, decimals: int) -> Ints | None:

@@ -98,3 +98,6 @@ class SeriesStore(Protocol):
 
         As many as one transaction takes: it is the caller's to ask again until there are none.
         """
+
+    def tidy(self, connection: Database, *, before_ms: int) -> None:
+        """What an implementation has to put in order from time to time, once what is older was compacted."""

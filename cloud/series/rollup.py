@@ -40,7 +40,10 @@ def roll_up(block: Block, *, step_ms: int, mask: Mask | None = None) -> Rollup:
     found: Rollup = {}
     for name, column in block.columns.items():
         chosen = column.has_value() if mask is None else column.has_value() & mask
-        if chosen.any():
+        if chosen.all():
+            if len(chosen):
+                found[name] = _steps(block.t_ms, column.values, step_ms)
+        elif chosen.any():
             found[name] = _steps(block.t_ms[chosen], column.values[chosen], step_ms)
     return found
 
@@ -49,7 +52,7 @@ def _steps(t_ms: Ints, values: Floats, step_ms: int) -> Steps:
     if (np.diff(t_ms) < 0).any():
         order = np.argsort(t_ms, kind="stable")
         t_ms, values = t_ms[order], values[order]
-    starts, at = _runs(t_ms - t_ms % step_ms)
+    starts, at = _runs_of_steps(t_ms, step_ms)
     last = np.append(at[1:], len(t_ms)) - 1
     return Steps(
         starts_ms=starts,
@@ -64,6 +67,17 @@ def _steps(t_ms: Ints, values: Floats, step_ms: int) -> Steps:
     )
 
 
+def _runs_of_steps(t_ms: Ints, step_ms: int) -> tuple[Ints, Ints]:
+    """The steps of times in order, and where each begins."""
+    begin, end = int(t_ms[0]) // step_ms * step_ms, int(t_ms[-1])
+    if end - begin > step_ms * len(t_ms):  # far apart: dividing each is less than looking for every step
+        return _runs(t_ms - t_ms % step_ms)
+    edges = np.arange(begin, end + 1, step_ms, dtype=np.int64)
+    at = np.searchsorted(t_ms, edges)
+    is_filled = np.diff(at, append=len(t_ms)) > 0
+    return edges[is_filled], at[is_filled]
+
+
 def _runs(starts: Ints) -> tuple[Ints, Ints]:
     at = np.flatnonzero(np.diff(starts, prepend=starts[0] - 1)).astype(np.int64)
     return starts[at], at
@@ -71,12 +85,14 @@ def _runs(starts: Ints) -> tuple[Ints, Ints]:
 
 def _sums(values: Floats, at: Ints) -> Floats:
     """Sums without the rounding of each addition, where the values have few decimals."""
-    for decimals in range(4):
+    plain: Floats = np.add.reduceat(values, at)
+    if bool(np.all(np.rint(values) == values)) and float(np.abs(values).max()) * len(values) < 2.0**53:
+        return plain  # doubles add whole numbers of this size exactly
+    for decimals in range(1, 4):
         scaled = scale(values, decimals)
         if scaled is not None:
             total: Floats = np.add.reduceat(scaled, at) / 10.0**decimals
             return total
-    plain: Floats = np.add.reduceat(values, at)
     return plain
 
 

@@ -16,6 +16,7 @@ from zstandard import ZstdError
 from cloud.events import Clock
 from cloud.series.model import HOUR_MS
 from cloud.series.port import SeriesStore
+from cloud.series.stores.choice import choose_series
 from cloud.store.connection import Database, Pool
 from vitals.wire.batch import to_ms
 
@@ -37,9 +38,8 @@ _ITS_OWN = (
 class CompactionStream:
     """Each source is a transaction of its own, so it may be killed at any moment."""
 
-    def __init__(self, pool: Pool, *, series: SeriesStore, after: timedelta | None, clock: Clock) -> None:
+    def __init__(self, pool: Pool, *, after: timedelta | None, clock: Clock) -> None:
         self._pool = pool
-        self._series = series
         self._after = after
         self._clock = clock
 
@@ -59,20 +59,25 @@ class CompactionStream:
         over_ms = to_ms(self._clock() - self._after)
         before_ms, last, total = over_ms - over_ms % HOUR_MS, 0, 0
         with self._pool.connection() as connection:
-            while found := self._series.find_old(
+            series = choose_series(connection)
+            while found := series.find_old(
                 connection, before_ms=before_ms, after=last, limit=_SOURCES_AT_A_TIME
             ):
-                total += sum(self._compact_source(connection, src_no, before_ms) for src_no in found)
+                total += sum(
+                    _compact_source(connection, series, src_no, before_ms=before_ms) for src_no in found
+                )
                 last = found[-1]
+            series.tidy(connection, before_ms=before_ms)
         if total:
             _log.info("series_compacted", messages=total)
         return total
 
-    def _compact_source(self, connection: Database, src_no: int, before_ms: int) -> int:
-        total = 0
-        try:
-            while moved := self._series.compact(connection, src_no, before_ms=before_ms):
-                total += moved
-        except _ITS_OWN as error:
-            _log.error("compaction_failed", source=src_no, error=type(error).__name__)
-        return total
+
+def _compact_source(connection: Database, series: SeriesStore, src_no: int, *, before_ms: int) -> int:
+    total = 0
+    try:
+        while moved := series.compact(connection, src_no, before_ms=before_ms):
+            total += moved
+    except _ITS_OWN as error:
+        _log.error("compaction_failed", source=src_no, error=type(error).__name__)
+    return total

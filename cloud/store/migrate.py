@@ -37,6 +37,8 @@ def find_migrations() -> list[Migration]:
 def migrate(connection: Database, migrations: list[Migration] | None = None) -> list[str]:
     """Apply what is missing and return its names. Two processes that start together wait for each other.
 
+    Afterwards, every time, the tables are arranged by the extensions that the database has.
+
     Raises:
         MigrationChanged, DatabaseNewer, MigrationFailed: as their names say.
     """
@@ -48,6 +50,7 @@ def migrate(connection: Database, migrations: list[Migration] | None = None) -> 
         missing = [migration for migration in known if migration.name not in applied]
         for migration in missing:
             _apply(connection, migration)
+        _arrange(connection)
     return [migration.name for migration in missing]
 
 
@@ -69,3 +72,13 @@ def _apply(connection: Database, migration: Migration) -> None:
     except psycopg.Error as error:
         raise MigrationFailed(migration.name, " ".join(str(error).split())) from error
     _log.info("migration_applied", name=migration.name)
+
+
+def _arrange(connection: Database) -> None:
+    """What depends on the extensions of the database: an extension may come after the migrations."""
+    try:
+        arranged = queries.arrange_series(connection)
+    except psycopg.Error as error:
+        raise MigrationFailed("arrange_series", " ".join(str(error).split())) from error
+    if arranged is not None:
+        _log.info("series_arranged", form=arranged)

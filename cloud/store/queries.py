@@ -49,6 +49,15 @@ def apply_migration(connection: Database, *, name: str, text: str, checksum: str
     connection.execute("INSERT INTO schema_migration (name, checksum) VALUES (%s, %s)", (name, checksum))
 
 
+def arrange_series(connection: Database) -> str | None:
+    """Let continuous values lie as the extensions of this database allow, and say how; None before 0017."""
+    row = connection.execute("SELECT to_regprocedure('arrange_series()') IS NOT NULL").fetchone()
+    if row is None or not row[0]:
+        return None
+    row = connection.execute("SELECT arrange_series()").fetchone()
+    return None if row is None else str(row[0])
+
+
 def find_stale_seals(
     connection: Database, place: SealedColumn, *, newest: int, after: object, limit: int
 ) -> list[tuple[object, bytes, tuple[object, ...]]]:

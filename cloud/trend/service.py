@@ -8,8 +8,7 @@ from cloud.errors import CloudError
 from cloud.events import Clock
 from cloud.identity.model import Subject
 from cloud.identity.queries import find_sight
-from cloud.series.port import SeriesStore
-from cloud.series.stores.postgres import POSTGRES
+from cloud.series.stores.choice import choose_series
 from cloud.store.connection import Pool
 from cloud.trend import queries
 from cloud.trend.model import STEP_MS, Series, choose_step_ms, clip_gaps, merge_lines
@@ -49,13 +48,10 @@ class Trend:
 class TrendService:
     """Use cases of the trend."""
 
-    def __init__(
-        self, pool: Pool, *, recorder: Recorder, clock: Clock, series: SeriesStore = POSTGRES
-    ) -> None:
+    def __init__(self, pool: Pool, *, recorder: Recorder, clock: Clock) -> None:
         self._pool = pool
         self._recorder = recorder
         self._clock = clock
-        self._series = series
 
     def read_trend(self, subject: Subject, patient_id: str, *, wish: Wish) -> Trend:
         """A patient's values and gaps within a range.
@@ -77,7 +73,7 @@ class TrendService:
             written = self._recorder.begin(act)
             since_at = queries.find_measured_since(connection, subject, patient_id)
             held = queries.find_held(connection, subject, patient_id, within=within)
-            lines = self._series.read_range(connection, held, step_ms=step_ms)
+            lines = choose_series(connection).read_range(connection, held, step_ms=step_ms)
             lines += queries.find_spots(connection, subject, patient_id, within=within, step_ms=step_ms)
             gaps = queries.find_gaps(connection, subject, patient_id, within=within)
         written()

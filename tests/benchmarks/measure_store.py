@@ -1,13 +1,18 @@
 """The store of measurements alone: writing, size at rest, ranges, latest values, a minute of a wave.
 
-    python -m tests.benchmarks.measure_store
+    python -m tests.benchmarks.measure_store [--timescale FOLDER]
+
+FOLDER (or QIANLI_TEST_TIMESCALE_ROOT) holds the programs of a server with TimescaleDB: the same is then
+measured there too, right afterwards.
 
 The embedded PostgreSQL with its usual settings, one writer, no broker. Processor time is that of the writer
 and of the server process behind it. Values are random walks that are rounded as monitors round.
 """
 
+import argparse
 import gc
 import logging
+import os
 import statistics
 import subprocess
 import time
@@ -24,16 +29,22 @@ from cloud.live.queries import find_latest
 from cloud.objects.port import Place
 from cloud.objects.stores.filesystem import open_store
 from cloud.series.model import HOUR_MS, Held, from_us
-from cloud.series.stores.postgres import POSTGRES
+from cloud.series.stores.choice import choose_series
+from cloud.series.stores.timescale import TIMESCALE
 from cloud.store.connection import connect
 from cloud.store.migrate import migrate
 from cloud.store.sealing import Sealer
 from cloud.waves.model import WINDOW_US
 from cloud.waves.postgres import find_blocks, find_chunks, find_ripe
 from cloud.waves.service import ObjectPlace, Waves, _wanted_of
-from qianli.embedded.postgres import find_programs, make_cluster
+from qianli.embedded.postgres import find_programs
 from tests.fixtures.s3 import s3_place
-from tests.fixtures.services import PostgresServer, short_home
+from tests.fixtures.services import (
+    TIMESCALE_SETTINGS,
+    make_server,
+    short_home,
+    timescale_programs,
+)
 from tests.fixtures.stored import bring_together, bring_waves_together
 from tests.fixtures.wire_messages import BOOT, LINEAGE, open_writer
 from vitals.observation import SourceId
@@ -57,16 +68,17 @@ SOURCES = 200
 RECORDING = Path(__file__).parents[1] / "recordings" / "waves" / "a103l_60s.npz"
 WAVE_SRC = "s-0123456789abcdef"
 IN_ONE_TRANSACTION = 500
+DAYS = 6
 
 
 class Server:
     """A database of its own, and the processes whose time counts."""
 
-    def __init__(self, home):
-        programs = find_programs(home)
-        make_cluster(programs, home.postgres)
-        self._server = PostgresServer(home=home, programs=programs)
-        self._server.start()
+    def __init__(self, home, *, timescale):
+        if timescale is None:
+            self._server = make_server(home, find_programs(home))
+        else:
+            self._server = make_server(home, timescale_programs(timescale), settings=TIMESCALE_SETTINGS)
         self._server.execute("CREATE DATABASE store")
         self.connection = connect(self._server.url("store"))
         migrate(self.connection)
@@ -81,7 +93,9 @@ class Server:
 
     def size(self, table):
         self.connection.execute(f"VACUUM {table}".encode())
-        return self.connection.execute("SELECT pg_total_relation_size(%s)", (table,)).fetchone()[0]
+        is_cut = choose_series(self.connection) is TIMESCALE
+        measure = "hypertable_size" if is_cut else "pg_total_relation_size"
+        return self.connection.execute(f"SELECT {measure}(%s)".encode(), (table,)).fetchone()[0]
 
     def stop(self):
         self.connection.close()
@@ -188,43 +202,57 @@ def speed_us():
     return (time.process_time() - began) / 2000 * 1e6
 
 
-def took_ms(ask, *, times=15):
+def took_ms(ask, server, *, times=25):
+    """What it took, and beside it the processor time of both sides, which swings less with the machine."""
     ask()
-    taken = []
+    taken, before = [], sum(server.cpu_s())
     for _ in range(times):
         began = time.perf_counter()
         ask()
         taken.append((time.perf_counter() - began) * 1000)
-    return f"{statistics.median(taken):.2f} ms ({min(taken):.2f} to {max(taken):.2f})"
+    cpu_ms = (sum(server.cpu_s()) - before) / times * 1000
+    return f"{statistics.median(taken):.2f} ms ({min(taken):.2f} to {max(taken):.2f}; processor {cpu_ms:.1f})"
+
+
+def write_day(server, number):
+    """24 h of eight keys of a source."""
+    src = f"day-{number}"
+    declare(server.connection, [src])
+    columns, writer = walks(3 + number, 86_400), open_writer()
+    for first in range(0, 8640, IN_ONE_TRANSACTION):
+        made = [
+            message(src, number * 8640 + turn + 1, first_s=turn * 10, columns=columns, row=turn * 10, rows=10)
+            for turn in range(first, min(first + IN_ONE_TRANSACTION, 8640))
+        ]
+        writer.write(server.connection, made, now=datetime.now(UTC))
 
 
 def measure_ranges(server):
-    declare(server.connection, ["day"])
-    (src_no,) = server.connection.execute("SELECT src_no FROM source WHERE src = 'day'").fetchone()
-    columns = walks(3, 86_400)
-    made = [
-        message("day", number + 1, first_s=number * 10, columns=columns, row=number * 10, rows=10)
-        for number in range(8640)
-    ]
-    open_writer().write(server.connection, made, now=datetime.now(UTC))
-    made.clear()
+    for day in range(DAYS):
+        write_day(server, day)
+    (src_no,) = server.connection.execute("SELECT src_no FROM source WHERE src = 'day-0'").fetchone()
     held = Held(
-        src=SourceId("day"), src_no=src_no, from_us=START_MS * 1000, to_us=(START_MS + 86_400_000) * 1000
+        src=SourceId("day-0"), src_no=src_no, from_us=START_MS * 1000, to_us=(START_MS + 86_400_000) * 1000
     )
-    samples = 86_400 * 8
+    samples = 86_400 * 8 * DAYS
+    store = choose_series(server.connection)
 
     def ask(step_ms, keys=("heart_rate",)):
-        return lambda: POSTGRES.read_range(server.connection, [held], step_ms=step_ms, keys=keys)
+        return lambda: store.read_range(server.connection, [held], step_ms=step_ms, keys=keys)
 
-    print("24 h at 1 Hz of one key to 1000 steps (of 86.4 s), and of eight")
-    print(f"  messages: {took_ms(ask(86_400), times=5)}, eight keys {took_ms(ask(86_400, None), times=5)}")
+    print(f"24 h at 1 Hz of one key to 1000 steps (of 86.4 s), and of eight; {DAYS} sources are stored")
+    print(f"  messages: {took_ms(ask(86_400), server, times=5)}")
     print(f"  hot: {server.size('series_batch') / samples:.2f} B per sample")
     began = time.process_time()
     bring_together(server.connection, before_ms=START_MS + 24 * HOUR_MS)
     print(f"  compacting: {(time.process_time() - began) / samples * 1e9:.0f} ns per sample of the client")
-    print(f"  hours: {took_ms(ask(86_400))}, eight keys {took_ms(ask(86_400, None))}")
-    print(f"  rollup, 720 steps of 2 min: {took_ms(ask(120_000))}, eight keys {took_ms(ask(120_000, None))}")
+    print(f"  hours: {took_ms(ask(86_400), server)}, eight keys {took_ms(ask(86_400, None), server)}")
+    print(f"  rollup, 720 steps of 2 min: {took_ms(ask(120_000), server)}")
+    print(f"  … eight keys {took_ms(ask(120_000, None), server)}; a loop takes {speed_us():.1f} us")
     print(f"  cold: {server.size('series_chunk') / samples:.3f} B per sample with rollups")
+    if store is TIMESCALE:
+        store.tidy(server.connection, before_ms=START_MS + 48 * HOUR_MS)
+        print(f"  … and {server.size('series_minute') / samples:.3f} B for the minutes in the columnstore")
     (payload,) = server.connection.execute("SELECT sum(octet_length(cells)) FROM series_chunk").fetchone()
     print(f"  cold: {payload / samples:.3f} B per sample are the cells themselves")
 
@@ -249,7 +277,7 @@ def bind(server, names):
     )
     columns = walks(4, 10)
     made = [
-        message(src, number + 1, first_s=0, columns=columns, row=0, rows=10)
+        message(src, 1000 * len(names) + number, first_s=0, columns=columns, row=0, rows=10)
         for number, src in enumerate(names)
     ]
     writer = open_writer()
@@ -266,10 +294,11 @@ def measure_latest(server):
         "WHERE b.during @> %s"
     )
     print("latest values of eight keys")
+    server.connection.execute("TRUNCATE series_batch, series_chunk, lane_progress, latest")
     for name, count in (("a ward of 50", 50), ("10,000 patients", 9950)):
         bind(server, [f"{count}-{number}" for number in range(count)])
-        rows = took_ms(lambda: server.connection.execute(query, (now,), binary=True).fetchall())
-        whole = took_ms(lambda: find_latest(server.connection, SYSTEM, now=now), times=5)
+        rows = took_ms(lambda: server.connection.execute(query, (now,), binary=True).fetchall(), server)
+        whole = took_ms(lambda: find_latest(server.connection, SYSTEM, now=now), server, times=5)
         print(f"  {name}: rows {rows}; every value as an object of Python {whole}")
 
 
@@ -366,10 +395,29 @@ def show_wave_reads(server, waves, form):
 
     assert len(ask()) == 60 * 250
     assert any(fetch())
-    print(f"  {form}: fetched {took_ms(fetch)}, as samples {took_ms(ask)}")
+    print(f"  {form}: fetched {took_ms(fetch, server)}, as samples {took_ms(ask, server)}")
+
+
+def measure_all(timescale):
+    name = "plain PostgreSQL" if timescale is None else "with TimescaleDB"
+    print(f"\n{name}; a loop over 1000 numbers takes {speed_us():.1f} us of processor time")
+    with short_home() as home:
+        server = Server(home, timescale=timescale)
+        try:
+            measure_writing(server)
+            measure_ranges(server)
+            if timescale is None:
+                measure_latest(server)
+                measure_waves(server, home.path / "objects")
+            print(f"a loop over 1000 numbers takes {speed_us():.1f} us of processor time")
+        finally:
+            server.stop()
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--timescale", default=os.environ.get("QIANLI_TEST_TIMESCALE_ROOT"))
+    timescale = parser.parse_args().timescale
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     )
@@ -379,17 +427,9 @@ def main():
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    print(f"a loop over 1000 numbers takes {speed_us():.1f} us of processor time")
-    with short_home() as home:
-        server = Server(home)
-        try:
-            measure_writing(server)
-            measure_ranges(server)
-            measure_latest(server)
-            measure_waves(server, home.path / "objects")
-            print(f"a loop over 1000 numbers takes {speed_us():.1f} us of processor time")
-        finally:
-            server.stop()
+    measure_all(None)
+    if timescale:
+        measure_all(timescale)
 
 
 if __name__ == "__main__":

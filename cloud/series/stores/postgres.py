@@ -1,10 +1,10 @@
-"""Continuous values in plain PostgreSQL: messages in `series_batch`, hours in `series_chunk`.
+"""Continuous values in PostgreSQL: messages in `series_batch`, hours in `series_chunk`.
 
 A value moves in one direction only, from a message to an hour. So whoever reads messages first and hours
 afterwards may meet a value twice while it moves, but never misses one.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -43,19 +43,28 @@ _ASKED = (
     "AS a (src_no, from_us, to_us, number)"
 )
 _COLUMNS = "b.src_no, b.lane_no, b.t0_ms, b.s, b.until_ms, b.stored_us, b.shift_us, b.payload"
+# The bounds of all intervals together are constants, by which whole chunks of a hypertable are left out.
 _OVERLAPS = (
-    f"b.src_no = a.src_no AND b.t0_ms >= a.from_us / 1000 - {LONGEST_BATCH_MS} AND b.t0_ms <= a.to_us / 1000 "
-    "AND b.until_ms >= a.from_us / 1000"
+    f"b.t0_ms BETWEEN %(lowest)b::bigint - {LONGEST_BATCH_MS} AND %(highest)b::bigint "
+    f"AND b.src_no = a.src_no AND b.t0_ms >= a.from_us / 1000 - {LONGEST_BATCH_MS} "
+    "AND b.t0_ms <= a.to_us / 1000 AND b.until_ms >= a.from_us / 1000"
 )
 _IN_HOURS = (
-    f"c.src_no = a.src_no AND c.hour_ms > a.from_us / 1000 - {HOUR_MS} AND c.hour_ms <= a.to_us / 1000 "
+    f"c.hour_ms BETWEEN %(lowest)b::bigint - {HOUR_MS} AND %(highest)b::bigint "
+    f"AND c.src_no = a.src_no AND c.hour_ms > a.from_us / 1000 - {HOUR_MS} AND c.hour_ms <= a.to_us / 1000 "
     "AND c.last_ms >= a.from_us / 1000 AND c.first_ms <= a.to_us / 1000"
 )
 _IS_WHOLE = "NOT c.is_shifted AND c.first_ms * 1000 >= a.from_us AND c.last_ms * 1000 < a.to_us"
 
+# Writes what an hour of a source holds now, instead of what it held; nothing is left of an empty one.
+HourWriter = Callable[[Database, int, int, Block], object]
+
 
 class PostgresSeries:
     """The port `SeriesStore`; it keeps nothing itself."""
+
+    def __init__(self, *, write_hour: HourWriter) -> None:
+        self._write_hour = write_hour
 
     def append(self, connection: Database, rows: Sequence[BatchRow]) -> None:
         """Store messages of which no value is stored yet."""
@@ -120,7 +129,7 @@ class PostgresSeries:
         messages = _by_source(_find_messages(connection, asked).values())
         for src_no, several in _intervals_by_source(asked).items():
             for hour_ms in _hours(connection, several):
-                block = _read_hour(connection, src_no, hour_ms)
+                block = read_hour(connection, src_no, hour_ms)
                 if block is not None:
                     yield from _held_cells(block, several, lanes=lanes)
             if src_no in messages:
@@ -151,7 +160,7 @@ class PostgresSeries:
         for hour_ms in reversed(_hours(connection, [asked])):
             if found is not None and hour_ms + HOUR_MS <= found.measured_us // 1000:
                 return found
-            block = _read_hour(connection, asked.src_no, hour_ms)
+            block = read_hour(connection, asked.src_no, hour_ms)
             older = None if block is None else newest_cell(block, block.is_held(asked), key=key)
             if older is not None:
                 return older if found is None or older.measured_us > found.measured_us else found
@@ -169,32 +178,32 @@ class PostgresSeries:
     def hold(self, connection: Database, asked: Sequence[Held]) -> None:
         """Nobody else moves or changes what is stored of these sources until the transaction ends."""
         for src_no in sorted({held.src_no for held in asked}):
-            _hold(connection, src_no)
+            hold_source(connection, src_no)
 
     def vouch(self, connection: Database, asked: Sequence[Held]) -> int:
         """Believe the clock by which these were measured; returns how many were in doubt."""
         changed = 0
         for src_no, hour_ms, several in self._take_hours(connection, asked):
-            block = _read_hour(connection, src_no, hour_ms)
+            block = read_hour(connection, src_no, hour_ms)
             if block is None or not block.heads[:, SHIFT_US].any():
                 continue
             mask = block.is_measured_in(several) & (block.shift_us != 0)
             if mask.any():
                 changed += block.rows(mask).count()
-                _write_hour(connection, src_no, hour_ms, block.vouched(mask))
+                self._write_hour(connection, src_no, hour_ms, block.vouched(mask))
         return changed
 
     def erase(self, connection: Database, asked: Sequence[Held]) -> int:
         """Delete what was measured in these intervals, and nothing else; returns how many values."""
         erased = 0
         for src_no, hour_ms, several in self._take_hours(connection, asked):
-            block = _read_hour(connection, src_no, hour_ms)
+            block = read_hour(connection, src_no, hour_ms)
             if block is None:
                 continue
             mask = block.is_held_by(several)
             if mask.any():
                 erased += block.rows(mask).count()
-                _write_hour(connection, src_no, hour_ms, block.rows(~mask))
+                self._write_hour(connection, src_no, hour_ms, block.rows(~mask))
         return erased
 
     def refresh_latest(self, connection: Database, asked: Sequence[Held]) -> None:
@@ -231,15 +240,18 @@ class PostgresSeries:
     def compact(self, connection: Database, src_no: int, *, before_ms: int) -> int:
         """Bring messages of a source together that ended before a moment; returns how many there were."""
         with connection.transaction():
-            _hold(connection, src_no)
+            hold_source(connection, src_no)
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM series_batch b WHERE b.src_no = %(src_no)s AND b.t0_ms < %(before)s "  # noqa: S608 ours
                 "AND b.until_ms < %(before)s ORDER BY b.t0_ms LIMIT %(limit)s",
                 {"src_no": src_no, "before": before_ms, "limit": _MESSAGES_AT_A_TIME},
                 binary=True,
             ).fetchall()
-            _move(connection, [BatchRow(*row) for row in rows])
+            _move(connection, [BatchRow(*row) for row in rows], write_hour=self._write_hour)
         return len(rows)
+
+    def tidy(self, connection: Database, *, before_ms: int) -> None:
+        """Nothing: vacuum takes what compaction leaves."""
 
     def _take_hours(
         self, connection: Database, asked: Sequence[Held]
@@ -247,7 +259,7 @@ class PostgresSeries:
         """The hours of these intervals, after everything in them was brought together."""
         self.hold(connection, asked)
         for rows in _by_source(_find_messages(connection, asked).values()).values():
-            _move(connection, rows)
+            _move(connection, rows, write_hour=self._write_hour)
         for src_no, several in _intervals_by_source(asked).items():
             for hour_ms in _hours(connection, several):
                 yield src_no, hour_ms, several
@@ -256,9 +268,6 @@ class PostgresSeries:
         always = Held(src=held.src, src_no=held.src_no, from_us=-(2**62), to_us=2**62)
         found = [self.find_newest(connection, always, key), _newest_observation(connection, held.src, key)]
         return max((one for one in found if one is not None), key=lambda one: one.measured_us, default=None)
-
-
-POSTGRES = PostgresSeries()
 
 
 def newest_cell(block: Block, mask: Mask, *, key: str) -> LatestCell | None:
@@ -292,6 +301,8 @@ def _question(asked: Sequence[Held]) -> dict[str, object]:
         "src_nos": [held.src_no for held in asked],
         "froms": [held.first_us for held in asked],
         "tos": [held.end_us for held in asked],
+        "lowest": min((held.first_us for held in asked), default=0) // 1000,
+        "highest": max((held.end_us for held in asked), default=0) // 1000,
     }
 
 
@@ -349,17 +360,20 @@ def _hours(connection: Database, several: Sequence[Held]) -> list[int]:
     return [hour_ms for (hour_ms,) in rows]
 
 
-def _read_hour(connection: Database, src_no: int, hour_ms: int) -> Block | None:
+def read_hour(connection: Database, src_no: int, hour_ms: int) -> Block | None:
+    """What is stored of an hour, beside its messages."""
     row = connection.execute(
         "SELECT cells FROM series_chunk WHERE (src_no, hour_ms) = (%s, %s)", (src_no, hour_ms), binary=True
     ).fetchone()
     return None if row is None else read_chunk(row[0])
 
 
-def _write_hour(connection: Database, src_no: int, hour_ms: int, block: Block) -> None:
+def write_hour(connection: Database, src_no: int, hour_ms: int, block: Block) -> Rollup:
+    """Cells and rollups in one row; returns the minutes."""
     if len(block.t_ms) == 0:
         connection.execute("DELETE FROM series_chunk WHERE (src_no, hour_ms) = (%s, %s)", (src_no, hour_ms))
-        return
+        return {}
+    minutes = roll_up(block, step_ms=MINUTE_MS)
     connection.execute(
         """
         INSERT INTO series_chunk (src_no, hour_ms, first_ms, last_ms, n, is_shifted, cells, minutes, whole)
@@ -377,13 +391,17 @@ def _write_hour(connection: Database, src_no: int, hour_ms: int, block: Block) -
             block.count(),
             bool(block.heads[:, SHIFT_US].any()),
             write_chunk(block),
-            write_rollup(roll_up(block, step_ms=MINUTE_MS)),
+            write_rollup(minutes),
             write_rollup(roll_up(block, step_ms=HOUR_MS)),
         ),
     )
+    return minutes
 
 
-def _move(connection: Database, rows: Sequence[BatchRow]) -> None:
+POSTGRES = PostgresSeries(write_hour=write_hour)
+
+
+def _move(connection: Database, rows: Sequence[BatchRow], *, write_hour: HourWriter) -> None:
     """Messages of one source into its hours, under its lock."""
     if not rows:
         return
@@ -391,9 +409,9 @@ def _move(connection: Database, rows: Sequence[BatchRow]) -> None:
     block = _unpack(rows)
     hours = block.t_ms // HOUR_MS
     for hour in np.unique(hours).tolist():
-        there = _read_hour(connection, src_no, hour * HOUR_MS)
+        there = read_hour(connection, src_no, hour * HOUR_MS)
         fresh = block.rows(hours == hour)
-        _write_hour(connection, src_no, hour * HOUR_MS, fresh if there is None else join([there, fresh]))
+        write_hour(connection, src_no, hour * HOUR_MS, fresh if there is None else join([there, fresh]))
     connection.execute(
         """
         DELETE FROM series_batch b
@@ -404,7 +422,8 @@ def _move(connection: Database, rows: Sequence[BatchRow]) -> None:
     )
 
 
-def _hold(connection: Database, src_no: int) -> None:
+def hold_source(connection: Database, src_no: int) -> None:
+    """Nobody else moves or changes what is stored of it until the transaction ends."""
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('series:' || %s, 0))", (str(src_no),))
 
 

@@ -14,13 +14,13 @@ from cloud.retention import queries
 from cloud.retention.formats.lines import to_line
 from cloud.retention.model import CLASS_BY_TABLE, DeletionRefused, Kind, Policy, Years
 from cloud.retention.stream import PROPOSER, Keeping, RetentionStream
-from cloud.series.stores.postgres import POSTGRES
+from cloud.series.stores.choice import choose_series
 from cloud.waves.service import Waves
 from qianli.__main__ import main
 from tests.cloud.retention.conftest import AUDITOR, DOCTOR, LONG_AGO, NOW
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
-MEASURED = queries.Measured(series=POSTGRES, waves=Waves())
+WAVES = Waves()
 LONGER = Years(outpatient=60, inpatient=60)
 POLICY = Policy(sensitive=LONGER, waveform_years=3)
 
@@ -184,7 +184,9 @@ def test_sensor_that_fails_stops_no_other(apply, ids, database):
 @pytest.mark.parametrize(
     "begin",
     [
-        lambda connection: queries.lock_group(connection, [], measured=MEASURED),
+        lambda connection: queries.lock_group(
+            connection, [], measured=queries.Measured(series=choose_series(connection), waves=WAVES)
+        ),
         lambda connection: queries.remove_old(connection, Kind.SIGN_INS, before=NOW, limit=1),
     ],
     ids=["a person", "what is old"],

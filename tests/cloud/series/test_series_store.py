@@ -1,26 +1,21 @@
 """The store of series on a real database, against dictionaries that hold the same."""
 
-import random
 from datetime import timedelta
 
 import pytest
 from structlog.testing import capture_logs
 
-from cloud.series.model import HOUR_MS, BatchRow, Held
+from cloud.series.model import HOUR_MS, BatchRow
 from cloud.series.port import Watched
 from cloud.series.stores import postgres
-from cloud.series.stores.postgres import POSTGRES
 from cloud.series.stream import CompactionStream
 from cloud.store.connection import build_pool
-from tests.cloud.series.batches import KEYS, START_MS, batch
-from tests.fixtures.stored import bring_together
+from tests.cloud.series.batches import START_MS, batch
+from tests.cloud.series.filled import DAY, KEY, Filled, second_of, steps_by_hand
 from vitals.observation import Quality
 from vitals.wire.batch import encode_batch, from_ms
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
-
-DAY = 3 * 3600
-KEY = KEYS[0]
 
 
 @pytest.fixture(params=["messages", "hours", "both"])
@@ -29,62 +24,12 @@ def series(request, database):
     return Filled(database, form=request.param)
 
 
-class Filled:
-    def __init__(self, database, *, form, shift_us=0):
-        database.execute("INSERT INTO source (src) VALUES ('s-1'), ('s-2')")
-        self.database = database
-        self.src_no = database.execute("SELECT src_no FROM source WHERE src = 's-1'").fetchone()[0]
-        chance = random.Random(7)
-        self.values = {}
-        rows = []
-        for s, first in enumerate(range(0, DAY, 10), 1):
-            if 4000 <= first < 5000:
-                continue
-            rates = [float(chance.randint(50, 120)) for _ in range(10)]
-            self.values |= {(KEY, first + n): rate for n, rate in enumerate(rates)}
-            self.values["spo2", first] = chance.randint(900, 1000) / 10
-            columns = {KEY: rates, "spo2": [self.values["spo2", first], *[None] * 9]}
-            message = batch(s, times=range(first, first + 10), columns=columns)
-            t0_ms = message.t0
-            rows.append(BatchRow(self.src_no, 1, t0_ms, s, t0_ms + 9000, s, shift_us, encode_batch(message)))
-        POSTGRES.append(database, rows)
-        if form != "messages":
-            self.compact(hours=3 if form == "hours" else 2)
-
-    def compact(self, *, hours):
-        bring_together(self.database, before_ms=START_MS + hours * HOUR_MS)
-
-    def held(self, from_s, to_s):
-        return Held(
-            src="s-1",
-            src_no=self.src_no,
-            from_us=(START_MS + from_s * 1000) * 1000,
-            to_us=(START_MS + to_s * 1000) * 1000,
-        )
-
-    def stored(self):
-        cells = POSTGRES.iterate(self.database, [self.held(-(10**6), 10**6)])
-        found = [((cell["key"], second_of(cell)), cell["value"]) for cell in cells]
-        assert len(dict(found)) == len(found)
-        return dict(found)
-
-
-def second_of(cell):
-    return round(cell["measured_at"].timestamp()) - START_MS // 1000
-
-
-def steps_by_hand(values, ranges, step_s):
-    found = {}
-    for (key, second), value in sorted(values.items(), key=lambda item: item[0][1]):
-        if any(first <= second < end for first, end in ranges):
-            found.setdefault((key, second - second % step_s), []).append(value)
-    return {place: (min(some), max(some), some[0], some[-1]) for place, some in found.items()}
-
-
 @pytest.mark.parametrize("step_s", [10, 60, 120, 3600])
 def test_every_step_is_exact_where_a_binding_begins_and_ends_anywhere(series, step_s):
     ranges = [(17, 3700), (3701, 8000), (9005, 9006)]
-    lines = POSTGRES.read_range(series.database, [series.held(*one) for one in ranges], step_ms=step_s * 1000)
+    lines = series.store.read_range(
+        series.database, [series.held(*one) for one in ranges], step_ms=step_s * 1000
+    )
 
     found = {}
     for line in lines:
@@ -96,35 +41,35 @@ def test_every_step_is_exact_where_a_binding_begins_and_ends_anywhere(series, st
 
 
 def test_one_key_is_read_alone(series):
-    lines = POSTGRES.read_range(series.database, [series.held(0, DAY)], step_ms=60_000, keys=["spo2"])
+    lines = series.store.read_range(series.database, [series.held(0, DAY)], step_ms=60_000, keys=["spo2"])
 
     assert [line.key for line in lines] == ["spo2"]
 
 
 def test_values_are_counted_as_they_are_told(series):
     asked = [series.held(5, 4500), series.held(5005, 5006)]
-    told = list(POSTGRES.iterate(series.database, asked))
+    told = list(series.store.iterate(series.database, asked))
 
     expected = {place for place in series.values if 5 <= place[1] < 4500 or place[1] == 5005}
     assert {(cell["key"], second_of(cell)) for cell in told} == expected
-    assert len(told) == len(expected) == POSTGRES.count(series.database, asked)
+    assert len(told) == len(expected) == series.store.count(series.database, asked)
 
 
 def test_erased_is_what_was_held_and_nothing_else(series):
     asked = [series.held(5, 3605), series.held(9000, 20_000)]
     with series.database.transaction():
-        erased = POSTGRES.erase(series.database, asked)
+        erased = series.store.erase(series.database, asked)
 
     left = {place: value for place, value in series.values.items() if place[1] < 5 or 3605 <= place[1] < 9000}
     assert series.stored() == left
     assert erased == len(series.values) - len(left)
-    lines = POSTGRES.read_range(series.database, [series.held(0, DAY)], step_ms=3_600_000)
+    lines = series.store.read_range(series.database, [series.held(0, DAY)], step_ms=3_600_000)
     assert sum(int(line.steps.counts.sum()) for line in lines) == len(left)
 
 
 def test_newest_value_of_an_interval_is_found(series):
     for from_s, to_s, second in ((0, DAY, DAY - 1), (0, 4800, 3999), (4000, 5000, None), (0, 3600, 3599)):
-        found = POSTGRES.find_newest(series.database, series.held(from_s, to_s), KEY)
+        found = series.store.find_newest(series.database, series.held(from_s, to_s), KEY)
         if second is None:
             assert found is None
         else:
@@ -140,7 +85,7 @@ def test_what_nobody_had_is_told_by_minute(series):
         owned=(series.held(-100, 90), series.held(200, 900)),
         dismissed=(series.held(190, 200),),
     )
-    minutes = [one for one in POSTGRES.find_loose(series.database, [watched]) if one.key == KEY]
+    minutes = [one for one in series.store.find_loose(series.database, [watched]) if one.key == KEY]
 
     start_us = START_MS * 1000
     told = [
@@ -155,29 +100,29 @@ def test_shifted_values_belong_to_whoever_held_both_times_until_somebody_vouches
     series = Filled(database, form=form, shift_us=30_000_000)
     owned, other = series.held(0, 1000), series.held(1000, DAY)
 
-    assert POSTGRES.count(database, [owned]) == 970 + 97
+    assert series.store.count(database, [owned]) == 970 + 97
     chosen = series.held(900, 965)
-    assert POSTGRES.count(database, [owned.within(chosen.from_us, chosen.to_us)]) == 65 + 7
+    assert series.store.count(database, [owned.within(chosen.from_us, chosen.to_us)]) == 65 + 7
     watched = Watched(during=series.held(0, 2000), owned=(owned, other), dismissed=())
-    loose = [one for one in POSTGRES.find_loose(database, [watched]) if one.key == KEY]
+    loose = [one for one in series.store.find_loose(database, [watched]) if one.key == KEY]
     assert {one.is_clock for one in loose} == {True}
     assert sum(one.count for one in loose) == 30
     with database.transaction():
-        assert POSTGRES.vouch(database, [series.held(980, 1000)]) == 22
-    assert POSTGRES.count(database, [owned]) == 970 + 97 + 22
-    assert POSTGRES.vouch(database, [series.held(980, 1000)]) == 0
+        assert series.store.vouch(database, [series.held(980, 1000)]) == 22
+    assert series.store.count(database, [owned]) == 970 + 97 + 22
+    assert series.store.vouch(database, [series.held(980, 1000)]) == 0
     assert series.stored() == series.values
 
 
 def test_late_value_makes_the_steps_of_its_hour_exact_again(database):
     series = Filled(database, form="hours")
     late = batch(9999, times=[4100, 4101], columns={KEY: [300.0, 1.0]})
-    POSTGRES.append(
+    series.store.append(
         database, [BatchRow(series.src_no, 2, late.t0, 9999, late.t0 + 1000, 1, 0, encode_batch(late))]
     )
     asked = [series.held(3600, 7200)]
     for _ in range(2):
-        (line,) = POSTGRES.read_range(database, asked, step_ms=3_600_000, keys=[KEY])
+        (line,) = series.store.read_range(database, asked, step_ms=3_600_000, keys=[KEY])
         assert (line.steps.lowest.tolist(), line.steps.highest.tolist()) == ([1.0], [300.0])
         assert line.steps.counts.tolist() == [2602]
         series.compact(hours=3)
@@ -186,11 +131,11 @@ def test_late_value_makes_the_steps_of_its_hour_exact_again(database):
 def test_rejected_value_is_kept_and_in_no_step(database):
     series = Filled(database, form="messages")
     bad = batch(9999, times=[4100], columns={KEY: [300.0]}, q={KEY: [Quality.INVALID]})
-    POSTGRES.append(database, [BatchRow(series.src_no, 2, bad.t0, 9999, bad.t0, 1, 0, encode_batch(bad))])
+    series.store.append(database, [BatchRow(series.src_no, 2, bad.t0, 9999, bad.t0, 1, 0, encode_batch(bad))])
     series.compact(hours=3)
 
     assert series.stored() == series.values | {(KEY, 4100): 300.0}
-    assert POSTGRES.read_range(database, [series.held(4000, 4900)], step_ms=60_000) == []
+    assert series.store.read_range(database, [series.held(4000, 4900)], step_ms=60_000) == []
 
 
 def test_stream_brings_whole_hours_together_once_they_are_over(database, database_url):
@@ -198,7 +143,7 @@ def test_stream_brings_whole_hours_together_once_they_are_over(database, databas
     now = from_ms(START_MS + 4 * HOUR_MS + 1)
     with build_pool(database_url) as pool:
         for after, left in ((None, 3), (timedelta(hours=2), 1), (timedelta(0), 0)):
-            stream = CompactionStream(pool, series=POSTGRES, after=after, clock=lambda: now)
+            stream = CompactionStream(pool, after=after, clock=lambda: now)
             stream.compact()
             hours = database.execute("SELECT count(DISTINCT t0_ms / 3600000) FROM series_batch").fetchone()[0]
             assert hours == left
@@ -216,10 +161,12 @@ def test_reader_misses_nothing_that_moves_while_it_reads(database, monkeypatch, 
 
     monkeypatch.setattr(postgres, step, read_after_the_move)
     if step == "_hours":
-        told = {(cell["key"], second_of(cell)): cell["value"] for cell in POSTGRES.iterate(database, asked)}
+        told = {
+            (cell["key"], second_of(cell)): cell["value"] for cell in series.store.iterate(database, asked)
+        }
         assert told == series.values
     else:
-        lines = POSTGRES.read_range(database, asked, step_ms=3_600_000, keys=[KEY])
+        lines = series.store.read_range(database, asked, step_ms=3_600_000, keys=[KEY])
         highest = lines[0].steps.highest.tolist()
         expected = steps_by_hand({p: v for p, v in series.values.items() if p[0] == KEY}, [(0, DAY)], 3600)
         assert highest == [steps[1] for _, steps in sorted(expected.items())]
@@ -236,7 +183,7 @@ def test_source_that_cannot_be_brought_together_stops_no_other(database, databas
     )
     with build_pool(database_url) as pool, capture_logs() as logs:
         now = from_ms(START_MS + 4 * HOUR_MS)
-        CompactionStream(pool, series=POSTGRES, after=timedelta(0), clock=lambda: now).compact()
+        CompactionStream(pool, after=timedelta(0), clock=lambda: now).compact()
 
     assert [entry["source"] for entry in logs if entry["event"] == "compaction_failed"] == [broken]
     assert database.execute("SELECT DISTINCT src_no FROM series_batch").fetchall() == [(broken,)]

@@ -1,7 +1,10 @@
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
+from cloud.series.stores.choice import choose_series
+from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import await_database, connect
 from cloud.store.errors import DatabaseNewer, DatabaseUnreachable, MigrationChanged, MigrationFailed
 from cloud.store.migrate import Migration, find_migrations, migrate
@@ -21,6 +24,23 @@ def connection(empty_database_url):
 def test_every_migration_is_applied_once(connection):
     assert migrate(connection) == [migration.name for migration in find_migrations()]
     assert migrate(connection) == []
+
+
+def test_every_start_says_how_continuous_values_lie(connection):
+    for _ in range(2):
+        with capture_logs() as logs:
+            migrate(connection)
+        assert [entry["form"] for entry in logs if entry["event"] == "series_arranged"] == ["plain"]
+    assert choose_series(connection) is POSTGRES
+
+
+def test_arrangement_that_fails_stops_the_start(connection):
+    migrate(connection)
+    connection.execute(
+        "CREATE OR REPLACE FUNCTION arrange_series() RETURNS text LANGUAGE sql AS 'SELECT (1 / 0)::text'"
+    )
+    with pytest.raises(MigrationFailed, match="arrange_series"):
+        migrate(connection)
 
 
 def test_only_what_is_missing_is_applied(connection):
