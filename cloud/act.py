@@ -22,6 +22,7 @@ class Action(StrEnum):
     LOG_OUT = "log_out"
     WATCH = "watch"
     READ_TREND = "read_trend"
+    READ_WAVES = "read_waves"
     ASK = "ask"
     CREATE_ACCOUNT = "create_account"
     CREATE_PATIENT = "create_patient"

@@ -154,7 +154,7 @@ def assemble(settings: CloudSettings, connection: Database, *, clock: Clock = ut
         joining=Joining(identity, invitations=InvitationBook(), numbers_of=_opener(people), recorder=audit),
         oidc=OidcSignIn(identity, providers=providers, sealer=sealer, recorder=audit, clock=clock),
         watching=watching,
-        trends=TrendService(pool, recorder=audit, clock=clock),
+        trends=TrendService(pool, waves=waves, recorder=audit, clock=clock),
         pipeline=PipelineService(pool, spools=watching.spools, recorder=audit, clock=clock),
         people=people,
         places=PlaceService(pool, recorder=audit, clock=clock),

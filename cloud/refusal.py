@@ -28,6 +28,7 @@ from cloud.enrolment import routes as enrolment_routes
 from cloud.identity.access import access_of
 from cloud.identity.model import Subject
 from cloud.identity.routes import REFUSALS, answer_refusal
+from cloud.objects.errors import ObjectError
 from cloud.pace import Strangers, source_of
 from cloud.people import routes as people_routes
 from cloud.pipeline import routes as pipeline_routes
@@ -81,6 +82,7 @@ def add_refusals(app: FastAPI, recorder: Recorder) -> None:
             app.add_exception_handler(refused, answer_of(room.answer_refusal))
     app.add_exception_handler(PatientUnknown, answer_unknown)
     app.add_exception_handler(AuditUnavailable, _answer_no_audit)
+    app.add_exception_handler(ObjectError, _answer_no_objects)
 
 
 def add_plain_answers(app: FastAPI) -> None:
@@ -119,6 +121,11 @@ def _target(request: Request) -> Target:
 def _asked_route(request: Request) -> Target:
     """As we wrote it, without what stood in its places."""
     return target(TargetKind.ROUTE, getattr(request.scope.get("route"), "path", "unknown"))
+
+
+def _answer_no_objects(_request: Request, error: Exception) -> Response:
+    _log.warning("object_store_failed", error=str(error))
+    return JSONResponse({"error": "the object store does not give what lies there"}, status_code=503)
 
 
 def _answer_no_audit(_request: Request, error: Exception) -> Response:

@@ -37,6 +37,7 @@ _KINDS = {
     Action.LOG_OUT: _Kind(type=_LOGIN, subtype=("110123", "Logout"), letter="E"),
     Action.WATCH: _Kind(type=_RECORD, letter="R"),
     Action.READ_TREND: _Kind(type=_RECORD, letter="R"),
+    Action.READ_WAVES: _Kind(type=_RECORD, letter="R"),
     Action.ASK: _Kind(type=("110113", "Security Alert"), letter="R"),
     Action.CREATE_ACCOUNT: _Kind(type=_RIGHTS, letter="C"),
     Action.CREATE_PATIENT: _Kind(type=_RECORD, letter="C"),

@@ -5,10 +5,9 @@ from datetime import datetime
 
 import msgspec
 
-from cloud.events import PartState, PatientScore, Reading, Silence, WaveHeard
+from cloud.events import PartState, PatientScore, Reading, Silence
 from cloud.live.model import Mark, Patient, Source, WardState
 from vitals.wire.batch import to_ms
-from vitals.wire.status import WaveDeclaration
 
 
 def encode_hello(
@@ -68,29 +67,6 @@ def encode_tick(parts: Iterable[PartState], *, now: datetime, mark: Mark) -> str
     states = {state.part.value: {"ok": state.ok, "since_at": to_ms(state.since_at)} for state in parts}
     said = {"server_at": to_ms(now), "parts": states, "journal": mark.journal, "upto": mark.upto}
     return _text({"type": "tick", **said})
-
-
-def encode_wave(patient_id: str, wave: WaveHeard, declared: WaveDeclaration) -> bytes:
-    """A block: length and JSON header, padded to four bytes, then int32 samples."""
-    block = wave.block
-    header = msgspec.json.encode(
-        {
-            "patient": patient_id,
-            "src": wave.src,
-            "stream": block.stream,
-            "t0_us": block.t0_us,
-            "rate": [block.rate_hz.numerator, block.rate_hz.denominator],
-            "n": len(block.samples),
-            "first": block.first_sample,
-            "gain": declared.gain,
-            "offset": declared.offset,
-            "unit": declared.unit,
-            "late": wave.late,
-        }
-    )
-    padding = b"\x00" * (-(4 + len(header)) % 4)
-    samples = block.samples.astype("<i4").tobytes()
-    return len(header).to_bytes(4, "little") + header + padding + samples
 
 
 def _text(message: object) -> str:

@@ -31,6 +31,7 @@ from cloud.identity.model import Subject
 from cloud.identity.sight import Sight
 from cloud.live import frames
 from cloud.live.model import Mark, Patient, Source, Ward, WardState, WaveJournal, declared_source
+from cloud.waves.frames import encode_wave
 from vitals.observation import SourceId
 from vitals.wire.batch import from_ms
 from vitals.wire.status import WaveDeclaration
@@ -337,7 +338,7 @@ class Hub:
         if owned is None:
             return
         patient_id, declared = owned
-        frame = frames.encode_wave(patient_id, event, declared)
+        frame = _wave_frame(patient_id, event, declared)
         for viewer in self._viewers_of(patient_id):
             if viewer.wants_waves_of(patient_id):
                 viewer.put_wave(frame)
@@ -356,7 +357,7 @@ class Hub:
         for wave in waves:
             owned = None if self._holds[wave.src] > 0 else self._owned(wave)
             if owned is not None and owned[0] in viewer.sights and viewer.wants_waves_of(owned[0]):
-                yield frames.encode_wave(owned[0], wave, owned[1])
+                yield _wave_frame(owned[0], wave, owned[1])
 
     def _rescore(self, patient: Patient) -> None:
         now = self._clock()
@@ -407,3 +408,7 @@ class Hub:
 
 def _is_of(held: ReadingsHeard | WaveHeard, stored: StoredUpTo) -> TypeGuard[ReadingsHeard]:
     return isinstance(held, ReadingsHeard) and held.lane == stored.lane and held.s <= stored.s
+
+
+def _wave_frame(patient_id: str, wave: WaveHeard, declared: WaveDeclaration) -> bytes:
+    return encode_wave(patient_id, wave.src, wave.block, declared=declared, late=wave.late)

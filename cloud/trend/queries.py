@@ -1,10 +1,11 @@
 """SQL of the trend."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, TypedDict
 
+import msgspec
 import numpy as np
 
 from cloud.identity.model import Subject
@@ -17,6 +18,7 @@ from cloud.trend.model import ToldGap
 from vitals.gap import Gap, GapCause
 from vitals.observation import SourceId, VitalKey
 from vitals.wire.batch import to_ms
+from vitals.wire.status import WaveDeclaration
 
 
 class TimeRange(TypedDict):
@@ -104,6 +106,18 @@ def _steps(rows: Sequence[tuple[Any, ...]]) -> Steps:
         last=np.array(last, np.float64),
         last_ms=np.array([to_ms(moment) for moment in last_at], np.int64),
     )
+
+
+def find_layouts(
+    connection: Database, sources: Collection[SourceId]
+) -> dict[tuple[SourceId, VitalKey], WaveDeclaration]:
+    """How to read the integers of these sources' streams."""
+    rows = connection.execute("SELECT src, waves FROM source WHERE src = ANY(%s)", (sorted(sources),))
+    return {
+        (SourceId(src), wave.stream): wave
+        for src, waves in rows
+        for wave in msgspec.convert(waves, list[WaveDeclaration])
+    }
 
 
 def find_gaps(connection: Database, subject: Subject, patient_id: str, *, within: TimeRange) -> list[ToldGap]:

@@ -1,4 +1,4 @@
-"""`GET /api/patients/{id}/trend` (docs/live-api.md)."""
+"""`GET /api/patients/{id}/trend` and `…/waves` (docs/live-api.md)."""
 
 import re
 from collections.abc import Callable
@@ -11,12 +11,14 @@ from cloud.identity.access import VIEWS_ONE_PATIENT
 from cloud.identity.model import Subject
 from cloud.trend.frames import MEDIA_TYPE, encode_trend
 from cloud.trend.model import Series
-from cloud.trend.service import Trend, TrendService, Wish
+from cloud.trend.service import Trend, TrendService, WaveWish, Wish
 from vitals.gap import Gap
 from vitals.wire.batch import from_ms, to_ms
 
 LAST_MS = 4_102_444_800_000  # 2100
 LONGEST_MINUTES_MS = 72 * 3_600_000
+LONGEST_WAVES_MS = 600_000
+WAVES_TYPE = "application/vnd.qianli.waves"
 _WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 _VARY = {"Vary": "Accept"}
 
@@ -71,6 +73,35 @@ class WishQuery(BaseModel):
         )
 
 
+class WavesQuery(BaseModel):
+    """The last minute, or a range in ms of not more than ten; `stream` may be said several times."""
+
+    from_at: int | None = Field(None, ge=0, le=LAST_MS)
+    to_at: int | None = Field(None, ge=0, le=LAST_MS)
+    stream: list[str] = Field([], max_length=32)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if (self.from_at is None) != (self.to_at is None):
+            raise ValueError("a range has both ends, or none")
+        if self.from_at is not None and self.to_at is not None:
+            if self.to_at <= self.from_at:
+                raise ValueError("a range ends after it begins")
+            if self.to_at - self.from_at > LONGEST_WAVES_MS:
+                raise ValueError("waves are read ten minutes at a time")
+        if any("\0" in stream for stream in self.stream):
+            raise ValueError("a stream has no NUL in its name")
+        return self
+
+    def parse(self) -> WaveWish:
+        """As the service takes it."""
+        return WaveWish(
+            from_at=None if self.from_at is None else from_ms(self.from_at),
+            to_at=None if self.to_at is None else from_ms(self.to_at),
+            streams=self.stream or None,
+        )
+
+
 class TrendBody(BaseModel):
     """The whole answer."""
 
@@ -83,7 +114,7 @@ class TrendBody(BaseModel):
 
 
 def build_routes(trends: TrendService, *, may_read: Callable[[Request], Subject]) -> APIRouter:
-    """The route; `may_read` gives the Subject, or refuses."""
+    """The routes; `may_read` gives the Subject, or refuses."""
     router = APIRouter(prefix="/api")
 
     def read_trend(
@@ -105,7 +136,28 @@ def build_routes(trends: TrendService, *, may_read: Callable[[Request], Subject]
         responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}},
         dependencies=[Depends(VIEWS_ONE_PATIENT)],
     )
+    _add_waves(router, trends, may_read=may_read)
     return router
+
+
+def _add_waves(router: APIRouter, trends: TrendService, *, may_read: Callable[[Request], Subject]) -> None:
+    def read_waves(
+        patient_id: str,
+        subject: Annotated[Subject, Depends(may_read)],
+        wish: Annotated[WavesQuery, Query()],
+    ) -> Response:
+        frames = trends.read_waves(subject, patient_id, wish=wish.parse())
+        told = b"".join(part for frame in frames for part in (len(frame).to_bytes(4, "little"), frame))
+        return Response(told, media_type=WAVES_TYPE)
+
+    router.add_api_route(
+        "/patients/{patient_id}/waves",
+        read_waves,
+        methods=["GET"],
+        response_class=Response,
+        responses={200: {"content": {WAVES_TYPE: {"schema": {"type": "string", "format": "binary"}}}}},
+        dependencies=[Depends(VIEWS_ONE_PATIENT)],
+    )
 
 
 def encode_text(trend: Trend) -> bytes:

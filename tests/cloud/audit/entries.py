@@ -68,6 +68,7 @@ ACTS = (
     DOCTOR.act(Action.WATCH, PATIENT, origin=Origin.WEBSOCKET, basis="duty"),
     DOCTOR.act(Action.WATCH, Target(kind=TargetKind.WARD, id="first-hospital"), origin=Origin.WEBSOCKET),
     DOCTOR.act(Action.READ_TREND, PATIENT, origin=Origin.HTTP),
+    DOCTOR.act(Action.READ_WAVES, PATIENT, origin=Origin.HTTP),
     DOCTOR.act(
         Action.ASK, target(TargetKind.PATIENT, "李\x00四"), origin=Origin.HTTP, outcome=Outcome.REFUSED
     ),

@@ -5,6 +5,7 @@ export const acts = {
   "action.log_out": ["退出登录", "logged out"],
   "action.watch": ["查看实时监护", "watched live values"],
   "action.read_trend": ["查看趋势", "read a trend"],
+  "action.read_waves": ["查看波形记录", "read stored waves"],
   "action.ask": ["请求访问", "asked"],
   "action.create_account": ["开通账号", "made an account"],
   "action.create_patient": ["建立档案", "made the record"],
