@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cloud.broker.address import AUTHORITY_FILE, client_file
+from cloud.broker.address import AUTHORITY_FILE, CHECK, client_file
 from cloud.enrolment.authority.files import (
     REVOKED,
     TrustUnusable,
@@ -45,7 +45,7 @@ def make_worker_files(keys: Path, *, groups: int, clock: Clock) -> dict[str, Pat
     """
     now = clock()
     authority = open_authority(keys, now=now)
-    names = [part_of(group) for group in range(groups)]
+    names = [CHECK, *(part_of(group) for group in range(groups))]
     pairs = {client_file(name): cloud_pair(keys, authority, name=name, now=now) for name in names}
     return {AUTHORITY_FILE: keys / AUTHORITY_FILE, **pairs}
 

@@ -78,12 +78,12 @@ def serve(settings: CloudSettings) -> int:
 
 def _tell(built: Assembly) -> list[Told]:
     """What Prometheus reads of the service."""
-    watching = built.watching
+    watching, now = built.watching, built.clock()
     return tell_service(
         parts=watching.parts(),
-        spools=watching.spools.all(),
+        spools=watching.spools.recent(now),
         viewers=len(watching.hub.viewers()),
-        now=built.clock(),
+        now=now,
     )
 
 

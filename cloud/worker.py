@@ -4,11 +4,12 @@ import gc
 import signal
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 
 import structlog
 
 from cloud.backlog_pace import BacklogPace
-from cloud.broker.address import BrokerAddress, parse_mqtt_url
+from cloud.broker.address import CHECK, BrokerAddress, parse_mqtt_url
 from cloud.broker.conformance import ask_broker
 from cloud.enrolment.authority.files import AUTHORITY, cloud_pair, open_authority
 from cloud.identity.service import utc_now
@@ -71,6 +72,7 @@ class _Opener:
         self._settings = settings
         self._series = series
         self._tracer = tracer
+        self._has_asked = False
         self._facts = facts
         self._keys = settings.home / "keys"
         self._address = parse_mqtt_url(settings.mqtt_url, keys=self._keys)
@@ -79,8 +81,9 @@ class _Opener:
         name = part_of(lease.group)
         if self._address.tls is not None:
             _make_pair(self._keys, name)
-        if lease.group == 0:
-            self._facts |= _ask_broker(self._address.as_part(name))
+        if lease.group == 0 and not self._has_asked:
+            self._has_asked = True
+            Thread(target=self._ask_broker, name="broker-check", daemon=True).start()
         return IngestStream(
             self._settings.database_url,
             self._address.as_part(name),
@@ -95,6 +98,12 @@ class _Opener:
             fence=fence(lease),
             clock=utc_now,
         )
+
+    def _ask_broker(self) -> None:
+        """In a thread of its own: the leases are renewed meanwhile."""
+        if self._address.tls is not None:
+            _make_pair(self._keys, CHECK)
+        self._facts.update(_ask_broker(self._address.as_part(CHECK)))
 
 
 def _make_pair(keys: Path, name: str) -> None:

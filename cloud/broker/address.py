@@ -14,6 +14,8 @@ _CONNECT_TIMEOUT_S = 3.0
 AUTHORITY_FILE = "authority.crt"
 CLOUD = "cloud"
 """The part of the service that serves people; the others have names of their own at the broker."""
+CHECK = "check"
+"""The connection that asks what the broker does; whoever took another's name would end that one's session."""
 COMMANDS = "commands"
 """The connection on which it sends commands."""
 

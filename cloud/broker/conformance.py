@@ -23,8 +23,8 @@ _MESSAGES = 4 * WINDOW
 _FEW = WINDOW // 2
 _WITHIN_S = 5.0
 _QUIET_S = 0.2
-TOPIC = str(AgentTopic(agent="conformance", name="ack"))
-"""Below it nobody listens but us, and the cloud may write there (`deploy/mosquitto/acl`)."""
+TOPIC = str(AgentTopic(agent="conformance", name="check"))
+"""Nobody listens there but us, and only this check may write there (`deploy/mosquitto/acl`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

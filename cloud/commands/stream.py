@@ -1,7 +1,7 @@
 """The way of commands: its own connection to the broker, the questions about clocks, and what is asked again.
 
-paho's thread takes births and replies and goes on with an exchange at once, for each millisecond counts. What
-belongs into the database waits in bounded memory for the timer, which looks once a second.
+The link's thread takes births and replies and goes on with an exchange at once, for each millisecond counts.
+What belongs into the database waits in bounded memory for the timer, which looks once a second.
 """
 
 import asyncio
@@ -87,7 +87,7 @@ class CommandStream:
         return self._link.publish(topic, encode_command(command), retain=False)
 
     def receive(self, delivery: Delivery) -> None:
-        """Take one message from the broker (paho's thread)."""
+        """Take one message from the broker (the link's thread)."""
         now = self._clock()
         delivery.acknowledge()
         try:

@@ -185,7 +185,7 @@ class Ear:
         self._link.stop()
 
     def receive(self, delivery: Delivery) -> None:
-        """Take one message from the broker (paho's thread)."""
+        """Take one message from the broker (the link's thread)."""
         delivery.acknowledge()
         arrived = Arrived(
             topic=delivery.topic,

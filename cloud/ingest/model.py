@@ -79,7 +79,6 @@ class VitalsMessage:
     place: Place
     src: SourceId
     batch: VitalsBatch
-    received_us: int
     first_ms: int
     last_ms: int
     shift_us: int = 0
@@ -194,8 +193,12 @@ def _is_possible(place: Place) -> bool:
     return possible and "\x00" not in place.lineage
 
 
-def decode(arrived: Arrived) -> Decoded:
-    """Read a message; what cannot be read or is measured in the future is refused, never an exception."""
+def decode(arrived: Arrived, *, now: datetime | None = None) -> Decoded:
+    """Read a message; what cannot be read or is measured in the future is refused, never an exception.
+
+    The future begins when it arrived, or `now` where a message is tried again.
+    """
+    known_at = now or arrived.received_at
     try:
         topic = parse_agent_topic(arrived.topic)
         if topic.name == "status":
@@ -208,16 +211,16 @@ def decode(arrived: Arrived) -> Decoded:
         return _refuse(arrived, Reason.VERSION, str(error))
     except WireError as error:
         return _refuse(arrived, Reason.CONTRACT, str(error))
-    if _is_of_the_future(measured, arrived.received_at):
+    if _is_of_the_future(measured, known_at):
         detail = f"measured at {_newest(measured)}, received at {arrived.received_at}"
         return _refuse(arrived, Reason.CLOCK, detail)
     return measured
 
 
-def _is_of_the_future(measured: Measured, received_at: datetime) -> bool:
+def _is_of_the_future(measured: Measured, known_at: datetime) -> bool:
     if isinstance(measured, VitalsMessage):
-        return measured.last_ms * 1000 > measured.received_us + _FUTURE_US
-    return _newest(measured) > received_at + FUTURE_ALLOWED
+        return measured.last_ms * 1000 > to_us(known_at) + _FUTURE_US
+    return _newest(measured) > known_at + FUTURE_ALLOWED
 
 
 def _refuse(arrived: Arrived, reason: Reason, detail: str) -> Refused:
@@ -252,7 +255,6 @@ def _decode_vitals(agent: str, arrived: Arrived) -> VitalsMessage:
         place=place,
         src=batch.src,
         batch=batch,
-        received_us=received_us,
         first_ms=batch.t0 + min(batch.dt),
         last_ms=last_ms,
         shift_us=shift_us,
@@ -315,12 +317,6 @@ def _shift_us(sent_us: int, *, measured_us: int, received_us: int, clock: ClockS
         return ahead
     behind = received_us - sent_us
     return behind if behind > _TOLERANCE_US and clock.src != _SYNCHRONISED else 0
-
-
-def device_clock_agrees(observation: Observation) -> bool:
-    """Whether the device's own clock said the same as its agent's when this was measured."""
-    doubted = Flag.STORED in observation.flags or Flag.CLOCK_NOT_SET in observation.flags
-    return observation.device_time is not None and not doubted
 
 
 def shift_of(

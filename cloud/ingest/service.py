@@ -232,7 +232,7 @@ class Writer:
     def _try_again(
         self, connection: Database, letter_id: int, arrived: Arrived, *, now: datetime
     ) -> Refused | None:
-        decoded = decode(arrived)
+        decoded = decode(arrived, now=now)
         draft = _Draft(now=now)
         with connection.transaction():
             self._fence(connection)

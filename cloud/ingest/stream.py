@@ -1,4 +1,4 @@
-"""The two threads that serve a group of shards: paho's receives, the writer's commits and acknowledges.
+"""The two threads that serve a group of shards: the link's receives, the writer's commits and acknowledges.
 
     broker -> Inbox (bounded) -> one transaction -> PUBACK -> `ack` per agent
 
@@ -238,8 +238,8 @@ class IngestStream:
             retained=delivery.retained,
         )
         self._counted["received"] += 1
-        if not self._inbox.offer(decode(arrived), delivery.acknowledge):
-            _log.warning("inbox_full", waiting=len(self._inbox), refused=self._inbox.refused)
+        if not self._inbox.offer(decode(arrived), delivery.acknowledge) and self._inbox.refused == 1:
+            _log.warning("inbox_full", waiting=len(self._inbox))
 
     def _run(self) -> None:
         try:
@@ -248,7 +248,7 @@ class IngestStream:
                 messages = self._inbox.look(limit=_TRANSACTION_MESSAGES, timeout_s=timeout_s)
                 if messages:
                     self._store_until_done(messages)
-                elif time.monotonic() >= self._replay_mono_s:
+                if time.monotonic() >= self._replay_mono_s:
                     self._replay()
                 self._publish_acks()
         except CloudError as error:
@@ -294,7 +294,7 @@ class IngestStream:
         )
 
     def _replay(self) -> None:
-        """Try again what somebody asks for, while nothing else is to be done."""
+        """Try again what somebody asks for, a few at a time: others wait meanwhile."""
         self._replay_mono_s = time.monotonic() + _REPLAY_EVERY_S
         try:
             database = self._connection()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cloud.errors import CloudError
 from cloud.events import AgentHeard, Event
@@ -81,6 +81,10 @@ class Letter:
     replayed_at: datetime | None
 
 
+SPOKE_LATELY = timedelta(minutes=10)
+"""Of whoever is silent for longer nobody knows the backlog; it counts no more."""
+
+
 class SpoolWatch:
     """Remembers what agents say of their spools."""
 
@@ -94,9 +98,9 @@ class SpoolWatch:
                 depth=event.depth, oldest_at=event.oldest_at, told_at=event.heard_at
             )
 
-    def all(self) -> list[Spooled]:
-        """Of every agent the last; from any thread."""
-        return list(self._spooled.values())
+    def recent(self, now: datetime) -> list[Spooled]:
+        """Of every agent that spoke lately the last; from any thread."""
+        return [one for one in self._spooled.values() if now - one.told_at < SPOKE_LATELY]
 
     def of(self, agent: str) -> Spooled | None:
         """The last that an agent said since we run."""

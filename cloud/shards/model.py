@@ -55,7 +55,7 @@ class GroupsDiffer(CloudError):
     def __str__(self) -> str:
         return (
             f"QIANLI_INGEST_GROUPS is {self.wanted}, but workers that run now use {self.found}: "
-            "stop them first, or give all the same number"
+            "stop them first, or wait 10 s after they were killed, or give all the same number"
         )
 
 

@@ -125,5 +125,7 @@ class WaveStream:
             while moved := self._waves.move(connection, src, day_us=day_us):
                 total += moved
         except _ITS_OWN as error:
-            _log.error("waves_failed", source=src, day_us=day_us, error=type(error).__name__)
+            _log.error(
+                "waves_failed", source=src, day_us=day_us, error=type(error).__name__, reason=str(error)
+            )
         return total

@@ -6,6 +6,7 @@
 | the service | `q/v1/{any}/{any}/ack`, `…/cmd`, `q/v1/cloud/status` | everything below `q/v1` |
 | its ingest workers | `q/v1/{any}/{any}/ack`, `q/v1/cloud/status` | everything below `q/v1` |
 | its commands | `q/v1/{any}/{any}/cmd` | everything below `q/v1` |
+| its questions to the broker | `q/v1/{any}/{any}/check` | everything below `q/v1` |
 
 Below `cmd` an agent publishes `cmd/reply` only. Each part of the service has a certificate of its own, for
 brokers that take the name in it for the client id keep one connection of each name.
@@ -56,7 +57,7 @@ def may_subscribe(identity: str, topic_filter: str) -> bool:
 def _said_by(part: str) -> tuple[str, ...]:
     if part.startswith("ingest-"):
         return ("ack",)
-    return {"cloud": FROM_CLOUD, "commands": ("cmd",)}.get(part, ())
+    return {"cloud": FROM_CLOUD, "commands": ("cmd",), "check": ("check",)}.get(part, ())
 
 
 def _is_to_agent(topic: str, names: tuple[str, ...]) -> bool:

@@ -235,8 +235,8 @@ def await_place(place):
 
 
 def test_check_finds_whether_the_window_is_kept(mosquitto):
-    cloud_pair(mosquitto.keys, mosquitto.authority, name="ingest-0", now=datetime.now(UTC))
-    address = parse_mqtt_url(f"mqtts://127.0.0.1:{mosquitto.port}", keys=mosquitto.keys).as_part("ingest-0")
+    cloud_pair(mosquitto.keys, mosquitto.authority, name="check", now=datetime.now(UTC))
+    address = parse_mqtt_url(f"mqtts://127.0.0.1:{mosquitto.port}", keys=mosquitto.keys).as_part("check")
     found = ask_broker(address, client_id="check")
 
     version = subprocess.run(["mosquitto", "-h"], capture_output=True, text=True, check=False).stdout

@@ -231,6 +231,18 @@ def test_message_that_is_refused_again_says_why_and_can_be_asked_for_once_more(d
     assert values(database) == []
 
 
+def test_message_from_the_future_is_taken_when_that_has_come_and_placed_by_when_it_arrived(database):
+    arrived_at = utc_now()
+    write(database, AGENT.vitals(1, 70, at=arrived_at + seconds(900)))
+    database.execute("UPDATE dead_letter SET replay_asked_at = now()")
+    ((letter_id, arrived),) = queries.find_replays(database, [], limit=9)
+
+    assert open_writer().replay(database, letter_id, arrived, now=arrived_at + seconds(1000))
+    assert letters(database) == [(letter_id, "clock", True, True)]
+    (cell,) = stored_cells(database, SOURCE)
+    assert abs((cell["measured_at"] + cell["clock_shift"] - arrived_at).total_seconds()) < 1
+
+
 def test_only_letters_of_the_own_shards_are_tried_again(database):
     write(database, AGENT.vitals(1, 70, at=utc_now() + seconds(900)))
     database.execute("UPDATE dead_letter SET replay_asked_at = now()")

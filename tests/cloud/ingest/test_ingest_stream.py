@@ -125,6 +125,19 @@ class TestRealThings:
 
         assert stored(database) == sorted(s % 100 for s in range(1, 601))
 
+    def test_message_is_tried_again_while_others_keep_coming(self, database_url, database, mqtt_url, sender):
+        database.execute(
+            "INSERT INTO dead_letter (topic, payload, reason, detail, received_at, replay_asked_at) "
+            "VALUES ('q/v1/00/x/vitals', '?', 'contract', '', now(), now())"
+        )
+        with ingesting(database_url, mqtt_url):
+            for s in range(1, 500):
+                sender.send(AGENT.vitals(s, 70, at=utc_now()))
+                if database.execute("SELECT replay_asked_at FROM dead_letter").fetchone() == (None,):
+                    break
+            else:
+                pytest.fail("it was never tried")
+
     def test_nothing_is_acknowledged_before_the_commit(self, database_url, database, mqtt_url, sender):
         with ingesting(database_url, mqtt_url), database.transaction():
             database.execute("LOCK TABLE observation IN ACCESS EXCLUSIVE MODE")

@@ -6,11 +6,15 @@ export const pipeline = {
   "pipeline.worker.seen": ["{age}有消息", "seen {age}"],
   "pipeline.worker.groups": ["负责分组 {groups}", "groups {groups}"],
   "pipeline.worker.standBy": ["待命", "stands by"],
+  "pipeline.worker.silent": ["没有消息,可能已停止", "silent, perhaps dead"],
   "pipeline.worker.counted": [
     "已收 {received} 条 · 已存 {committed} 条 · 等待 {waiting} 条 · 平均 {ms} 毫秒入库",
     "received {received} · stored {committed} · waiting {waiting} · {ms} ms to the commit on average",
   ],
-  "pipeline.worker.none": ["没有存储进程:数据未被保存", "No worker: nothing is being stored"],
+  "pipeline.worker.none": [
+    "没有存储进程:数据未存入数据库,采集网关会先保存;请启动 python -m cloud ingest",
+    "No worker: nothing is being stored, agents keep it; start python -m cloud ingest",
+  ],
   "pipeline.group.free": ["分组 {group} 无人存储", "nobody stores for group {group}"],
   "pipeline.broker.speaks": ["消息代理 MQTT {version}", "broker speaks MQTT {version}"],
   "pipeline.broker.window": [
@@ -23,6 +27,7 @@ export const pipeline = {
   "pipeline.agent.depth": ["积压 {n} 条", "{n} messages wait"],
   "pipeline.agent.oldest": ["最早一条是{age}的", "the oldest is from {age}"],
   "pipeline.agent.untold": ["积压未知", "backlog unknown"],
+  "pipeline.agent.toldAt": ["积压未知(最后一次报告:{age})", "backlog unknown (last told {age})"],
   "pipeline.agent.missing": ["缺 {lane} {first}–{last}", "missing {lane} {first}–{last}"],
   "pipeline.agent.refused": ["{n} 条未被接受", "{n} not taken"],
   "pipeline.agent.conflicts": ["{n} 次数值冲突(保留先到的)", "{n} conflicting values (the first is kept)"],
