@@ -42,7 +42,7 @@ _REPLAY_EVERY_S = 2.0
 _REPLAYS_AT_ONCE = 50
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
-_LONGEST_SILENCE_S = 8.0
+LONGEST_SILENCE_S = 8.0
 """Whoever is silent in the middle of a transaction (a machine that sleeps) keeps nobody from the lease."""
 
 Load = Callable[[], float]
@@ -308,7 +308,7 @@ class IngestStream:
 
     def _connection(self) -> Database:
         if self._database is None:
-            self._database = connect(self._database_url, longest_pause_s=_LONGEST_SILENCE_S)
+            self._database = connect(self._database_url, longest_pause_s=LONGEST_SILENCE_S)
         return self._database
 
     def _disconnect(self) -> None:

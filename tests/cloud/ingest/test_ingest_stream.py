@@ -9,8 +9,8 @@ import pytest
 
 from cloud.broker.address import parse_mqtt_url
 from cloud.ingest.model import decode
-from cloud.ingest.stream import AckBook, Inbox, IngestStream, Share
-from cloud.shards.model import Lease, LeaseLost
+from cloud.ingest.stream import LONGEST_SILENCE_S, AckBook, Inbox, IngestStream, Share
+from cloud.shards.model import LEASE_LASTS, Lease, LeaseLost
 from cloud.store.connection import connect
 from tests.fixtures.certificates import agent_client
 from tests.fixtures.stored import stored_cells
@@ -272,3 +272,7 @@ def ack(upto):
 )
 def test_what_a_session_of_an_earlier_share_still_brings_is_left_to_its_owner(topic, wanted):
     assert Share(name="ingest-0", shards=("5a",)).wants(topic) is wanted
+
+
+def test_silence_in_a_transaction_ends_before_the_lease_does():
+    assert LONGEST_SILENCE_S < LEASE_LASTS.total_seconds()
