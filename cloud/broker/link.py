@@ -203,15 +203,20 @@ class BrokerLink:
         if broker is None or bell is None:
             self._is_session_over = True
             return
-        wanted = [broker] if client.want_write() else []
-        readable, writable, _ = select.select([broker, bell], wanted, [], timeout_s)
-        if bell in readable:
-            self._is_rung = False
+        # Unlike `select`, `poll` knows descriptors of any number.
+        waiting = select.poll()
+        waiting.register(broker, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        waiting.register(bell, select.POLLIN)
+        is_unread = isinstance(broker, ssl.SSLSocket) and broker.pending() > 0
+        ready = dict(waiting.poll(0 if is_unread else timeout_s * 1000))
+        of_broker = ready.get(broker.fileno(), 0)
+        if bell.fileno() in ready:
             bell.recv(4096)
+            self._is_rung = False  # after it: who asks meanwhile would ring a bell that is then emptied
         self._do_asked(client)
-        if broker in readable:
+        if is_unread or of_broker & ~select.POLLOUT:
             self._read(client)
-        if writable:
+        if of_broker & select.POLLOUT:
             client.loop_write()
         client.loop_misc()
 

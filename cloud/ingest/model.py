@@ -16,8 +16,8 @@ from cloud.series.latest import LatestCell
 from cloud.series.model import LONGEST_BATCH_MS, Block, Held, to_us
 from vitals.gap import Gap
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
-from vitals.wire.batch import ClockState, VitalsBatch, decode_batch, from_ms, read_batch, row_of
-from vitals.wire.errors import WireError, WireInvalid, WireVersionUnknown
+from vitals.wire.batch import ClockState, VitalsBatch, check_date, decode_batch, from_ms, read_batch, row_of
+from vitals.wire.errors import UNREADABLE, WireError, WireInvalid, WireVersionUnknown
 from vitals.wire.event import decode_event, read_gap
 from vitals.wire.packing import unpack_text
 from vitals.wire.status import Status, decode_status, read_wave_layout
@@ -183,7 +183,7 @@ def peek_place(topic: str, payload: bytes) -> Place | None:
         else:
             read = _place_decoder.decode(unpack_text(payload))
             place = Place(agent=parsed.agent, lineage=read.ln, lane=read.lane, s=read.s)
-    except (WireError, msgspec.MsgspecError, UnicodeDecodeError, struct.error, IndexError):
+    except (WireError, *UNREADABLE, struct.error, IndexError):
         return None
     return place if _is_possible(place) else None
 
@@ -211,6 +211,8 @@ def decode(arrived: Arrived, *, now: datetime | None = None) -> Decoded:
         return _refuse(arrived, Reason.VERSION, str(error))
     except WireError as error:
         return _refuse(arrived, Reason.CONTRACT, str(error))
+    except Exception as error:  # whatever an agent sends, it ends no worker
+        return _refuse(arrived, Reason.CONTRACT, type(error).__name__)
     if _is_of_the_future(measured, known_at):
         detail = f"measured at {_newest(measured)}, received at {arrived.received_at}"
         return _refuse(arrived, Reason.CLOCK, detail)
@@ -273,7 +275,7 @@ def _decode_other(name: str, arrived: Arrived) -> Measured:
     message = decode_wave(payload, stream=VitalKey(name.removeprefix("wave/")))
     if message.block.first_sample > _LARGEST_SEQUENCE:
         raise WireInvalid(f"sample counter {message.block.first_sample} is out of range")
-    from_ms(message.block.end_us // 1000)
+    check_date(message.block.t0_us // 1000, message.block.end_us // 1000)
     samples_at = _WAVE_SRC_LENGTH + 1 + payload[_WAVE_SRC_LENGTH]
     return WaveBlockMessage(
         arrived=arrived,
@@ -308,6 +310,12 @@ def clock_shift(
 
 
 def _shift_us(sent_us: int, *, measured_us: int, received_us: int, clock: ClockState) -> int:
+    most = _OFFSET_POSSIBLE_MS * 1000  # beyond it a time could not be written any more
+    shift = _told_shift_us(sent_us, measured_us=measured_us, received_us=received_us, clock=clock)
+    return max(-most, min(most, shift))
+
+
+def _told_shift_us(sent_us: int, *, measured_us: int, received_us: int, clock: ClockState) -> int:
     if clock.off_ms is not None and abs(clock.off_ms) <= _OFFSET_POSSIBLE_MS:
         known = clock.off_ms * 1000
         if known - (received_us - measured_us) <= _TOLERANCE_US:
@@ -423,7 +431,9 @@ def split_batch(message: VitalsMessage, continuous: frozenset[str]) -> Split:
 def _fits_series(message: VitalsMessage) -> bool:
     """Whether the cloud can believe, find and read back every row of it."""
     batch = message.batch
-    if message.last_ms - message.first_ms > LONGEST_BATCH_MS or b"\\u0000" in message.arrived.payload:
+    if message.last_ms - message.first_ms > LONGEST_BATCH_MS or "\x00" in "".join(
+        (*batch.m, *batch.u.values())
+    ):
         return False
     if not batch.f and not batch.dv:
         return True

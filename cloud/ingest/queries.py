@@ -9,10 +9,21 @@ from psycopg.types.json import Jsonb
 
 from cloud.events import Reading
 from cloud.identity.model import Scope, Subject
-from cloud.ingest.model import Arrived, LaneProgress, Place, Reason, Refused, WaveBlockMessage
+from cloud.ingest.model import (
+    Arrived,
+    LaneProgress,
+    Place,
+    Reason,
+    Refused,
+    VitalsMessage,
+    WaveBlockMessage,
+    shift_of,
+)
+from cloud.series.model import without_zone
 from cloud.store.connection import Database
 from vitals.gap import Gap
 from vitals.observation import SourceId
+from vitals.wire.batch import VitalsBatch, read_batch
 from vitals.wire.status import SourceDeclaration
 from vitals.wire.topics import Lane
 
@@ -25,6 +36,34 @@ class ObservationRow:
     device_time: datetime | None
     sent_at: datetime
     place: Place
+
+
+def rows_of(
+    message: VitalsMessage, batch: VitalsBatch, *, agreed_at: datetime | None, stored_at: datetime
+) -> list[ObservationRow]:
+    """The values of a part of a message, one by one; `agreed_at`: when the device's own clock was right."""
+    return [
+        ObservationRow(
+            reading=Reading(
+                src=message.src,
+                key=observation.key,
+                value=observation.value,
+                unit=observation.unit,
+                measured_at=observation.measured_at,
+                received_at=observation.received_at,
+                arrived_at=message.arrived.received_at,
+                stored_at=stored_at,
+                quality=observation.quality,
+                flags=observation.flags,
+                late=message.late,
+                clock_shift=shift_of(observation, of_agent=message.clock_shift, agreed_at=agreed_at),
+            ),
+            device_time=without_zone(observation.device_time),
+            sent_at=message.sent_at,
+            place=message.place,
+        )
+        for observation in read_batch(batch)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,9 @@ import msgspec
 import psycopg
 import structlog
 from psycopg.errors import ProgramLimitExceeded, UniqueViolation
+from zstandard import ZstdError
 
-from cloud.events import CONTINUOUS_WITHIN_S, Reading
+from cloud.events import CONTINUOUS_WITHIN_S
 from cloud.identity.model import SYSTEM
 from cloud.ingest import queries
 from cloud.ingest.model import (
@@ -36,16 +37,16 @@ from cloud.ingest.model import (
     known_cells,
     lineages_in,
     newest_cells,
-    shift_of,
     split_batch,
 )
 from cloud.series.latest import Latest, LatestCell, of_reading, read_latest, write_latest
-from cloud.series.model import BatchRow, Held, to_us, without_zone
+from cloud.series.model import BatchRow, Held, to_us
 from cloud.series.port import SeriesStore
 from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import Database
 from vitals.observation import SourceId, VitalKey
-from vitals.wire.batch import VitalsBatch, encode_batch, from_ms, read_batch, to_ms
+from vitals.wire.batch import VitalsBatch, encode_batch, from_ms, to_ms
+from vitals.wire.errors import WireError
 from vitals.wire.status import Ack
 from vitals.wire.topics import LANES, Lane
 
@@ -53,6 +54,8 @@ _log = structlog.get_logger()
 
 REFUSALS = (psycopg.DataError, psycopg.IntegrityError, ProgramLimitExceeded)
 """The database works and does not take what a message says (the last: longer than an index entry may be)."""
+DEFECTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, WireError, ZstdError)
+"""Of a message, or of what is stored of its time; it must not come again and end one worker after another."""
 BacklogRate = Callable[[str, Mapping[Lane, int], datetime], float | None]
 """Port: how many messages of its backlog an agent may send in a second; None leaves it to the agent."""
 SpoolId = tuple[str, str]
@@ -142,7 +145,8 @@ class Writer:
     def store(self, connection: Database, messages: Sequence[Decoded], *, now: datetime) -> Mapping[str, Ack]:
         """Store all messages, or raise and store none; returns what may be acknowledged to each agent.
 
-        A message that the database itself refuses goes to the dead letters, the others beside it are stored.
+        A message that the database refuses, or with which we cannot deal, goes to the dead letters, and the
+        others beside it are stored.
 
         Raises:
             psycopg.Error: the database does not work; nothing was stored, the same messages can come again.
@@ -150,17 +154,19 @@ class Writer:
         """
         try:
             return self._commit(connection, messages, now=now)
-        except REFUSALS:
+        except (*REFUSALS, *DEFECTS):
             parts = [self._store_alone(connection, message, now=now) for message in messages]
         return {agent: ack for part in parts for agent, ack in part.items()}
 
     def _store_alone(self, connection: Database, message: Decoded, *, now: datetime) -> Mapping[str, Ack]:
         try:
             return self._commit(connection, [message], now=now)
-        except REFUSALS as error:
+        except (*REFUSALS, *DEFECTS) as error:
+            _log.warning("message_not_storable", error=" ".join(str(error).split()))
             place = None if isinstance(message, StatusMessage) else message.place
-            detail = " ".join(str(error).split())
-            refused = Refused(arrived=message.arrived, reason=Reason.DATABASE, detail=detail, place=place)
+            refused = Refused(
+                arrived=message.arrived, reason=Reason.DATABASE, detail=_said_of(error), place=place
+            )
             return self._commit(connection, [refused], now=now)
 
     def _commit(
@@ -221,10 +227,11 @@ class Writer:
             for memory in (self._agents, self._lanes, self._sources):
                 memory.clear()
             refused = self._try_again(connection, letter_id, arrived, now=now)
-        except REFUSALS as error:
+        except (*REFUSALS, *DEFECTS) as error:
+            _log.warning("message_not_storable", letter=letter_id, error=" ".join(str(error).split()))
             with connection.transaction():
                 self._fence(connection)
-                detail = " ".join(str(error).split())
+                detail = _said_of(error)
                 queries.note_refused_again(connection, letter_id, reason=Reason.DATABASE, detail=detail)
             return False
         return refused is None
@@ -233,6 +240,9 @@ class Writer:
         self, connection: Database, letter_id: int, arrived: Arrived, *, now: datetime
     ) -> Refused | None:
         decoded = decode(arrived, now=now)
+        if isinstance(decoded, StatusMessage):
+            # It was true then; what the agent says of itself now has come since.
+            decoded = Refused(arrived=arrived, reason=Reason.CONTRACT, detail="a status of then", place=None)
         draft = _Draft(now=now)
         with connection.transaction():
             self._fence(connection)
@@ -407,7 +417,7 @@ class Writer:
         rows = [self._batch_row(part, draft) for part in parts if part.is_series]
         if rows:
             self._series.append(connection, rows)
-        spots = [row for part in parts if not part.is_series for row in _spot_rows(part, draft)]
+        spots = [row for part in parts if not part.is_series for row in self._spot_rows(part, draft)]
         if spots:
             queries.insert_observations(connection, spots)
         for part in parts:
@@ -417,6 +427,10 @@ class Writer:
                     _note_newest(newest, cell)
         for spot in spots:
             _note_newest(draft.newest.setdefault(spot.reading.src, {}), of_reading(spot.reading))
+
+    def _spot_rows(self, part: _Part, draft: _Draft) -> list[queries.ObservationRow]:
+        agreed_at = draft.sources[part.message.src].agreed_at
+        return queries.rows_of(part.message, part.batch, agreed_at=agreed_at, stored_at=draft.now)
 
     def _batch_row(self, part: _Part, draft: _Draft) -> BatchRow:
         message = part.message
@@ -449,6 +463,12 @@ class Writer:
         return acks
 
 
+def _said_of(error: Exception) -> str:
+    """Which error it was: its text may hold values, which not everybody may see who sees the letter."""
+    sqlstate = getattr(error, "sqlstate", None)
+    return type(error).__name__ if sqlstate is None else f"{type(error).__name__} ({sqlstate})"
+
+
 def _check_owners(messages: Sequence[Decoded], draft: _Draft) -> tuple[list[Measured], list[Refused]]:
     measured: list[Measured] = []
     refused: list[Refused] = []
@@ -460,7 +480,7 @@ def _check_owners(messages: Sequence[Decoded], draft: _Draft) -> tuple[list[Meas
             if owner == item.place.agent:
                 measured.append(item)
             else:
-                detail = f"source {item.src} belongs to agent {owner}"
+                detail = f"source {item.src} belongs to another agent"
                 refused.append(
                     Refused(arrived=item.arrived, reason=Reason.OWNER, detail=detail, place=item.place)
                 )
@@ -528,33 +548,6 @@ def _note_clocks(connection: Database, messages: Sequence[VitalsMessage], draft:
     for src, at in agreed.items():
         known = draft.sources[src]
         draft.sources[src] = replace(known, agreed_at=max(known.agreed_at or at, at))
-
-
-def _spot_rows(part: _Part, draft: _Draft) -> list[queries.ObservationRow]:
-    message = part.message
-    agreed_at = draft.sources[message.src].agreed_at
-    return [
-        queries.ObservationRow(
-            reading=Reading(
-                src=message.src,
-                key=observation.key,
-                value=observation.value,
-                unit=observation.unit,
-                measured_at=observation.measured_at,
-                received_at=observation.received_at,
-                arrived_at=message.arrived.received_at,
-                stored_at=draft.now,
-                quality=observation.quality,
-                flags=observation.flags,
-                late=message.late,
-                clock_shift=shift_of(observation, of_agent=message.clock_shift, agreed_at=agreed_at),
-            ),
-            device_time=without_zone(observation.device_time),
-            sent_at=message.sent_at,
-            place=message.place,
-        )
-        for observation in read_batch(part.batch)
-    ]
 
 
 def _note_newest(newest: Latest, cell: LatestCell) -> None:

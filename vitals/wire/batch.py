@@ -17,7 +17,8 @@ VERSION = 1
 HISTORICAL_AFTER_MS = 30_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXACT = 2**53
-_FIRST_MS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_FIRST_MS = (datetime(1900, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+"""No clock says less, not even one that was never set; so a time stays one when its clock is corrected."""
 _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
@@ -276,13 +277,26 @@ def _check_columns(batch: VitalsBatch) -> None:
     for key, column in batch.m.items():
         if len(column) != rows or (batch.q and len(batch.q.get(key, column)) != rows):
             raise WireInvalid(f"column {key!r} does not have {rows} rows")
-    first = batch.t0 + min(*batch.dt, *batch.rx)
-    last = batch.t0 + max(*batch.dt, *batch.rx)
-    if not (_FIRST_MS <= first <= last <= _LAST_MS and _FIRST_MS <= batch.sent <= _LAST_MS):
-        raise WireInvalid(f"time {first}, {last} or {batch.sent} ms is not a date")
+    low, high = min(*batch.dt, *batch.rx), max(*batch.dt, *batch.rx)
+    if max(abs(batch.t0), abs(low), abs(high)) > _EXACT:
+        raise WireInvalid(f"time {batch.t0} or an offset of it is out of range")
+    check_date(batch.t0 + low, batch.t0 + high)
+    if batch.sent:
+        check_date(batch.sent)
     for texts in batch.dv.values():
         for text in texts.values():
             _check_device_time(text)
+
+
+def check_date(*milliseconds: int) -> None:
+    """Times that a message tells.
+
+    Raises:
+        WireInvalid: one is not between 1900 and 9999.
+    """
+    for moment in milliseconds:
+        if not _FIRST_MS <= moment <= _LAST_MS:
+            raise WireInvalid(f"time {moment} ms is not a date")
 
 
 def _check_device_time(text: str) -> None:

@@ -95,6 +95,9 @@ Control = Status | Beat | Ack | CloudStatus
 _Kind = TypeVar("_Kind", Status, Beat, Ack, CloudStatus)
 
 
+LONGEST_CADENCE_S = 1e6
+
+
 def declare_wave(layout: WaveLayout) -> WaveDeclaration:
     """A driver's layout as it goes on the wire."""
     return WaveDeclaration(
@@ -131,7 +134,12 @@ def encode_control(message: Control) -> bytes:
 
 def decode_status(payload: bytes) -> Status:
     """Raises: WireVersionUnknown, WireInvalid."""
-    return _decode(payload, Status)
+    status = _decode(payload, Status)
+    for source in status.sources:
+        for key, cadence_s in source.cadence.items():
+            if not 0 < cadence_s <= LONGEST_CADENCE_S:
+                raise WireInvalid(f"cadence {cadence_s} s of {key!r} is not possible")
+    return status
 
 
 def decode_beat(payload: bytes) -> Beat:
