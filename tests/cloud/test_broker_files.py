@@ -42,7 +42,8 @@ def test_worker_gets_its_own_pairs_and_no_key_of_the_authority(tmp_path):
     put_files(make_worker_files(keys, groups=2, clock=utc_now), tmp_path / "workers")
     written = {path.name: path for path in (tmp_path / "workers").iterdir()}
 
-    assert set(written) == {AUTHORITY_FILE, "ingest-0-client.pem", "ingest-1-client.pem"}
+    pairs = {"check-client.pem", "ingest-0-client.pem", "ingest-1-client.pem"}
+    assert set(written) == {AUTHORITY_FILE, *pairs}
     assert written["ingest-1-client.pem"].stat().st_mode & 0o777 == 0o600
     authority_key = (keys / "authority.pem").read_text().split("-----")[2]
     assert all(authority_key not in path.read_text() for path in written.values())
