@@ -124,7 +124,9 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Start, memory, CPU and latency of the running demo here; audit, backup, bindings, rights, edge."""
+    """Start, memory, CPU and latency of the running demo here; audit, backup, bindings, rights, edge, ingest,
+    store, trend, units, a county at 1:20.
+    """
     _python(session, "tests.benchmarks.measure_demo")
     _python(session, "tests.benchmarks.measure_audit")
     _python(session, "tests.benchmarks.measure_backup")
@@ -135,6 +137,7 @@ def bench(session: nox.Session) -> None:
     _python(session, "tests.benchmarks.measure_store")
     _python(session, "tests.benchmarks.measure_trend")
     _python(session, "tests.benchmarks.measure_units")
+    _python(session, "tests.benchmarks.measure_county")
 
 
 @nox.session
