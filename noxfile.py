@@ -124,9 +124,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Start, memory, CPU and latency of the running demo here; audit, backup, bindings, rights, edge, ingest,
-    store, trend, units, a county at 1:20.
-    """
+    """Everything that `docs/benchmarks.md` keeps and that this machine can measure."""
     _python(session, "tests.benchmarks.measure_demo")
     _python(session, "tests.benchmarks.measure_audit")
     _python(session, "tests.benchmarks.measure_backup")
