@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -44,62 +45,65 @@ class GapBody(BaseModel):
     to_at: int | None
 
 
-class WishQuery(BaseModel):
-    """The last hours, or a range in ms; with `pixels` in steps of which there are not more than that."""
+class RangeQuery(BaseModel):
+    """A range in ms, or none."""
 
-    hours: int = Field(24, ge=1, le=72)
     from_at: int | None = Field(None, ge=0, le=LAST_MS)
     to_at: int | None = Field(None, ge=0, le=LAST_MS)
-    pixels: int | None = Field(None, ge=10, le=4000)
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
         if (self.from_at is None) != (self.to_at is None):
             raise ValueError("a range has both ends, or none")
-        if self.from_at is not None and self.to_at is not None:
-            if self.to_at <= self.from_at:
-                raise ValueError("a range ends after it begins")
-            if self.to_at - self.from_at > LONGEST_MINUTES_MS and self.pixels is None:
-                raise ValueError("a range of more than 72 hours needs pixels")
+        if self.from_at is not None and self.to_at is not None and self.to_at <= self.from_at:
+            raise ValueError("a range ends after it begins")
+        return self
+
+    def lasts_ms(self) -> int:
+        """How long the range is; 0 where none is said."""
+        return 0 if self.from_at is None or self.to_at is None else self.to_at - self.from_at
+
+    def ends(self) -> tuple[datetime | None, datetime | None]:
+        """From when until when."""
+        from_at, to_at = (None if at is None else from_ms(at) for at in (self.from_at, self.to_at))
+        return from_at, to_at
+
+
+class WishQuery(RangeQuery):
+    """The last hours, or a range; with `pixels` in steps of which there are not more than that."""
+
+    hours: int = Field(24, ge=1, le=72)
+    pixels: int | None = Field(None, ge=10, le=4000)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.lasts_ms() > LONGEST_MINUTES_MS and self.pixels is None:
+            raise ValueError("a range of more than 72 hours needs pixels")
         return self
 
     def parse(self) -> Wish:
         """As the service takes it."""
-        return Wish(
-            hours=self.hours,
-            from_at=None if self.from_at is None else from_ms(self.from_at),
-            to_at=None if self.to_at is None else from_ms(self.to_at),
-            pixels=self.pixels,
-        )
+        from_at, to_at = self.ends()
+        return Wish(hours=self.hours, from_at=from_at, to_at=to_at, pixels=self.pixels)
 
 
-class WavesQuery(BaseModel):
-    """The last minute, or a range in ms of not more than ten; `stream` may be said several times."""
+class WavesQuery(RangeQuery):
+    """The last minute, or a range of not more than ten; `stream` may be said several times."""
 
-    from_at: int | None = Field(None, ge=0, le=LAST_MS)
-    to_at: int | None = Field(None, ge=0, le=LAST_MS)
     stream: list[str] = Field([], max_length=32)
 
     @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
-        if (self.from_at is None) != (self.to_at is None):
-            raise ValueError("a range has both ends, or none")
-        if self.from_at is not None and self.to_at is not None:
-            if self.to_at <= self.from_at:
-                raise ValueError("a range ends after it begins")
-            if self.to_at - self.from_at > LONGEST_WAVES_MS:
-                raise ValueError("waves are read ten minutes at a time")
+    def _fits(self) -> Self:
+        if self.lasts_ms() > LONGEST_WAVES_MS:
+            raise ValueError("waves are read ten minutes at a time")
         if any("\0" in stream for stream in self.stream):
             raise ValueError("a stream has no NUL in its name")
         return self
 
     def parse(self) -> WaveWish:
         """As the service takes it."""
-        return WaveWish(
-            from_at=None if self.from_at is None else from_ms(self.from_at),
-            to_at=None if self.to_at is None else from_ms(self.to_at),
-            streams=self.stream or None,
-        )
+        from_at, to_at = self.ends()
+        return WaveWish(from_at=from_at, to_at=to_at, streams=self.stream or None)
 
 
 class TrendBody(BaseModel):

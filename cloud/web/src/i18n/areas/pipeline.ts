@@ -4,7 +4,7 @@ export const pipeline = {
   "pipeline.asOf": ["{time} 的状态", "as of {time}"],
   "pipeline.workers": ["存储进程", "Workers that store"],
   "pipeline.worker.seen": ["{age}有消息", "seen {age}"],
-  "pipeline.worker.groups": ["负责分组 {groups}", "groups {groups}"],
+  "pipeline.worker.groups": ["负责 {groups} 号分组", "serves group no. {groups}"],
   "pipeline.worker.standBy": ["待命", "stands by"],
   "pipeline.worker.silent": ["没有消息,可能已停止", "silent, perhaps dead"],
   "pipeline.worker.counted": [
