@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloud.store.errors import KeyFileInvalid, SealBroken
+from cloud.store.folder import sync_folder
 from cloud.store.suite import Box, BoxBroken, Suite, derive_key, keyed_digest
 
 _KEY_BYTES = 32
@@ -236,7 +237,7 @@ class KeyFile:
                 file.flush()
                 os.fsync(file.fileno())
             put(fresh, self.path)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise KeyFileInvalid(self.path, error.strerror or "it cannot be written") from error
 
@@ -284,11 +285,3 @@ def _put_in_place(fresh: Path, path: Path) -> None:
 
 def _replace(fresh: Path, path: Path) -> None:
     fresh.replace(path)
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

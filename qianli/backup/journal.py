@@ -25,6 +25,7 @@ from typing import BinaryIO
 import psycopg
 from psycopg import pq
 
+from cloud.store.folder import sync_folder
 from qianli.backup.envelope import Lock, Opener, SealedStreamInvalid, SealedWriter, read_sealed
 
 SLOT = "qianli_journal"
@@ -161,7 +162,7 @@ class Follower:
                     writer.push()
                     # A file that has its name has its beginning too: whatever is killed, it can be read.
                     draft.rename(path)
-                    _sync_folder(self._folder)
+                    sync_folder(self._folder)
                     self._receive(connection, writer, may_go_on=may_go_on, started=started)
                     writer.finish()
             except BaseException:
@@ -292,11 +293,3 @@ def _answer(link: pq.abc.PGconn, position: int) -> None:
     clock_us = int((time.time() - _POSTGRES_EPOCH_S) * 1_000_000)
     link.put_copy_data(_ANSWER.pack(b"r", position, position, position, clock_us, b"\x00"))
     link.flush()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 from cloud.errors import SettingInvalid
 from cloud.objects.errors import ObjectDamaged, ObjectMissing, ObjectStoreUnusable
 from cloud.objects.port import ObjectStore, Place, checked_name
+from cloud.store.folder import sync_folder
 
 _UNFINISHED = ".part-"
 _CONNECT_S = 5
@@ -112,7 +113,7 @@ class FolderStore(_Store):
             except BaseException:
                 draft.unlink(missing_ok=True)
                 raise
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
 
 class BucketStore(_Store):
@@ -159,12 +160,4 @@ def _make_folders(folder: Path) -> None:
     _make_folders(folder.parent)
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder.parent)
