@@ -79,6 +79,11 @@ async def until(condition, *, within_s=15.0):
         await asyncio.sleep(0.05)
 
 
+async def until_it_listens(hut):
+    """Connected is not yet subscribed; a first exchange came through its commands."""
+    await until(lambda: hut.clock.offset_ms() is not None)
+
+
 async def test_agent_learns_how_far_its_clock_is_from_the_clouds(hut, room, stream):
     hut.uplink.start()
     await until(lambda: hut.clock.offset_ms() is not None)
@@ -103,7 +108,7 @@ async def test_jump_of_the_agents_clock_brings_a_new_exchange_at_once(hut, room,
 
 async def test_staff_asks_for_the_time_and_reads_the_answer(hut, room, stream):
     hut.uplink.start()
-    await until(lambda: hut.uplink.is_connected)
+    await until_it_listens(hut)
 
     room.service.issue(ADMIN, "hut-1", Order(name=CommandName.TIME))
 
@@ -119,7 +124,7 @@ async def test_agent_is_told_to_send_again_and_says_what_it_has_no_longer(hut, r
     hut.spool.acknowledge({Lane.LIVE: 6})
     room.database.execute("UPDATE agent SET lineage = %s WHERE agent = 'hut-1'", (hut.spool.lineage,))
     hut.uplink.start()
-    await until(lambda: hut.uplink.is_connected)
+    await until_it_listens(hut)
 
     order = Order(name=CommandName.RESEND, resend=LaneRange(lane=Lane.LIVE, first=3, last=5))
     room.service.issue(ADMIN, "hut-1", order)
