@@ -85,8 +85,8 @@ class Agent:
 
     def __post_init__(self) -> None:
         boot = secrets.token_hex(8)
-        self.raw = RawLog(self.spool)
         self.clock = OwnClock()
+        self.raw = RawLog(self.spool, clock=self.clock)
         self.pipeline = Pipeline(
             self.spool,
             boot=boot,

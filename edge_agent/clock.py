@@ -1,19 +1,21 @@
 """What disciplines this machine's clock, how far it is from the cloud's, and whether it has jumped."""
 
 import ctypes
+import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vitals.wire.batch import ClockState
+from vitals.wire.batch import AS_READ, LOST, SYNCHRONISED, ClockState, Timing
 
 Clock = Callable[[], datetime]
 """Gives aware UTC; tests give their own."""
 
 _RTC = Path("/dev/rtc0")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TIMEX_BYTES = 512  # struct timex has 208
 _TIME_ERROR = 5
 _TRIES = 5
@@ -39,11 +41,29 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
+def uptime_s() -> float:
+    """Seconds that only ever run on, while the machine sleeps too (clock_gettime(2): CLOCK_BOOTTIME)."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def machine_start() -> str:
+    """Which start of this machine it is; where the kernel does not tell, which start of this process."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return secrets.token_hex(16)
+
+
+def has_clock_chip() -> bool:
+    """Whether the clock goes on while the machine is off."""
+    return _RTC.exists()
+
+
 def clock_source() -> str:
     """`ntp` when the kernel says that the clock is synchronised, `rtc` with a clock chip, else `none`."""
     if is_synchronised():
-        return "ntp"
-    return "rtc" if _RTC.exists() else "none"
+        return SYNCHRONISED
+    return "rtc" if has_clock_chip() else "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +71,26 @@ class Hands:
     """Where an agent's clock is read; tests give their own."""
 
     wall_us: Callable[[], int] = now_us
-    monotonic_s: Callable[[], float] = time.monotonic
+    monotonic_s: Callable[[], float] = uptime_s
     source: Callable[[], str] = clock_source
+    has_chip: Callable[[], bool] = has_clock_chip
+    machine: str = field(default_factory=machine_start)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockRun:
+    """The wall clock from one jump to the next: all times that it gave then are wrong by the same."""
+
+    machine: str
+    """Which start of the machine: its uptime begins anew with each."""
+    ahead_us: int
+    """Wall clock minus uptime."""
+    offset_ms: int | None = None
+    """What to add to get the cloud's time, where that was known at any moment of it."""
+
+    def is_same(self, other: "ClockRun") -> bool:
+        """Whether the clock was not set between the two."""
+        return self.machine == other.machine and abs(self.ahead_us - other.ahead_us) <= STEP_US
 
 
 class OwnClock:
@@ -65,7 +103,7 @@ class OwnClock:
     def __init__(self, hands: Hands | None = None) -> None:
         self.hands = hands or Hands()
         self._lock = threading.Lock()
-        self._between_us = self._measure()
+        self._between_us = self._begin_us = self._measure()
         self._step = 0
         self._offset_ms: int | None = None
         self._learned_mono_s = 0.0
@@ -77,7 +115,7 @@ class OwnClock:
             between_us = self._measure()
             if abs(between_us - self._between_us) > STEP_US:
                 self._step += 1
-                self._offset_ms = None
+                self._begin_us, self._offset_ms = between_us, None
             self._between_us = between_us
             return self._step
 
@@ -99,6 +137,29 @@ class OwnClock:
     def state(self) -> ClockState:
         """As it goes on the wire."""
         return ClockState(src=self.hands.source(), off_ms=self.offset_ms())
+
+    def run(self) -> ClockRun:
+        """The clock as it is now."""
+        offset_ms = self.offset_ms()
+        if offset_ms is None and self.hands.source() == SYNCHRONISED:
+            offset_ms = 0
+        with self._lock:
+            return ClockRun(machine=self.hands.machine, ahead_us=self._begin_us, offset_ms=offset_ms)
+
+    def timing_of(self, then: ClockRun | None) -> Timing:
+        """How times that were read from a clock are told now.
+
+        What was known of that clock is the best; after it, by how much it was set while the machine ran; and
+        a chip goes on while it is off. Without all that nobody can tell any more what time it was.
+        """
+        now = self.run()
+        if then is None or then.is_same(now):
+            return AS_READ
+        if then.offset_ms is not None:
+            return Timing(clock=ClockState(src="rtc", off_ms=then.offset_ms))
+        if then.machine == now.machine:
+            return Timing(moved_ms=round((now.ahead_us - then.ahead_us) / 1000))
+        return AS_READ if self.hands.has_chip() else Timing(clock=ClockState(src=LOST))
 
     def _measure(self) -> int:
         """Wall minus monotonic time; asked again when this thread had to wait between the two."""

@@ -79,6 +79,7 @@ class Pipeline:
             parsed.gaps = self._restart_gaps + parsed.gaps
             self._spool.commit_parsed(
                 self._entries(parsed, now_ms=to_ms(now)),
+                clock=(frames[0].clock if frames else None) or self._pace.own_clock.run(),
                 parsed_up_to=frames[-1].id if frames else 0,
                 rejected=parsed.rejected,
                 settings={_ALIVE: str(to_ms(now)), _OPEN_GAPS: self._dump_gaps()},

@@ -3,9 +3,11 @@
 import asyncio
 import sqlite3
 from collections import deque
+from dataclasses import replace
 
 import structlog
 
+from edge_agent.clock import OwnClock
 from edge_agent.spool import RawFrame, Spool
 
 log = structlog.get_logger()
@@ -22,8 +24,9 @@ class RawLog:
     the queue is full, the frame is counted in `dropped`, which the panel shows.
     """
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, *, clock: OwnClock) -> None:
         self._spool = spool
+        self._clock = clock
         self._waiting: deque[RawFrame] = deque()
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -34,7 +37,7 @@ class RawLog:
         if len(self._waiting) >= MAX_WAITING:
             self.dropped += 1
             return
-        self._waiting.append(frame)
+        self._waiting.append(replace(frame, clock=self._clock.run()))
         self._wake.set()
         if urgent:
             self._urgent.set()

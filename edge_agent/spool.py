@@ -9,7 +9,7 @@ SQLite in WAL mode with `synchronous=FULL`: a commit that returned survives a po
 
 A message gets its lane and sequence when it is first sent: young ones go to `live`, old ones to `backlog`, so
 that after an outage the picture is live at once and the refill never looks like a hole. It leaves only when
-the cloud says that it is stored.
+the cloud says that it is stored. Both tables know the run of the clock from which the times in a row come.
 """
 
 import secrets
@@ -17,9 +17,12 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
+from edge_agent.clock import ClockRun
 from edge_agent.errors import SpoolUnusable
 from vitals.observation import SourceId
 from vitals.wire.batch import HISTORICAL_AFTER_MS
@@ -32,12 +35,20 @@ CREATE TABLE IF NOT EXISTS source (
     driver TEXT NOT NULL,
     declaration BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS clock_run (
+    id INTEGER PRIMARY KEY,
+    machine TEXT NOT NULL,
+    ahead_us INTEGER NOT NULL,
+    offset_ms INTEGER,
+    UNIQUE (machine, ahead_us)
+);
 CREATE TABLE IF NOT EXISTS raw (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     src TEXT NOT NULL,
     channel TEXT NOT NULL,
     received_us INTEGER NOT NULL,
-    payload BLOB NOT NULL
+    payload BLOB NOT NULL,
+    clock INTEGER
 );
 CREATE TABLE IF NOT EXISTS rejected (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -56,7 +67,8 @@ CREATE TABLE IF NOT EXISTS outbox (
     lane TEXT,
     s INTEGER,
     gather TEXT,
-    held_until_ms INTEGER
+    held_until_ms INTEGER,
+    clock INTEGER
 );
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_sequence ON outbox (lane, s) WHERE lane IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (is_event, created_ms, id) WHERE lane IS NULL;
@@ -70,7 +82,13 @@ CREATE TABLE IF NOT EXISTS done_command (
     reply BLOB NOT NULL
 ) WITHOUT ROWID;
 """
-_WAITING = "SELECT id, topic, payload FROM outbox WHERE lane IS NULL AND is_event = "
+_COLUMNS_ADDED = (
+    ("outbox", "gather", "TEXT"),
+    ("outbox", "held_until_ms", "INTEGER"),
+    ("outbox", "clock", "INTEGER"),
+    ("raw", "clock", "INTEGER"),
+)
+_WAITING = "SELECT id, topic, payload, clock FROM outbox WHERE lane IS NULL AND is_event = "
 _WAITING_EVENTS = _WAITING + "1 ORDER BY id LIMIT ?"
 # What is held is passed over, but not for longer than anything is: then the clock was set back meanwhile.
 _WAITING_YOUNG = (
@@ -81,7 +99,7 @@ _WAITING_YOUNG = (
 _WAITING_OLD = _WAITING + "0 AND created_ms < ? ORDER BY created_ms, id LIMIT ?"
 # In the order in which they came in, whatever clocks said; GLOB takes topics by their beginning.
 _WAITING_OF_KIND = (
-    "SELECT id, topic, payload FROM outbox NOT INDEXED "
+    "SELECT id, topic, payload, clock FROM outbox NOT INDEXED "
     "WHERE id > ? AND id <= ? AND lane IS NULL AND is_event = 0 AND topic GLOB ? ORDER BY id LIMIT ?"
 )
 _USED = (
@@ -90,6 +108,7 @@ _USED = (
 )
 _DEPTH = "SELECT (SELECT count(*) FROM outbox), (SELECT min(created_ms) FROM outbox)"
 REJECTED_KEPT = 1000
+_Row = tuple[Any, ...]
 MOST_HELD_MS = 60_000
 COMMANDS_KEPT_MS = 7 * 86_400_000
 
@@ -103,6 +122,7 @@ class RawFrame:
     received_us: int
     payload: bytes
     id: int = 0
+    clock: ClockRun | None = None
 
 
 LINK = "@link"
@@ -138,6 +158,7 @@ class SpooledMessage:
     payload: bytes
     lane: Lane
     s: int
+    clock: ClockRun | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +193,7 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        self._clock_ids: dict[tuple[str, int], int] = {}
         try:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
@@ -179,6 +201,8 @@ class Spool:
             self._upgrade()
             self._database.executescript(_SCHEMA)
             self.lineage = self.setting("lineage", default=secrets.token_hex(8))
+            self._clocks = self._read_clocks()
+            self._clock_ids = {(run.machine, run.ahead_us): row_id for row_id, run in self._clocks.items()}
         except sqlite3.Error as error:
             raise SpoolUnusable(str(path), str(error)) from error
         with self._transaction():
@@ -218,19 +242,29 @@ class Spool:
         """Make frames durable. When this returns they survive a power cut."""
         with self._transaction():
             self._database.executemany(
-                "INSERT INTO raw (src, channel, received_us, payload) VALUES (?, ?, ?, ?)",
-                [(frame.src, frame.channel, frame.received_us, frame.payload) for frame in frames],
+                "INSERT INTO raw (src, channel, received_us, payload, clock) VALUES (?, ?, ?, ?, ?)",
+                [
+                    (frame.src, frame.channel, frame.received_us, frame.payload, self._clock_id(frame.clock))
+                    for frame in frames
+                ],
             )
 
     def read_raw(self, *, limit: int) -> list[RawFrame]:
-        """The oldest frames that are not yet parsed."""
+        """The oldest frames that are not yet parsed, all of one run of the clock."""
         with self._lock:
             rows = self._database.execute(
-                "SELECT id, src, channel, received_us, payload FROM raw ORDER BY id LIMIT ?", (limit,)
+                "SELECT id, src, channel, received_us, payload, clock FROM raw ORDER BY id LIMIT ?", (limit,)
             ).fetchall()
         return [
-            RawFrame(id=row_id, src=SourceId(src), channel=channel, received_us=received_us, payload=payload)
-            for row_id, src, channel, received_us, payload in rows
+            RawFrame(
+                id=row_id,
+                src=SourceId(src),
+                channel=channel,
+                received_us=received_us,
+                payload=payload,
+                clock=self._clocks.get(clock),
+            )
+            for row_id, src, channel, received_us, payload, clock in _of_one_clock(rows)
         ]
 
     def commit_parsed(
@@ -238,13 +272,14 @@ class Spool:
         entries: Sequence[OutboxEntry],
         *,
         parsed_up_to: int,
+        clock: ClockRun | None = None,
         rejected: Sequence[tuple[RawFrame, str]] = (),
         settings: Mapping[str, str] | None = None,
     ) -> None:
         """In one transaction: raw rows up to that id go, what they gave goes to the outbox."""
         with self._transaction():
             self._database.execute("DELETE FROM raw WHERE id <= ?", (parsed_up_to,))
-            self._insert(entries)
+            self._insert(entries, clock=clock)
             for frame, reason in rejected:
                 self._reject(frame, reason)
             for name, value in (settings or {}).items():
@@ -270,24 +305,24 @@ class Spool:
                 "UPDATE outbox SET lane = ?, s = ? WHERE id = ?", [(lane, s, row[0]) for s, row in numbered]
             )
             self._database.execute("UPDATE lane SET next_s = ? WHERE name = ?", (first + len(rows), lane))
-        return [SpooledMessage(topic=row[1], payload=row[2], lane=lane, s=s) for s, row in numbered]
+        return [self._message(lane, row[1], row[2], s, row[3]) for s, row in numbered]
 
     def unacknowledged(self, lane: Lane) -> list[SpooledMessage]:
         """Messages that have a sequence and are not yet known to be stored, in order."""
         with self._lock:
             rows = self._database.execute(
-                "SELECT topic, payload, s FROM outbox WHERE lane = ? ORDER BY s", (lane,)
+                "SELECT topic, payload, s, clock FROM outbox WHERE lane = ? ORDER BY s", (lane,)
             ).fetchall()
-        return [SpooledMessage(topic=topic, payload=payload, lane=lane, s=s) for topic, payload, s in rows]
+        return [self._message(lane, *row) for row in rows]
 
     def within(self, lane: Lane, *, first: int, last: int) -> list[SpooledMessage]:
         """The messages of a range of a lane that are still here, in order."""
         with self._lock:
             rows = self._database.execute(
-                "SELECT topic, payload, s FROM outbox WHERE lane = ? AND s BETWEEN ? AND ? ORDER BY s",
+                "SELECT topic, payload, s, clock FROM outbox WHERE lane = ? AND s BETWEEN ? AND ? ORDER BY s",
                 (lane, first, last),
             ).fetchall()
-        return [SpooledMessage(topic=topic, payload=payload, lane=lane, s=s) for topic, payload, s in rows]
+        return [self._message(lane, *row) for row in rows]
 
     def find_reply(self, command_id: str) -> bytes | None:
         """What was answered when this command was done; None: it was not."""
@@ -342,21 +377,23 @@ class Spool:
     ) -> list[Waiting]:
         """In one transaction: show `rework` the oldest waiting messages of a kind, and do as it says.
 
-        `kind` is a pattern of topics (GLOB); `within` are ids: behind the first, up to the second.
+        `kind` is a pattern of topics (GLOB); `within` are ids: behind the first, up to the second. What is
+        shown together is of one run of the clock.
         Returns the messages that were shown.
         """
         with self._transaction():
             rows = self._database.execute(_WAITING_OF_KIND, (*within, kind, limit)).fetchall()
-            waiting = [Waiting(id=row_id, topic=topic, payload=payload) for row_id, topic, payload in rows]
-            if not waiting:
+            if not rows:
                 return []
+            run = rows[0][-1]
+            waiting = [Waiting(id=row[0], topic=row[1], payload=row[2]) for row in _of_one_clock(rows)]
             result = rework(waiting)
             self._database.executemany("DELETE FROM outbox WHERE id = ?", [(row,) for row in result.dropped])
             self._database.executemany(
                 "UPDATE outbox SET payload = ? WHERE id = ?",
                 [(payload, row) for row, payload in result.replaced.items()],
             )
-            self._insert(result.told)
+            self._insert(result.told, clock=self._clocks.get(run))
         return waiting
 
     def rejected(self, *, limit: int = REJECTED_KEPT) -> list[tuple[RawFrame, str]]:
@@ -375,10 +412,15 @@ class Spool:
             for row in rows
         ]
 
-    def _insert(self, entries: Iterable[OutboxEntry]) -> None:
+    def _message(self, lane: Lane, topic: str, payload: bytes, s: int, clock: int | None) -> SpooledMessage:
+        run = None if clock is None else self._clocks.get(clock)
+        return SpooledMessage(topic=topic, payload=payload, lane=lane, s=s, clock=run)
+
+    def _insert(self, entries: Iterable[OutboxEntry], *, clock: ClockRun | None) -> None:
+        run = self._clock_id(clock)
         self._database.executemany(
-            "INSERT INTO outbox (topic, is_event, created_ms, payload, gather, held_until_ms) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO outbox (topic, is_event, created_ms, payload, gather, held_until_ms, clock) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     entry.topic,
@@ -387,21 +429,43 @@ class Spool:
                     entry.payload,
                     None if entry.gather is None else entry.gather.key,
                     None if entry.gather is None else entry.gather.until_ms,
+                    run,
                 )
                 for entry in entries
-                if not self._joined(entry)
+                if not self._joined(entry, run)
             ],
         )
 
-    def _joined(self, entry: OutboxEntry) -> bool:
+    def _read_clocks(self) -> dict[int, ClockRun]:
+        rows = self._database.execute("SELECT id, machine, ahead_us, offset_ms FROM clock_run").fetchall()
+        return {row[0]: ClockRun(machine=row[1], ahead_us=row[2], offset_ms=row[3]) for row in rows}
+
+    def _clock_id(self, run: ClockRun | None) -> int | None:
+        """Keep a run of the clock, and what has become known of it since (in a transaction)."""
+        if run is None:
+            return None
+        known = self._clock_ids.get((run.machine, run.ahead_us))
+        if known is not None and run.offset_ms in (None, self._clocks[known].offset_ms):
+            return known
+        row_id, offset_ms = self._database.execute(
+            "INSERT INTO clock_run (machine, ahead_us, offset_ms) VALUES (?, ?, ?) "
+            "ON CONFLICT (machine, ahead_us) DO UPDATE "
+            "SET offset_ms = coalesce(excluded.offset_ms, clock_run.offset_ms) RETURNING id, offset_ms",
+            (run.machine, run.ahead_us, run.offset_ms),
+        ).fetchone()
+        self._clocks[row_id] = replace(run, offset_ms=offset_ms)
+        self._clock_ids[run.machine, run.ahead_us] = row_id
+        return int(row_id)
+
+    def _joined(self, entry: OutboxEntry, run: int | None) -> bool:
         """Whether the message became one with another that is held for it."""
         gather = entry.gather
         if gather is None:
             return False
         row = self._database.execute(
             "SELECT id, payload FROM outbox WHERE gather = ? AND held_until_ms > ? AND held_until_ms <= ? "
-            "AND lane IS NULL ORDER BY id DESC LIMIT 1",
-            (gather.key, gather.now_ms, gather.now_ms + MOST_HELD_MS),
+            "AND lane IS NULL AND clock IS ? ORDER BY id DESC LIMIT 1",
+            (gather.key, gather.now_ms, gather.now_ms + MOST_HELD_MS, run),
         ).fetchone()
         joined = None if row is None else gather.join(row[1], entry.payload)
         if joined is None:
@@ -413,11 +477,11 @@ class Spool:
         return True
 
     def _upgrade(self) -> None:
-        """An agent that was there before has a table without these columns."""
-        known = {row[1] for row in self._database.execute("PRAGMA table_info(outbox)")}
-        for name, kind in (("gather", "TEXT"), ("held_until_ms", "INTEGER")):
+        """An agent that was there before has tables without these columns."""
+        for table, name, kind in _COLUMNS_ADDED:
+            known = {row[1] for row in self._database.execute(f"PRAGMA table_info({table})")}
             if known and name not in known:
-                self._database.execute(f"ALTER TABLE outbox ADD COLUMN {name} {kind}")
+                self._database.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
     def _reject(self, frame: RawFrame, reason: str) -> None:
         cursor = self._database.execute(
@@ -439,6 +503,12 @@ class Spool:
                 yield
                 self._database.execute("COMMIT")
             except BaseException:
+                self._clock_ids.clear()  # what was written of them may be gone
                 if self._database.in_transaction:  # on a full disk SQLite may have rolled back by itself
                     self._database.execute("ROLLBACK")
                 raise
+
+
+def _of_one_clock(rows: Sequence[_Row]) -> Iterator[_Row]:
+    """The first rows, up to where the last column, the run of the clock, changes."""
+    return takewhile(lambda row: row[-1] == rows[0][-1], rows)

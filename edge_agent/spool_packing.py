@@ -44,7 +44,7 @@ def pack_waves(waiting: Sequence[Waiting], *, before_ms: int) -> Packed:
     opened = [
         (row, decode_wave(row.payload, stream=VitalKey(row.topic[len(WAVES) - 1 :]))) for row in waiting
     ]
-    old = [(row, message) for row, message in opened if message.block.end_us // 1000 < before_ms]
+    old = [(row, message) for row, message in opened if _is_old(message.block.end_us // 1000, before_ms)]
     for group in _groups(old, _kind_of_wave):
         by_start = {message.block.t0_us: (row, message) for row, message in group}
         if len(by_start) < len(group):
@@ -64,7 +64,7 @@ def pack_vitals(waiting: Sequence[Waiting], *, before_ms: int) -> Packed:
     """Join batches of one source that lie within a minute."""
     packed = Packed()
     opened = [(row, decode_batch(row.payload)) for row in waiting]
-    old = [(row, batch) for row, batch in opened if batch.t0 + max(batch.dt) < before_ms]
+    old = [(row, batch) for row, batch in opened if _is_old(batch.t0 + max(batch.dt), before_ms)]
     for group in _groups(old, lambda item: (item[1].src, item[1].boot, repr(item[1].clk))):
         run: list[Waiting] = []
         begins_ms = 0
@@ -77,6 +77,11 @@ def pack_vitals(waiting: Sequence[Waiting], *, before_ms: int) -> Packed:
         _join_run(run, packed)
     packed.behind = _behind(waiting, [row for row, _ in old])
     return packed
+
+
+def _is_old(end_ms: int, before_ms: int) -> bool:
+    """Whether it waits for long; what lies in the future comes from before the clock was set back."""
+    return not before_ms <= end_ms <= before_ms + 2 * WAITS_LONG_MS
 
 
 def _join_run(run: Sequence[Waiting], packed: Packed) -> None:

@@ -23,7 +23,7 @@ from edge_agent.errors import AgentError, IdentityForeign, SettingInvalid
 from edge_agent.identity import IdentityFiles, read_identity
 from edge_agent.pacing import BackOff, OwnPace, TokenBucket
 from edge_agent.spool import Spool, SpooledMessage
-from vitals.wire.batch import stamp_batch
+from vitals.wire.batch import Timing, stamp_batch
 from vitals.wire.command import encode_reply
 from vitals.wire.errors import WireError
 from vitals.wire.event import stamp_event
@@ -329,7 +329,8 @@ class Uplink:
 
     def _send(self, client: mqtt.Client, message: SpooledMessage, mono_s: float) -> None:
         self._windows[message.lane].note_sent(message.s, mono_s)
-        self._publish(client, message.topic, stamp(message, sent_ms=now_ms()))
+        timing = self._clock.timing_of(message.clock)
+        self._publish(client, message.topic, stamp(message, sent_ms=now_ms(), timing=timing))
 
     def _publish(
         self, client: mqtt.Client, name: str, payload: bytes, *, qos: int = 1, retain: bool = False
@@ -391,10 +392,8 @@ class Uplink:
         self._protocol = mqtt.MQTTv311 if self._protocol == mqtt.MQTTv5 else mqtt.MQTTv5
 
 
-def stamp(message: SpooledMessage, *, sent_ms: int) -> bytes:
+def stamp(message: SpooledMessage, *, sent_ms: int, timing: Timing) -> bytes:
     """The payload as it goes out now."""
-    if message.topic == "vitals":
-        return stamp_batch(message.payload, lane=message.lane, s=message.s, sent_ms=sent_ms)
-    if message.topic == "event":
-        return stamp_event(message.payload, lane=message.lane, s=message.s, sent_ms=sent_ms)
-    return stamp_wave(message.payload, lane=message.lane, s=message.s, sent_ms=sent_ms)
+    stamps = {"vitals": stamp_batch, "event": stamp_event}
+    into = stamps.get(message.topic, stamp_wave)
+    return into(message.payload, lane=message.lane, s=message.s, sent_ms=sent_ms, timing=timing)

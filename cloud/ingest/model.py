@@ -16,7 +16,17 @@ from cloud.series.latest import LatestCell
 from cloud.series.model import LONGEST_BATCH_MS, Block, Held, to_us
 from vitals.gap import Gap
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
-from vitals.wire.batch import ClockState, VitalsBatch, check_date, decode_batch, from_ms, read_batch, row_of
+from vitals.wire.batch import (
+    LOST,
+    SYNCHRONISED,
+    ClockState,
+    VitalsBatch,
+    check_date,
+    decode_batch,
+    from_ms,
+    read_batch,
+    row_of,
+)
 from vitals.wire.errors import UNREADABLE, WireError, WireInvalid, WireVersionUnknown
 from vitals.wire.event import decode_event, read_gap
 from vitals.wire.packing import unpack_text
@@ -30,7 +40,6 @@ CLOCK_TOLERANCE = timedelta(seconds=1)
 _TOLERANCE_US = CLOCK_TOLERANCE // timedelta(microseconds=1)
 CLOCK_AGREED_WITHIN = timedelta(hours=24)
 """How long what comes from a device's memory is believed after its clock was seen to be right."""
-_SYNCHRONISED = "ntp"
 _T = TypeVar("_T")
 _OFFSET_POSSIBLE_MS = 100 * 365 * 86_400_000
 OF_MEMORY = frozenset({Flag.STORED, Flag.CLOCK_NOT_SET})
@@ -288,7 +297,7 @@ def _decode_other(name: str, arrived: Arrived) -> Measured:
             from_ms(message.sent),
             measured_at=from_ms(message.block.end_us // 1000),
             received_at=arrived.received_at,
-            clock=ClockState(),  # a block does not say
+            clock=message.clock,
         ),
     )
 
@@ -301,7 +310,8 @@ def clock_shift(
     An offset that was measured by an exchange shortly before is the answer, unless the value would then come
     from the future: that clock was set meanwhile. Without one: nothing arrives before it was sent or
     measured; such a clock is ahead. What arrives later than it was sent may have waited for us, or the clock
-    is behind: a clock that a time service disciplines is believed.
+    is behind: a clock that a time service disciplines is believed. A clock that is lost may be wrong by any
+    time: what it read belongs to nobody until somebody says so.
     """
     shift_us = _shift_us(
         to_us(sent_at), measured_us=to_us(measured_at), received_us=to_us(received_at), clock=clock
@@ -316,15 +326,18 @@ def _shift_us(sent_us: int, *, measured_us: int, received_us: int, clock: ClockS
 
 
 def _told_shift_us(sent_us: int, *, measured_us: int, received_us: int, clock: ClockState) -> int:
+    if clock.src == LOST:
+        return -_OFFSET_POSSIBLE_MS * 1000
     if clock.off_ms is not None and abs(clock.off_ms) <= _OFFSET_POSSIBLE_MS:
         known = clock.off_ms * 1000
         if known - (received_us - measured_us) <= _TOLERANCE_US:
             return known if abs(known) > _TOLERANCE_US else 0
-    ahead = received_us - max(sent_us, measured_us)
+    is_believed = clock.src == SYNCHRONISED
+    ahead = received_us - (measured_us if is_believed else max(sent_us, measured_us))
     if ahead < -_TOLERANCE_US:
         return ahead
     behind = received_us - sent_us
-    return behind if behind > _TOLERANCE_US and clock.src != _SYNCHRONISED else 0
+    return behind if behind > _TOLERANCE_US and not is_believed else 0
 
 
 def shift_of(

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 import pytest
 
 from edge_agent import clock
-from edge_agent.clock import OFFSET_LASTS_S, STEP_US, Hands, OwnClock
-from vitals.wire.batch import ClockState
+from edge_agent.clock import OFFSET_LASTS_S, STEP_US, ClockRun, Hands, OwnClock
+from vitals.wire.batch import AS_READ, LOST, ClockState, Timing
 
 
 class Kernel:
@@ -51,6 +51,9 @@ class MovedClocks:
     mono_s: float = 100.0
     wall_us: int = 1_790_000_000_000_000
     late_s: float = 0.0
+    source: str = "rtc"
+    has_chip: bool = False
+    machine: str = "first start"
 
     def pass_s(self, seconds):
         self.mono_s += seconds
@@ -64,7 +67,13 @@ class MovedClocks:
 
     def own_clock(self):
         return OwnClock(
-            Hands(wall_us=self.read_wall_us, monotonic_s=lambda: self.mono_s, source=lambda: "rtc")
+            Hands(
+                wall_us=self.read_wall_us,
+                monotonic_s=lambda: self.mono_s,
+                source=lambda: self.source,
+                has_chip=lambda: self.has_chip,
+                machine=self.machine,
+            )
         )
 
 
@@ -124,3 +133,86 @@ def test_offset_is_told_while_it_is_fresh():
     clocks.pass_s(2)
 
     assert own.offset_ms() is None
+
+
+def test_time_of_a_clock_that_was_not_set_is_told_as_it_was_read():
+    clocks = MovedClocks()
+    own = clocks.own_clock()
+    then = own.run()
+    own.learn(7, step=0)
+    clocks.pass_s(3600)
+
+    assert own.timing_of(then) is own.timing_of(None) is AS_READ
+
+
+@pytest.mark.parametrize("set_s", [3600, -3600])
+def test_time_from_before_a_jump_is_told_as_the_clock_would_have_read_it_now(set_s):
+    clocks = MovedClocks()
+    own = clocks.own_clock()
+    then = own.run()
+    clocks.pass_s(60)
+    clocks.wall_us += set_s * 1_000_000
+
+    assert own.timing_of(then) == Timing(moved_ms=set_s * 1000)
+
+
+def test_agent_that_starts_again_on_the_same_machine_knows_the_jump_too():
+    clocks = MovedClocks()
+    then = clocks.own_clock().run()
+    clocks.wall_us += 5_000_000
+
+    assert clocks.own_clock().timing_of(then) == Timing(moved_ms=5000)
+
+
+def test_what_was_once_known_of_a_clock_is_better_than_how_far_it_was_set():
+    clocks = MovedClocks()
+    own = clocks.own_clock()
+    own.learn(-40, step=0)
+    then = own.run()
+    clocks.wall_us += 5_000_000
+
+    assert own.timing_of(then) == Timing(clock=ClockState(src="rtc", off_ms=-40))
+
+
+def test_clock_of_a_time_service_was_right():
+    clocks = MovedClocks(source="ntp")
+    own = clocks.own_clock()
+    then = own.run()
+    clocks.source = "rtc"
+    clocks.wall_us += 5_000_000
+
+    assert own.timing_of(then).clock.off_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("has_chip", "timing"),
+    [(True, AS_READ), (False, Timing(clock=ClockState(src=LOST)))],
+    ids=["a chip goes on", "nothing goes on"],
+)
+def test_clock_of_an_earlier_start_of_the_machine_is_lost_unless_a_chip_goes_on(has_chip, timing):
+    clocks = MovedClocks(has_chip=has_chip)
+    then = clocks.own_clock().run()
+    clocks.machine, clocks.mono_s = "second start", 5.0
+
+    assert clocks.own_clock().timing_of(then) == timing
+
+
+def test_clock_of_an_earlier_start_that_was_known_is_not_lost():
+    clocks = MovedClocks()
+    own = clocks.own_clock()
+    own.learn(7_200_000, step=0)
+    then = own.run()
+    clocks.machine, clocks.mono_s = "second start", 5.0
+
+    assert clocks.own_clock().timing_of(then).clock.off_ms == 7_200_000
+
+
+def test_this_machine_tells_its_start():
+    assert clock.machine_start() == clock.machine_start()
+    assert ClockRun(machine=clock.machine_start(), ahead_us=0).is_same(OwnClock().run()) is False
+
+
+def test_machine_without_the_kernels_word_has_a_start_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.setattr(clock, "_BOOT_ID", tmp_path / "none")
+
+    assert clock.machine_start() != clock.machine_start()

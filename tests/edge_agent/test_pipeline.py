@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from edge_agent.clock import OwnClock
+from edge_agent.clock import ClockRun, OwnClock
 from edge_agent.pipeline import Pace, Pipeline, is_continuous, place_in_time, separate_times
 from edge_agent.spool import LINK, RawFrame, Spool
 from tests.fixtures.full_disk import fill_disk, free_disk
@@ -223,6 +223,19 @@ def test_continuous_values_of_ten_seconds_become_one_batch(spool, clock):
 
     (message,) = messages(spool, Lane.LIVE, now_ms=NOW_US // 1000 + 11_000)
     assert len(read_batch(decode_batch(message.payload))) == 10
+
+
+def test_message_is_of_the_clock_that_its_frames_were_stamped_with(spool, clock):
+    before, after = (ClockRun(machine="m", ahead_us=ahead_us) for ahead_us in (1, 3_600_000_000))
+    pipeline = open_pipeline(spool, clock)
+    for run in (before, after):
+        frame = RawFrame(src=SRC, channel="2A37", received_us=NOW_US, payload=b"\x00\x48", clock=run)
+        spool.append_raw([frame])
+
+    while pipeline.run_once():
+        pass
+
+    assert [message.clock for message in messages(spool, Lane.LIVE)] == [before, after]
 
 
 def test_spot_value_goes_at_once_and_so_does_an_event(spool, clock):

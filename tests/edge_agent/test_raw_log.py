@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from edge_agent import raw_log
+from edge_agent.clock import OwnClock
 from edge_agent.raw_log import RawLog
 from edge_agent.spool import RawFrame, Spool
 from vitals.observation import SourceId
@@ -56,7 +57,7 @@ async def run_until_written(log, disk):
 
 async def test_urgent_frame_is_written_with_what_waited_before_it():
     disk = FlakyDisk()
-    log = RawLog(disk)
+    log = RawLog(disk, clock=OwnClock())
     log.append(frame(1))
     log.append(frame(2), urgent=True)
 
@@ -68,7 +69,7 @@ async def test_urgent_frame_is_written_with_what_waited_before_it():
 async def test_full_disk_is_tried_again_without_loss(monkeypatch):
     monkeypatch.setattr(raw_log, "RETRY_S", 0.01)
     disk = FlakyDisk(failures=3)
-    log = RawLog(disk)
+    log = RawLog(disk, clock=OwnClock())
     log.append(frame(1), urgent=True)
 
     await run_until_written(log, disk)
@@ -78,7 +79,7 @@ async def test_full_disk_is_tried_again_without_loss(monkeypatch):
 
 async def test_what_waits_at_the_end_is_written(tmp_path):
     spool = Spool(tmp_path / "s")
-    log = RawLog(spool)
+    log = RawLog(spool, clock=OwnClock())
     task = asyncio.create_task(log.run())
     await asyncio.sleep(0)
 
@@ -92,7 +93,7 @@ async def test_what_waits_at_the_end_is_written(tmp_path):
 
 async def test_cancelled_write_loses_and_repeats_nothing():
     disk = SlowDisk()
-    log = RawLog(disk)
+    log = RawLog(disk, clock=OwnClock())
     log.append(frame(1), urgent=True)
     task = asyncio.create_task(log.run())
     await asyncio.to_thread(disk.began.wait, 5)
@@ -108,7 +109,7 @@ async def test_cancelled_write_loses_and_repeats_nothing():
 
 async def test_frames_of_a_failed_write_are_tried_once_more_at_the_end():
     disk = FlakyDisk(failures=1)
-    log = RawLog(disk)
+    log = RawLog(disk, clock=OwnClock())
     log.append(frame(1), urgent=True)
     task = asyncio.create_task(log.run())
     async with asyncio.timeout(5):
@@ -123,7 +124,7 @@ async def test_frames_of_a_failed_write_are_tried_once_more_at_the_end():
 
 async def test_full_queue_counts_what_it_drops(monkeypatch):
     monkeypatch.setattr(raw_log, "MAX_WAITING", 2)
-    log = RawLog(FlakyDisk())
+    log = RawLog(FlakyDisk(), clock=OwnClock())
 
     for n in range(5):
         log.append(frame(n))

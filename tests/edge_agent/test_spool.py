@@ -1,18 +1,21 @@
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from edge_agent.clock import ClockRun
 from edge_agent.errors import SpoolUnusable
-from edge_agent.spool import _WAITING_OLD, REJECTED_KEPT, Gather, OutboxEntry, RawFrame, Spool
+from edge_agent.spool import _WAITING_OLD, REJECTED_KEPT, Gather, OutboxEntry, RawFrame, Rework, Spool
 from tests.fixtures.full_disk import fill_disk, free_disk
 from vitals.observation import SourceId
 from vitals.wire.topics import LANES, Lane
 
 SRC = SourceId("s-1")
 NOW_MS = 1_790_000_000_000
+RUN = ClockRun(machine="m", ahead_us=1)
 
 
 @pytest.fixture
@@ -22,8 +25,8 @@ def spool(tmp_path):
     opened.close()
 
 
-def raw(payload=b"\x00\x48"):
-    return RawFrame(src=SRC, channel="2A37", received_us=NOW_MS * 1000, payload=payload)
+def raw(payload=b"\x00\x48", *, clock=None):
+    return RawFrame(src=SRC, channel="2A37", received_us=NOW_MS * 1000, payload=payload, clock=clock)
 
 
 def entry(payload=b"p", *, age_s=0, is_event=False):
@@ -255,14 +258,21 @@ def test_spool_of_an_earlier_agent_gets_the_new_columns(tmp_path):
     spool = Spool(tmp_path / "s")
     spool.commit_parsed([entry(b"old")], parsed_up_to=0)
     spool._database.execute("DROP INDEX outbox_gather")
-    for name in ("gather", "held_until_ms"):
-        spool._database.execute(f"ALTER TABLE outbox DROP COLUMN {name}")
+    for table, name in (
+        ("outbox", "gather"),
+        ("outbox", "held_until_ms"),
+        ("outbox", "clock"),
+        ("raw", "clock"),
+    ):
+        spool._database.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+    spool._database.execute("DROP TABLE clock_run")
     spool.close()
 
     opened = Spool(tmp_path / "s")
-    opened.commit_parsed([held(b"new")], parsed_up_to=0)
+    opened.commit_parsed([held(b"new")], parsed_up_to=0, clock=RUN)
 
     assert sent_at(opened, second=10) == [b"old", b"new"]
+    assert [message.clock for message in opened.unacknowledged(Lane.LIVE)] == [None, RUN]
     opened.close()
 
 
@@ -276,3 +286,66 @@ def test_burst_of_frames_is_one_transaction(spool):
         "BEGIN IMMEDIATE",
         "COMMIT",
     ]
+
+
+SET = ClockRun(machine="m", ahead_us=3_600_000_000)
+
+
+def test_frames_are_read_by_run_of_the_clock(tmp_path):
+    spool = Spool(tmp_path / "s")
+    spool.append_raw([raw(b"a", clock=RUN), raw(b"b", clock=RUN), raw(b"c", clock=SET), raw(b"d", clock=RUN)])
+    spool.close()
+
+    opened = Spool(tmp_path / "s")
+    taken = []
+    while frames := opened.read_raw(limit=10):
+        taken.append(([frame.payload for frame in frames], {frame.clock for frame in frames}))
+        opened.commit_parsed([], parsed_up_to=frames[-1].id)
+
+    assert taken == [([b"a", b"b"], {RUN}), ([b"c"], {SET}), ([b"d"], {RUN})]
+    opened.close()
+
+
+def test_what_becomes_known_of_a_clock_counts_for_all_that_was_read_from_it(spool):
+    spool.commit_parsed([entry(b"before")], parsed_up_to=0, clock=RUN)
+    spool.commit_parsed([], parsed_up_to=0, clock=replace(RUN, offset_ms=-40))
+    spool.commit_parsed([entry(b"later")], parsed_up_to=0, clock=RUN)
+
+    spool.assign(Lane.LIVE, now_ms=NOW_MS, limit=9)
+
+    assert {message.clock for message in spool.unacknowledged(Lane.LIVE)} == {replace(RUN, offset_ms=-40)}
+
+
+def test_clock_is_not_forgotten_when_the_transaction_that_told_of_it_fails(spool):
+    broken = OutboxEntry(topic="vitals", payload=None, created_ms=NOW_MS)
+    with pytest.raises(sqlite3.IntegrityError):
+        spool.commit_parsed([broken], parsed_up_to=0, clock=RUN)
+    spool.commit_parsed([entry()], parsed_up_to=0, clock=RUN)
+
+    query = "SELECT machine, ahead_us FROM outbox JOIN clock_run ON clock = clock_run.id"
+    (row,) = spool._database.execute(query)
+
+    assert row == (RUN.machine, RUN.ahead_us)
+
+
+def test_values_of_two_clocks_do_not_become_one_message(spool):
+    spool.commit_parsed([held(b"a")], parsed_up_to=0, clock=RUN)
+    spool.commit_parsed([held(b"b")], parsed_up_to=0, clock=SET)
+
+    assert sent_at(spool, second=10) == [b"a", b"b"]
+
+
+def test_rework_shows_messages_of_one_clock_at_a_time_and_what_it_tells_is_of_that_clock(spool):
+    spool.commit_parsed([entry(b"a")], parsed_up_to=0, clock=RUN)
+    spool.commit_parsed([entry(b"b")], parsed_up_to=0, clock=SET)
+    shown = []
+
+    def tell(waiting):
+        shown.append([row.payload for row in waiting])
+        return Rework(dropped=[row.id for row in waiting], told=[entry(b"gap", is_event=True)])
+
+    for _ in range(2):
+        spool.rework("vitals", tell, within=(0, 2**62), limit=9)
+
+    assert shown == [[b"a"], [b"b"]]
+    assert [message.clock for message in spool.assign(Lane.EVENT, now_ms=NOW_MS, limit=9)] == [RUN, SET]

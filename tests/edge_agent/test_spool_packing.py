@@ -51,6 +51,14 @@ def test_batches_of_a_minute_become_one_and_no_value_is_lost(filled):
     assert len(filled.payloads("vitals")) == 5
 
 
+def test_what_lies_in_the_future_since_the_clock_was_set_back_is_packed_too(filled):
+    filled.add_vitals(range(300, 600), per_batch=1)
+
+    pack(filled, at=NOW - timedelta(days=1))
+
+    assert len(filled.payloads("vitals")) == 5
+
+
 def test_what_is_young_or_has_a_sequence_stays_as_it_is(filled):
     filled.add_waves(60, oldest_s=60)
     filled.add_vitals(range(60), per_batch=1)

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from cloud.broker.address import AUTHORITY_FILE
 from cloud.enrolment.authority.files import cloud_pair, open_authority
+from edge_agent.clock import Hands, OwnClock, now_us
 from edge_agent.errors import SettingInvalid
 from edge_agent.spool import OutboxEntry, Spool
 from edge_agent.uplink import BrokerAddress, Uplink
@@ -142,7 +143,7 @@ def uplink(spool, broker):
     made.stop()
 
 
-def queue_value(spool, value=72.0, *, age_ms=0):
+def queue_value(spool, value=72.0, *, age_ms=0, clock=None):
     now_ms = time.time_ns() // 1_000_000 - age_ms
     item = Observation(
         key=VitalKey("heart_rate"),
@@ -154,7 +155,7 @@ def queue_value(spool, value=72.0, *, age_ms=0):
     envelope = Envelope(ln=spool.lineage, boot="00" * 8, lane=Lane.LIVE, s=1)
     batch = build_batch([item], src=SourceId("s-1"), envelope=envelope, clock=ClockState())
     entry = OutboxEntry(topic="vitals", payload=encode_batch(batch), created_ms=now_ms)
-    spool.commit_parsed([entry], parsed_up_to=0)
+    spool.commit_parsed([entry], parsed_up_to=0, clock=clock)
 
 
 def test_birth_comes_before_values_and_beats_follow(uplink, cloud):
@@ -363,3 +364,18 @@ def test_backlog_goes_at_the_rate_of_the_cloud_and_live_values_pass_it(uplink, c
     assert first.lane is Lane.BACKLOG
     assert 8 <= len(later) <= 40
     assert [batch.s for batch in later[:-1]] == list(range(2, len(later) + 1))
+
+
+def test_value_from_before_the_clock_was_set_is_told_by_the_clock_of_today(spool, broker, cloud):
+    behind_us = 7_200_000_000
+    own = OwnClock(Hands(wall_us=lambda: now_us() - behind_us, source=lambda: "none"))
+    queue_value(spool, age_ms=7_260_000, clock=own.run())
+    behind_us = 0
+    uplink = Uplink(spool, agent=AGENT, boot="00" * 8, broker=broker.address, sources=list, clock=own)
+
+    uplink.start()
+    batch = decode_batch(cloud.take("vitals"))
+    uplink.stop()
+
+    assert 59_000 < batch.sent - batch.t0 < 75_000
+    assert (batch.h, batch.clk.off_ms) == (1, None)

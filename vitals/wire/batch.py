@@ -26,8 +26,31 @@ _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds
 class ClockState:
     """What disciplines the agent's clock, and its known offset to the cloud."""
 
-    src: str = "none"  # ntp | rtc | none
+    src: str = "none"  # ntp | rtc | none | lost
     off_ms: int | None = None
+
+
+SYNCHRONISED = "ntp"
+LOST = "lost"
+"""The clock that a time was read from is gone, and nobody ever knew how far it was from the cloud's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How the times of a message are told when it is sent, for the clock may have been set since."""
+
+    moved_ms: int = 0
+    """By how much the clock was set since they were read: they are told as it would have read them now."""
+    clock: ClockState | None = None
+    """What is known of the clock that they were read from, where that is not the one that stamps `sent`."""
+
+    @property
+    def told_ms(self) -> int:
+        """By how much the times change in a message that cannot tell of its clock."""
+        return self.moved_ms + ((self.clock and self.clock.off_ms) or 0)
+
+
+AS_READ = Timing()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,9 +331,12 @@ def _check_device_time(text: str) -> None:
         raise WireInvalid(f"device time {text!r} is not ISO 8601 of a year that can be") from error
 
 
-def stamp_batch(payload: bytes, *, lane: Lane, s: int, sent_ms: int) -> bytes:
+def stamp_batch(payload: bytes, *, lane: Lane, s: int, sent_ms: int, timing: Timing = AS_READ) -> bytes:
     """Write sequence and moment of publishing into a spooled payload; mark it historical when it is old."""
     batch = _stamp_decoder.decode(unpack_text(payload))
+    batch.t0 += timing.moved_ms
+    if timing.clock is not None:
+        batch.clk = msgspec.Raw(_encoder.encode(timing.clock))
     newest = batch.t0 + max(batch.dt)
     batch.lane, batch.s, batch.sent = lane, s, sent_ms
     batch.h = int(sent_ms - newest > HISTORICAL_AFTER_MS)

@@ -16,7 +16,15 @@ import zstandard
 
 from vitals.observation import SourceId, VitalKey
 from vitals.wave import Samples, WaveBlock
-from vitals.wire.batch import HISTORICAL_AFTER_MS, Envelope
+from vitals.wire.batch import (
+    AS_READ,
+    HISTORICAL_AFTER_MS,
+    LOST,
+    SYNCHRONISED,
+    ClockState,
+    Envelope,
+    Timing,
+)
 from vitals.wire.errors import WireInvalid, WireVersionUnknown
 from vitals.wire.topics import LANES, Lane
 
@@ -33,7 +41,10 @@ _FLAGS_OFFSET = 7
 _SEQUENCE = struct.Struct("<Q")
 _SEQUENCE_OFFSET = 24
 _CRC = struct.Struct("<I")
-_HISTORICAL = 1
+_T0 = struct.Struct("<q")
+_T0_OFFSET = 32
+_UNKNOWN_CLOCK = ClockState()
+_HISTORICAL, _CORRECTED, _CLOCK_LOST = 1, 2, 4
 
 
 class _Header(NamedTuple):
@@ -63,6 +74,7 @@ class WaveMessage:
     block: WaveBlock
     sent: int
     historical: bool
+    clock: ClockState = _UNKNOWN_CLOCK
 
 
 def encode_wave(block: WaveBlock, *, src: SourceId, envelope: Envelope, codec: int = CODEC_ZLIB) -> bytes:
@@ -121,6 +133,7 @@ def decode_wave(payload: bytes, *, stream: VitalKey) -> WaveMessage:
         ),
         sent=header.sent,
         historical=bool(header.flags & _HISTORICAL),
+        clock=_clock_of(header.flags),
     )
 
 
@@ -138,16 +151,29 @@ def _open(payload: bytes) -> tuple[_Header, bytes]:
     return header, payload[_HEADER.size : -4]
 
 
-def stamp_wave(payload: bytes, *, lane: Lane, s: int, sent_ms: int) -> bytes:
-    """Write sequence and moment of publishing into a spooled message; mark it historical when it is old."""
+def _clock_of(flags: int) -> ClockState:
+    if flags & _CLOCK_LOST:
+        return ClockState(src=LOST)
+    return ClockState(src=SYNCHRONISED) if flags & _CORRECTED else _UNKNOWN_CLOCK
+
+
+def stamp_wave(payload: bytes, *, lane: Lane, s: int, sent_ms: int, timing: Timing = AS_READ) -> bytes:
+    """Write sequence and moment of publishing into a spooled message; mark it historical when it is old.
+
+    Its clock has room for two words only: that `t0` was put right, or that nobody can.
+    """
     header, _ = _open(payload)
+    t0_us = header.t0_us + timing.told_ms * 1000
     duration_ms = header.n * 1000 * header.rate_denominator // header.rate_numerator
     changed = bytearray(payload[:-4])
     changed[_LANE_OFFSET] = LANES.index(lane)
     _SEQUENCE.pack_into(changed, _SEQUENCE_OFFSET, s)
     _SENT.pack_into(changed, _SENT_OFFSET, sent_ms)
-    if sent_ms - (header.t0_us // 1000 + duration_ms) > HISTORICAL_AFTER_MS:
+    _T0.pack_into(changed, _T0_OFFSET, t0_us)
+    if sent_ms - (t0_us // 1000 + duration_ms) > HISTORICAL_AFTER_MS:
         changed[_FLAGS_OFFSET] |= _HISTORICAL
+    if timing.clock is not None:
+        changed[_FLAGS_OFFSET] |= _CLOCK_LOST if timing.clock.src == LOST else _CORRECTED
     return _with_crc(bytes(changed))
 
 

@@ -19,8 +19,9 @@ from cloud.ingest.model import (
 )
 from tests.fixtures.wire_messages import LINEAGE, WireAgent, seconds, utc_now
 from vitals.gap import GapCause
-from vitals.wire.batch import ClockState
+from vitals.wire.batch import LOST, ClockState, Timing, stamp_batch, to_ms
 from vitals.wire.topics import Lane
+from vitals.wire.wave_block import stamp_wave
 
 AGENT = WireAgent()
 
@@ -138,6 +139,7 @@ def test_status_on_the_topic_of_another_agent_is_refused():
         ("none", 90_000, 99, 102, 2.0),
         ("none", 10**18, 99, 102, 2.0),
         ("ntp", None, 99, 170, 0.0),
+        ("ntp", None, 40, 93, 0.0),
     ],
     ids=[
         "behind, and it waited for us",
@@ -147,6 +149,7 @@ def test_status_on_the_topic_of_another_agent_is_refused():
         "the clock was set meanwhile",
         "no offset can be so large",
         "nothing measured",
+        "right when it measured, and set wrong before it sent",
     ],
 )
 def test_measured_offset_is_better_than_a_guess(src, off_ms, measured, received, shift):
@@ -171,3 +174,15 @@ def test_offset_that_an_agent_states_shifts_its_values():
     message = AGENT.vitals(1, 70, at=utc_now() - seconds(3), clock=ClockState(src="rtc", off_ms=2500))
 
     assert decode(message).clock_shift == seconds(2.5)
+
+
+@pytest.mark.parametrize("name", ["vitals", "wave"])
+def test_what_a_lost_clock_read_belongs_to_nobody(name):
+    timing = Timing(clock=ClockState(src=LOST))
+    made = AGENT.vitals(1, 70, at=utc_now()) if name == "vitals" else AGENT.wave(1, [1, 2], at=utc_now())
+    stamp = stamp_batch if name == "vitals" else stamp_wave
+    stamped = stamp(made.payload, lane=Lane.BACKLOG, s=1, sent_ms=to_ms(utc_now()), timing=timing)
+
+    message = decode(replace(made, payload=stamped))
+
+    assert message.clock_shift < -seconds(90 * 365 * 86_400)

@@ -11,8 +11,10 @@ from msgspec import structs
 from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
 from vitals.vocabulary import vital_code
 from vitals.wire.batch import (
+    AS_READ,
     ClockState,
     Envelope,
+    Timing,
     build_batch,
     decode_batch,
     encode_batch,
@@ -87,6 +89,18 @@ def test_stamp_marks_what_is_older_than_thirty_seconds(age_s, historical):
 
     assert (stamped.h, stamped.sent) == (historical, to_ms(NOW) + age_s * 1000)
     assert (stamped.lane, stamped.s) == (Lane.BACKLOG, 9)
+
+
+def test_batch_of_a_clock_that_is_gone_is_told_by_that_of_today_or_with_its_own():
+    payload = encode_batch(pack(observe()))
+    own = ClockState(src="rtc", off_ms=7000)
+    plain, moved, known = (
+        decode_batch(stamp_batch(payload, lane=Lane.LIVE, s=9, sent_ms=to_ms(NOW) + 20_000, timing=timing))
+        for timing in (AS_READ, Timing(moved_ms=-15_000), Timing(clock=own))
+    )
+
+    assert (moved.t0 - plain.t0, moved.dt, moved.clk, moved.h) == (-15_000, plain.dt, plain.clk, 1)
+    assert (known.t0, known.clk, known.h) == (plain.t0, own, 0)
 
 
 def broken(**changes):

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from vitals.observation import SourceId, VitalKey
 from vitals.wave import WaveBlock
-from vitals.wire.batch import Envelope
+from vitals.wire.batch import LOST, SYNCHRONISED, ClockState, Envelope, Timing
 from vitals.wire.errors import WireError, WireInvalid, WireVersionUnknown
 from vitals.wire.topics import Lane
 from vitals.wire.wave_block import (
@@ -69,6 +69,26 @@ def test_stamp_marks_what_is_older_than_thirty_seconds(age_s, historical):
 
     assert (got.historical, got.sent) == (historical, T0_US // 1000 + age_s * 1000)
     assert (got.envelope.lane, got.envelope.s) == (Lane.LIVE, 3)
+
+
+OF_A_KNOWN_CLOCK = Timing(clock=ClockState(src="rtc", off_ms=7000))
+OF_A_LOST_CLOCK = Timing(clock=ClockState(src=LOST))
+
+
+@pytest.mark.parametrize(
+    ("timing", "moved_us", "clock"),
+    [
+        (Timing(moved_ms=-5000), -5_000_000, ClockState()),
+        (OF_A_KNOWN_CLOCK, 7_000_000, ClockState(src=SYNCHRONISED)),
+        (OF_A_LOST_CLOCK, 0, OF_A_LOST_CLOCK.clock),
+    ],
+    ids=["set", "known", "lost"],
+)
+def test_wave_of_a_clock_that_is_gone_is_put_right_or_says_that_nobody_can(timing, moved_us, clock):
+    stamped = stamp_wave(encode(), lane=Lane.LIVE, s=3, sent_ms=T0_US // 1000, timing=timing)
+    got = decode_wave(stamped, stream=ECG)
+
+    assert (got.block.t0_us - T0_US, got.clock) == (moved_us, clock)
 
 
 @pytest.mark.parametrize("position", [0, 5, 24, 40, 70, -5, -1])
