@@ -1,6 +1,7 @@
 """The steward of a worker: opens what serves a group when it gets the lease, and ends it when it loses it."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -8,7 +9,7 @@ from typing import Protocol
 import psycopg
 import structlog
 
-from cloud.shards.model import Lease
+from cloud.shards.model import LEASE_LASTS, Lease
 from cloud.shards.service import LeaseBook
 from cloud.store.connection import Database, connect
 
@@ -54,14 +55,22 @@ class Steward:
         self._stopping.set()
 
     def run(self) -> None:
-        """Until it is stopped. While the database is away leases run on: nobody can take them either."""
+        """Until it is stopped.
+
+        Who cannot renew for as long as a lease lasts serves no more: if it is only we who do not reach the
+        database, another worker holds the group by now, and both would take turns at the broker's session.
+        """
+        renewed_mono_s = time.monotonic()
         try:
             while not self._stopping.is_set():
                 try:
                     self._go_round()
+                    renewed_mono_s = time.monotonic()
                 except psycopg.Error as error:
                     _log.warning("leases_not_renewed", error=" ".join(str(error).split()))
                     self._disconnect()
+                    if time.monotonic() - renewed_mono_s > LEASE_LASTS.total_seconds():
+                        self._end(list(self._tenures))
                 self._stopping.wait(ROUND_EVERY_S)
         finally:
             self._leave()

@@ -2,9 +2,11 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 
+from cloud.shards import stream
 from cloud.shards.service import LeaseBook, lay_out
 from cloud.shards.stream import Steward
 
@@ -16,9 +18,11 @@ class Serving:
 
     def __init__(self):
         self.now = []
+        self.opened = []
 
     def open(self, lease):
-        return _Tenure(self, lease.group)
+        self.opened.append(_Tenure(self, lease.group))
+        return self.opened[-1]
 
 
 class _Tenure:
@@ -67,13 +71,17 @@ def test_groups_move_to_a_second_worker_and_back(database_url, database):
 
 
 @pytest.mark.timeout(90)
-def test_database_that_goes_away_takes_no_lease_with_it(postgres_server, database_url, database):
+def test_short_outage_of_the_database_takes_no_lease_and_a_long_one_ends_what_serves(
+    postgres_server, database_url, database, monkeypatch
+):
+    monkeypatch.setattr(stream, "LEASE_LASTS", timedelta(seconds=4))
     lay_out(database, 1)
     with stewarding(database_url, "a", groups=1) as serving:
         await_groups(serving, [0])
         postgres_server.stop(signal.SIGQUIT)
         time.sleep(2.5)
         assert serving.now == [0]
+        await_groups(serving, [])
         postgres_server.start()
-        time.sleep(2.5)
-        assert serving.now == [0]
+        await_groups(serving, [0])
+        assert len(serving.opened) == 2
