@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cloud.series.chunk import read_chunk, write_chunk
-from cloud.series.latest import LatestCell, read_latest, write_latest
+from cloud.series.latest import Latest, LatestCell, read_latest, write_latest
 from cloud.series.loose import find_loose_minutes, free_of
 from cloud.series.model import (
     HOUR_MS,
@@ -207,21 +207,20 @@ class PostgresSeries:
         return erased
 
     def refresh_latest(self, connection: Database, asked: Sequence[Held]) -> None:
-        """After a change of what is stored, wherever it lies: find the newest values of the sources anew."""
+        """After a change of what is stored, wherever it lies: find the newest values of the sources anew.
+
+        A sensor that has gone on to measure others is not locked: its agent goes on sending meanwhile.
+        """
         for src_no, several in _intervals_by_source(asked).items():
-            row = connection.execute(
-                "SELECT cells FROM latest WHERE src_no = %s FOR UPDATE", (src_no,)
-            ).fetchone()
-            if row is None:
+            if not _keys_within(_read_latest(connection, src_no), several):
                 continue
-            cells = read_latest(row[0])
-            for key, cell in list(cells.items()):
-                if any(held.first_us <= cell.measured_us < held.end_us for held in several):
-                    newest = self._newest_anywhere(connection, several[0], key)
-                    if newest is None:
-                        del cells[key]
-                    else:
-                        cells[key] = newest
+            cells = _read_latest(connection, src_no, is_locked=True)
+            for key in _keys_within(cells, several):
+                newest = self._newest_anywhere(connection, several[0], key)
+                if newest is None:
+                    del cells[key]
+                else:
+                    cells[key] = newest
             connection.execute(
                 "UPDATE latest SET cells = %s, version = version + 1 WHERE src_no = %s",
                 (write_latest(cells.values()), src_no),
@@ -439,6 +438,21 @@ def _by_source(rows: Collection[BatchRow]) -> dict[int, list[BatchRow]]:
     for row in rows:
         found.setdefault(row.src_no, []).append(row)
     return found
+
+
+def _read_latest(connection: Database, src_no: int, *, is_locked: bool = False) -> Latest:
+    lock = " FOR UPDATE" if is_locked else ""
+    row = connection.execute(f"SELECT cells FROM latest WHERE src_no = %s{lock}", (src_no,)).fetchone()  # noqa: S608 # our own words
+    return {} if row is None else read_latest(row[0])
+
+
+def _keys_within(cells: Latest, several: Sequence[Held]) -> list[str]:
+    """The keys whose newest value lies in one of these intervals."""
+    return [
+        key
+        for key, cell in cells.items()
+        if any(held.first_us <= cell.measured_us < held.end_us for held in several)
+    ]
 
 
 def _intervals_by_source(asked: Sequence[Held]) -> dict[int, list[Held]]:

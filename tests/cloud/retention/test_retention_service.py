@@ -27,6 +27,7 @@ from cloud.retention.model import (
 from cloud.retention.routes import answer_refusal
 from cloud.retention.service import FORMAT
 from cloud.series.latest import read_latest
+from cloud.store.connection import connect
 from tests.cloud.binding.conftest import QuietWall
 from tests.cloud.retention.conftest import AUDITOR, DOCTOR, KEY, LONG_AGO, NOW, NUMBERS, STRANGER, Clock
 from tests.fixtures.stored import bring_together, stored_cells
@@ -125,6 +126,18 @@ def test_newest_value_of_a_person_is_erased_too(rooms, ids, database, beats):
 
     assert read_latest(content) == {}
     assert database.execute("SELECT count(*) FROM series_chunk").fetchone() == (0,)
+
+
+@pytest.mark.timeout(30)
+def test_deletion_does_not_wait_for_a_sensor_that_measures_others_now(
+    rooms, ids, database, database_url, beats
+):
+    with connect(database_url) as writer, writer.transaction():
+        writer.execute("SELECT FROM latest JOIN source USING (src_no) WHERE src = 's-p' FOR UPDATE OF latest")
+
+        _, tombstone = asked_and_decided(rooms[1], ids["p"])
+
+    assert tombstone.counts["observation"] == 12
 
 
 def test_wave_that_ends_with_another_or_in_doubt_is_nobodys(rooms, ids, database):
