@@ -1,6 +1,5 @@
 """What a message says, checked against the wire contract; and what was received of each sequence."""
 
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,8 +30,8 @@ from vitals.wire.errors import UNREADABLE, WireError, WireInvalid, WireVersionUn
 from vitals.wire.event import decode_event, read_gap
 from vitals.wire.packing import unpack_text
 from vitals.wire.status import Status, decode_status, read_wave_layout
-from vitals.wire.topics import LANES, Lane, parse_agent_topic
-from vitals.wire.wave_block import WaveMessage, decode_wave
+from vitals.wire.topics import Lane, parse_agent_topic
+from vitals.wire.wave_block import WaveMessage, decode_wave, peek_envelope
 
 FUTURE_ALLOWED = timedelta(minutes=5)
 _FUTURE_US = FUTURE_ALLOWED // timedelta(microseconds=1)
@@ -44,10 +43,6 @@ _T = TypeVar("_T")
 _OFFSET_POSSIBLE_MS = 100 * 365 * 86_400_000
 OF_MEMORY = frozenset({Flag.STORED, Flag.CLOCK_NOT_SET})
 _LARGEST_SEQUENCE = 2**63 - 2
-_WAVE_LANE = 6
-_WAVE_ENVELOPE = struct.Struct("<8s8sQ")
-_WAVE_CODEC = 5
-_WAVE_SRC_LENGTH = 68
 
 
 class Reason(StrEnum):
@@ -115,13 +110,11 @@ class VitalsMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveBlockMessage:
-    """One block; `codec` and `packed` are its samples as they came."""
+    """One block of a wave."""
 
     arrived: Arrived
     place: Place
     message: WaveMessage
-    codec: int
-    packed: bytes
     sent_at: datetime
     clock_shift: timedelta = timedelta(0)
 
@@ -187,12 +180,12 @@ def peek_place(topic: str, payload: bytes) -> Place | None:
     try:
         parsed = parse_agent_topic(topic)
         if parsed.name.startswith("wave/"):
-            ln, _, s = _WAVE_ENVELOPE.unpack_from(payload, 8)
-            place = Place(agent=parsed.agent, lineage=ln.hex(), lane=LANES[payload[_WAVE_LANE]], s=s)
+            told = peek_envelope(payload)
+            place = Place(agent=parsed.agent, lineage=told.ln, lane=told.lane, s=told.s)
         else:
             read = _place_decoder.decode(unpack_text(payload))
             place = Place(agent=parsed.agent, lineage=read.ln, lane=read.lane, s=read.s)
-    except (WireError, *UNREADABLE, struct.error, IndexError):
+    except (WireError, *UNREADABLE):
         return None
     return place if _is_possible(place) else None
 
@@ -285,13 +278,10 @@ def _decode_other(name: str, arrived: Arrived) -> Measured:
     if message.block.first_sample > _LARGEST_SEQUENCE:
         raise WireInvalid(f"sample counter {message.block.first_sample} is out of range")
     check_date(message.block.t0_us // 1000, message.block.end_us // 1000)
-    samples_at = _WAVE_SRC_LENGTH + 1 + payload[_WAVE_SRC_LENGTH]
     return WaveBlockMessage(
         arrived=arrived,
         place=place,
         message=message,
-        codec=payload[_WAVE_CODEC],
-        packed=payload[samples_at:-4],
         sent_at=from_ms(message.sent),
         clock_shift=clock_shift(
             from_ms(message.sent),

@@ -287,8 +287,8 @@ def _block_row(block: WaveBlockMessage, *, now: datetime) -> tuple[object, ...]:
         message.block.rate_hz.denominator,
         len(message.block.samples),
         message.block.first_sample,
-        block.codec,
-        block.packed,
+        message.codec,
+        message.packed,
         block.sent_at,
         now,
         message.historical,
@@ -307,7 +307,7 @@ def _count_block_conflict(connection: Database, block: WaveBlockMessage) -> None
          WHERE (src, stream, t0_us) = (%s, %s, %s) AND (samples <> %s OR n <> %s)
         ON CONFLICT (src, key, at_us) DO UPDATE SET times = value_conflict.times + 1, seen_at = now()
         """,
-        (block.src, wave.stream, wave.t0_us, block.packed, len(wave.samples)),
+        (block.src, wave.stream, wave.t0_us, block.message.packed, len(wave.samples)),
     )
 
 

@@ -74,6 +74,9 @@ class WaveMessage:
     block: WaveBlock
     sent: int
     historical: bool
+    codec: int
+    packed: bytes
+    """The samples as they came."""
     clock: ClockState = _UNKNOWN_CLOCK
 
 
@@ -133,8 +136,22 @@ def decode_wave(payload: bytes, *, stream: VitalKey) -> WaveMessage:
         ),
         sent=header.sent,
         historical=bool(header.flags & _HISTORICAL),
+        codec=header.codec,
+        packed=packed,
         clock=_clock_of(header.flags),
     )
+
+
+def peek_envelope(payload: bytes) -> Envelope:
+    """Where a message stands in its sequence, even if the rest of it cannot be read.
+
+    Raises:
+        WireInvalid: it is too short for that.
+    """
+    if len(payload) < _HEADER.size or payload[_LANE_OFFSET] >= len(LANES):
+        raise WireInvalid("not a wave message")
+    header = _Header(*_HEADER.unpack_from(payload))
+    return Envelope(ln=header.ln.hex(), boot=header.boot.hex(), lane=LANES[header.lane], s=header.s)
 
 
 def _open(payload: bytes) -> tuple[_Header, bytes]:

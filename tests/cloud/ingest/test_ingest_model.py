@@ -78,7 +78,7 @@ def test_wave_keeps_its_samples_packed_as_they_came():
     message = AGENT.wave(1, [5, -3, 200], at=utc_now())
     decoded = decode(message)
 
-    assert decoded.packed in message.payload
+    assert decoded.message.packed in message.payload
     assert decoded.message.block.samples.tolist() == [5, -3, 200]
 
 
