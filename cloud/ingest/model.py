@@ -1,4 +1,7 @@
-"""What a message says, checked against the wire contract; and what was received of each sequence."""
+"""What a message says, checked against the wire contract; and what was received of each sequence.
+
+What is made for every message is a `msgspec.Struct`, which takes a fifth of the time of a frozen dataclass.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,8 +58,7 @@ class Reason(StrEnum):
     DATABASE = "database"  # the database refuses what it says
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
+class Arrived(msgspec.Struct, frozen=True, kw_only=True):
     """A message as it came from the broker; a retained one is no sign of life."""
 
     topic: str
@@ -65,8 +67,7 @@ class Arrived:
     retained: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The place of a message in the sequences of its agent: its identity, however often it comes."""
 
     agent: str
@@ -75,8 +76,7 @@ class Place:
     s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VitalsMessage:
+class VitalsMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Observations of one source; `first_ms` and `last_ms` are the earliest and latest measured time."""
 
     arrived: Arrived

@@ -1,9 +1,8 @@
 """What one agent can send must not end a worker, stop the others, or be more than a letter."""
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec import structs
 
 from cloud.ingest.model import Reason, Refused, decode
 from tests.fixtures.stored import stored_cells
@@ -16,7 +15,9 @@ FAR = 9_223_372_036_854_775_808
 
 def changed(message, **fields):
     """The same message, saying something else."""
-    return replace(message, payload=msgspec.json.encode(msgspec.json.decode(message.payload) | fields))
+    return structs.replace(
+        message, payload=msgspec.json.encode(msgspec.json.decode(message.payload) | fields)
+    )
 
 
 @pytest.mark.parametrize("name", ["status", "vitals", "event"])

@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from cloud.ingest.model import (
     GapMessage,
@@ -99,7 +98,7 @@ def test_broken_message_still_tells_its_place(kind):
         broken = msgspec.json.encode(msgspec.json.decode(whole.payload) | {"dt": "x"})
     else:
         broken = whole.payload[:-1] + bytes([whole.payload[-1] ^ 0xFF])  # no longer the CRC that it was
-    refused = decode(replace(whole, payload=broken))
+    refused = decode(structs.replace(whole, payload=broken))
 
     assert refused.reason is Reason.CONTRACT
     assert (refused.place.lineage, refused.place.lane, refused.place.s) == (LINEAGE, Lane.LIVE, 9)
@@ -109,7 +108,7 @@ def test_unknown_version_is_told_apart_from_a_broken_message():
     whole = AGENT.vitals(9, 70, at=utc_now())
     newer = msgspec.json.encode(msgspec.json.decode(whole.payload) | {"v": 2})
 
-    assert decode(replace(whole, payload=newer)).reason is Reason.VERSION
+    assert decode(structs.replace(whole, payload=newer)).reason is Reason.VERSION
 
 
 @given(
@@ -117,14 +116,14 @@ def test_unknown_version_is_told_apart_from_a_broken_message():
     st.sampled_from(["vitals", "wave/ecg", "wave/", "event", "status", "ack", "\x00"]),
 )
 def test_any_bytes_are_refused_or_read(payload, name):
-    arrived = replace(AGENT.will(), topic=AGENT.topic(name), payload=payload)
+    arrived = structs.replace(AGENT.will(), topic=AGENT.topic(name), payload=payload)
 
     assert isinstance(decode(arrived), Refused)
     peek_place(arrived.topic, arrived.payload)
 
 
 def test_status_on_the_topic_of_another_agent_is_refused():
-    foreign = replace(AGENT.birth(), topic=WireAgent(agent="hut-2").topic("status"))
+    foreign = structs.replace(AGENT.birth(), topic=WireAgent(agent="hut-2").topic("status"))
 
     assert decode(foreign).reason is Reason.CONTRACT
 
@@ -183,6 +182,6 @@ def test_what_a_lost_clock_read_belongs_to_nobody(name):
     stamp = stamp_batch if name == "vitals" else stamp_wave
     stamped = stamp(made.payload, lane=Lane.BACKLOG, s=1, sent_ms=to_ms(utc_now()), timing=timing)
 
-    message = decode(replace(made, payload=stamped))
+    message = decode(structs.replace(made, payload=stamped))
 
     assert message.clock_shift < -seconds(90 * 365 * 86_400)

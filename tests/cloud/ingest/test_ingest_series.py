@@ -1,7 +1,6 @@
 """Continuous values on a real database: what came first stays, wherever it lies meanwhile."""
 
 import random
-from dataclasses import replace
 
 import pytest
 from msgspec import structs
@@ -40,7 +39,7 @@ def declare(database, src):
 
 def arrived(message):
     """As the broker hands it over at the moment at which it was sent."""
-    return replace(AGENT.arrived("vitals", encode_batch(message)), received_at=from_ms(message.sent))
+    return structs.replace(AGENT.arrived("vitals", encode_batch(message)), received_at=from_ms(message.sent))
 
 
 def write(database, *messages, writer=None):

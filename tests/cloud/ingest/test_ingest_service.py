@@ -4,6 +4,7 @@ from dataclasses import replace
 import msgspec
 import psycopg
 import pytest
+from msgspec import structs
 
 from cloud.ingest import queries
 from cloud.ingest.service import Writer
@@ -122,7 +123,9 @@ def test_missing_value_is_stored_with_its_reason(database):
 )
 def test_poison_goes_to_the_dead_letters_and_counts_as_received(database, change, reason):
     good = beats(1, 2, 3)
-    poison = replace(good[1], payload=msgspec.json.encode(msgspec.json.decode(good[1].payload) | change))
+    poison = structs.replace(
+        good[1], payload=msgspec.json.encode(msgspec.json.decode(good[1].payload) | change)
+    )
     written = write(database, good[0], poison, good[2])
 
     assert values(database) == [61, 63]
@@ -185,7 +188,7 @@ def test_failed_transaction_stores_nothing_and_leaves_the_count_as_it_was(databa
 def test_old_block_is_stored_as_late(database):
     old = replace(AGENT, src=SourceId("s-2")).wave(1, [1, 2], at=START)
     payload = stamp_wave(old.payload, lane=Lane.LIVE, s=1, sent_ms=to_ms(utc_now() + seconds(60)))
-    write(database, replace(old, payload=payload))
+    write(database, structs.replace(old, payload=payload))
 
     assert database.execute("SELECT late FROM wave_block").fetchall() == [(True,)]
 

@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from cloud.identity.model import SYSTEM, Role, subject_of
 from cloud.live import queries
@@ -78,7 +77,7 @@ def test_newer_value_of_nobody_does_not_hide_the_last_one_in_the_binding(databas
     writer.write(database, [AGENT.birth()] if is_declared else [], now=utc_now())
     for s, (value, second) in enumerate([(72, 5), (99, 30)], 1):
         message = AGENT.vitals(s, value, at=START + seconds(second))
-        writer.write(database, [replace(message, received_at=START + seconds(second))], now=utc_now())
+        writer.write(database, [structs.replace(message, received_at=START + seconds(second))], now=utc_now())
     database.execute(
         "UPDATE binding SET during = tstzrange(%s, %s), is_once = true", (START, START + seconds(10))
     )

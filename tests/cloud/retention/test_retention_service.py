@@ -8,6 +8,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 import pytest
+from msgspec import structs
 
 from cloud.act import AuditUnavailable
 from cloud.binding.service import BindingService
@@ -99,7 +100,8 @@ def beats(request, ids, database):
     sensor, first = WireAgent(src=SourceId("s-p")), LONG_AGO + timedelta(minutes=59, seconds=50)
     at = [first + timedelta(seconds=number) for number in range(20)]
     sent = [
-        replace(sensor.vitals(s, 60 + s, at=moment), received_at=moment) for s, moment in enumerate(at, 1)
+        structs.replace(sensor.vitals(s, 60 + s, at=moment), received_at=moment)
+        for s, moment in enumerate(at, 1)
     ]
     open_writer().write(database, sent, now=NOW)
     if request.param == "hours":
