@@ -15,6 +15,7 @@ from cloud.store.connection import connect
 from tests.fixtures.certificates import agent_client
 from tests.fixtures.stored import stored_cells
 from tests.fixtures.wire_messages import LINEAGE, SOURCE, WireAgent, seconds, utc_now
+from vitals.gap import GapCause
 from vitals.observation import SourceId
 from vitals.wire.status import Ack, decode_ack, decode_cloud_status
 from vitals.wire.topics import CLOUD_STATUS, AgentTopic, Lane, shard_of
@@ -60,6 +61,9 @@ class Sender:
     def close(self):
         self.client.disconnect()
         self.client.loop_stop()
+
+
+WAITING_FOR = "SELECT count(*) FROM pg_locks WHERE relation = %s::regclass AND NOT granted"
 
 
 @contextmanager
@@ -138,12 +142,23 @@ class TestRealThings:
             else:
                 pytest.fail("it was never tried")
 
-    def test_nothing_is_acknowledged_before_the_commit(self, database_url, database, mqtt_url, sender):
-        with ingesting(database_url, mqtt_url), database.transaction():
-            database.execute("LOCK TABLE observation IN ACCESS EXCLUSIVE MODE")
-            sender.send(*beats(1))
-            time.sleep(0.7)
-            assert sender.upto() == 0
+    @pytest.mark.parametrize("table", ["observation", "series_batch", "wave_block", "gap", "lane_progress"])
+    def test_nothing_is_acknowledged_before_the_commit(self, database_url, database, mqtt_url, sender, table):
+        now = utc_now()
+        measured = [
+            AGENT.vitals(1, 61, at=now),
+            AGENT.vitals(2, 97, at=now, key="spo2"),
+            AGENT.wave(3, [1, 2], at=now),
+            AGENT.gap(1, GapCause.SENSOR_OFF, start=now),
+        ]
+        with ingesting(database_url, mqtt_url):
+            with database.transaction():
+                database.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+                sender.send(AGENT.birth(), *measured)
+                wait_until(lambda: database.execute(WAITING_FOR, (table,)).fetchone() == (1,))
+                time.sleep(0.5)
+                assert sender.upto() == 0
+            wait_until(lambda: sender.upto() == 3)
 
     def test_nothing_is_stored_or_acknowledged_once_the_fence_is_up(
         self, database_url, database, mqtt_url, sender
