@@ -70,8 +70,7 @@ class RunningCloud:
 
 
 @contextmanager
-def running_cloud(*, static: Path | None = None) -> Iterator[RunningCloud]:
-    """The cloud; `static` are the built pages, where somebody wants to look at them."""
+def running_cloud() -> Iterator[RunningCloud]:
     with ExitStack() as stack:
         home = stack.enter_context(short_home())
         programs = find_programs(home)
@@ -100,7 +99,7 @@ def running_cloud(*, static: Path | None = None) -> Iterator[RunningCloud]:
         ingest = uncontested_ingest(url, broker.url)
         ingest.start()
         stack.callback(ingest.stop)
-        app = build_app(built, static=static or folder / "static")
+        app = build_app(built, static=folder / "static")
         http = uvicorn.Server(
             uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="websockets-sansio")
         )

@@ -61,7 +61,7 @@ def measure(bench: Bench, *, for_s: float) -> dict[str, object]:
     with bench.database(is_peer=False) as url:
         ingest = IngestProcesses(database_url=url, mqtt_url=bench.broker.url, home=home)
         ingest.start()
-        with serving(home, url, bench.broker.url) as service:
+        with serving(home, url, bench.broker.url) as (service, _):
             parts = {
                 "worker": ingest.running(),
                 "service": [psutil.Process(service.pid)],
@@ -76,8 +76,8 @@ def measure(bench: Bench, *, for_s: float) -> dict[str, object]:
 
 
 @contextmanager
-def serving(home: Path, database_url: str, mqtt_url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The service, which hears every message for the live view."""
+def serving(home: Path, database_url: str, mqtt_url: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The service, which hears every message for the live view, and its address."""
     port = free_port()
     environment = {
         **os.environ,
@@ -96,7 +96,7 @@ def serving(home: Path, database_url: str, mqtt_url: str) -> Iterator[subprocess
         assert process.poll() is None, (home / "service.log").read_text()
         assert time.monotonic() < deadline, (home / "service.log").read_text()
         time.sleep(0.2)
-    yield process
+    yield process, f"http://127.0.0.1:{port}"
     process.terminate()
     process.wait(20)
 
