@@ -6,7 +6,6 @@ acknowledgement, which together cost more than what is done with a message.
 
 import select
 import socket
-import ssl
 import threading
 import time
 from collections import deque
@@ -23,6 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from cloud.broker.address import BrokerAddress, speaks_mqtt5
+from cloud.broker.buffered import BufferedClient
 from cloud.events import Clock, Part, PartState
 
 _log = structlog.get_logger()
@@ -31,7 +31,7 @@ _CONNACK_WITHIN_S = 5.0
 _SESSION_EXPIRY_S = 86_400
 _RECEIVE_MAXIMUM = 1000
 _LOOK_EVERY_S = 1.0
-_MESSAGES_BETWEEN_LOOKS = 200
+_PACKETS_BETWEEN_LOOKS = 200
 _GOODBYE_WITHIN_S = 0.5
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
@@ -73,8 +73,9 @@ class LinkRole:
 class BrokerLink:
     """Keeps a session at the broker and comes back by itself.
 
-    `on_delivery` and `on_connected` are called in the link's thread and must return at once. Acknowledging
-    and publishing are safe from any thread.
+    `on_delivery` and `on_connected` are called in the link's thread and must return at once. Nothing is read
+    while there is no room for it, so that the broker and who sends to it are slowed; an acknowledgement makes
+    it look again. Acknowledging and publishing are safe from any thread.
     """
 
     def __init__(
@@ -85,19 +86,21 @@ class BrokerLink:
         on_delivery: Callable[[Delivery], None],
         on_connected: Callable[[], None],
         clock: Clock,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._address = address
         self._role = role
         self._on_delivery = on_delivery
         self._on_connected = on_connected
+        self._has_room = has_room
         self._clock = clock
         self._state = PartState(part=Part.BROKER, ok=False, since_at=clock())
         self._version = role.version or address.version
         self._stopping = threading.Event()
         self._is_session_over = False
         self._is_connected = False
-        self._delivered_count = 0
         self._client: mqtt.Client | None = None
+        self._arrived: list[mqtt.MQTTMessage] = []
         self._asked: deque[tuple[mqtt.Client, Callable[[mqtt.Client], object]]] = deque()
         self._bell: socket.socket | None = None
         self._ring: socket.socket | None = None
@@ -133,12 +136,12 @@ class BrokerLink:
         self._is_session_over = True
         self._wake()
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool) -> bool:
-        """Hand over one QoS 1 message; False when there is no connection, and then nothing is kept."""
+    def publish(self, topic: str, payload: bytes, *, retain: bool, qos: int = 1) -> bool:
+        """Hand over one message; False when there is no connection, and then nothing is kept."""
         client = self._client
         if client is None or not self._is_connected:
             return False
-        self._ask(client, lambda client: client.publish(topic, payload, qos=1, retain=retain))
+        self._ask(client, lambda client: client.publish(topic, payload, qos=qos, retain=retain))
         return True
 
     def _ask(self, client: mqtt.Client, action: Callable[[mqtt.Client], object]) -> None:
@@ -178,6 +181,7 @@ class BrokerLink:
             self._version = 5 if speaks_mqtt5(self._address) else 3
             _log.info("broker_version", broker=str(self._address), mqtt=self._version)
         self._is_session_over = self._is_connected = False
+        self._arrived.clear()  # of a session that ended: it was not acknowledged and comes again
         client = self._build_client()
         self._connect(client)
         self._client = client
@@ -197,17 +201,26 @@ class BrokerLink:
             client.disconnect()
         return was_connected
 
-    def _turn(self, client: mqtt.Client, *, timeout_s: float) -> None:
+    def _turn(self, client: BufferedClient, *, timeout_s: float) -> None:
         """Wait until something can be done, and do it."""
-        broker, bell = client.socket(), self._bell
+        broker, bell = client.buffered(), self._bell
         if broker is None or bell is None:
+            self._is_session_over = True
+            return
+        try:
+            if client.want_write():  # what was asked for within a callback
+                client.loop_write()
+            broker.flush()
+        except OSError:
             self._is_session_over = True
             return
         # Unlike `select`, `poll` knows descriptors of any number.
         waiting = select.poll()
-        waiting.register(broker, select.POLLIN | (select.POLLOUT if client.want_write() else 0))
+        has_room = self._has_room()
+        sought = (select.POLLIN if has_room else 0) | (select.POLLOUT if broker.has_unsent else 0)
+        waiting.register(broker, sought)
         waiting.register(bell, select.POLLIN)
-        is_unread = isinstance(broker, ssl.SSLSocket) and broker.pending() > 0
+        is_unread = has_room and broker.has_unread
         ready = dict(waiting.poll(0 if is_unread else timeout_s * 1000))
         of_broker = ready.get(broker.fileno(), 0)
         if bell.fileno() in ready:
@@ -216,20 +229,17 @@ class BrokerLink:
         self._do_asked(client)
         if is_unread or of_broker & ~select.POLLOUT:
             self._read(client)
-        if of_broker & select.POLLOUT:
-            client.loop_write()
+            self._hand_out(client)
         client.loop_misc()
 
-    def _read(self, client: mqtt.Client) -> None:
-        """One packet after the other, as long as each brings a message; a few other packets wait a turn."""
-        for _ in range(_MESSAGES_BETWEEN_LOOKS):
-            before = self._delivered_count
+    def _read(self, client: BufferedClient) -> None:
+        """What has come, packet after packet; the rest of a burst waits a turn."""
+        for _ in range(_PACKETS_BETWEEN_LOOKS):
             if client.loop_read() != mqtt.MQTT_ERR_SUCCESS:
                 self._is_session_over = True
                 return
-            broker = client.socket()
-            has_more = isinstance(broker, ssl.SSLSocket) and broker.pending() > 0
-            if self._delivered_count == before and not has_more:
+            broker = client.buffered()
+            if broker is None or not broker.has_unread:
                 return
 
     def _do_asked(self, client: mqtt.Client) -> None:
@@ -238,7 +248,7 @@ class BrokerLink:
             if asked_of is client:
                 action(client)
 
-    def _say_goodbye(self, client: mqtt.Client) -> None:
+    def _say_goodbye(self, client: BufferedClient) -> None:
         spoken = self._role.announcement
         self._do_asked(client)
         if spoken is None:
@@ -248,9 +258,9 @@ class BrokerLink:
         while not self._is_session_over and not said.is_published() and time.monotonic() < ends_mono_s:
             self._turn(client, timeout_s=0.05)
 
-    def _build_client(self) -> mqtt.Client:
+    def _build_client(self) -> BufferedClient:
         modern = self._version == 5
-        client = mqtt.Client(
+        client = BufferedClient(
             CallbackAPIVersion.VERSION2,
             client_id=self._role.client_id,
             clean_session=None if modern else not self._role.is_lasting,
@@ -268,7 +278,6 @@ class BrokerLink:
             spoken = self._role.announcement
             client.will_set(spoken.topic, spoken.offline, qos=1, retain=True)
         client.connect_timeout = 3.0
-        client.on_socket_open = _send_at_once
         client.on_connect = self._greeted
         client.on_disconnect = self._disconnected
         client.on_message = self._delivered
@@ -310,9 +319,17 @@ class BrokerLink:
         self._note_state(ok=False)
         self._is_session_over = True
 
-    def _delivered(self, client: mqtt.Client, _state: Any, message: mqtt.MQTTMessage) -> None:
+    def _delivered(self, _client: mqtt.Client, _state: Any, message: mqtt.MQTTMessage) -> None:
+        self._arrived.append(message)
+
+    def _hand_out(self, client: mqtt.Client) -> None:
+        """What one look brought, in turn: both halves of the work go twice as fast when they do not alternate."""
+        arrived, self._arrived = self._arrived, []
+        for message in arrived:
+            self._deliver(client, message)
+
+    def _deliver(self, client: mqtt.Client, message: mqtt.MQTTMessage) -> None:
         mid, qos = message.mid, message.qos
-        self._delivered_count += 1
 
         def acknowledge() -> None:
             if qos:
@@ -335,8 +352,3 @@ class BrokerLink:
             # The root of the link's thread: an error here would end it and leave a link that looks alive.
             _log.exception("delivery_failed", topic=topic)
             self._is_session_over = True
-
-
-def _send_at_once(_client: mqtt.Client, _state: Any, opened: Any) -> None:
-    """Without this a small packet waits for the acknowledgement of the one before, up to 40 ms (RFC 896)."""
-    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 from math import isnan
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -375,8 +375,7 @@ def heard_in(messages: Sequence[Decoded]) -> set[str]:
     return heard
 
 
-@dataclass(frozen=True, slots=True)
-class LaneProgress:
+class LaneProgress(msgspec.Struct, frozen=True):
     """What was received of one sequence: all up to `upto`, and islands beyond it as half-open ranges."""
 
     upto: int = 0
@@ -410,8 +409,7 @@ class LaneProgress:
         return LaneProgress(merged[0][1] - 1, tuple(merged[1:]))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
+class Split(NamedTuple):
     """A message by how its values are stored: with others of the message (`series`), or each as a row."""
 
     series: VitalsBatch | None
@@ -422,21 +420,19 @@ def split_batch(message: VitalsMessage, continuous: frozenset[str]) -> Split:
     """What a source sends by itself is stored by message; readings and what lay in a memory one by one."""
     batch = message.batch
     if continuous.isdisjoint(batch.m) or not _fits_series(message):
-        return Split(series=None, spots=batch)
+        return Split(None, batch)
     if continuous.issuperset(batch.m):
-        return Split(series=batch, spots=None)
-    return Split(
-        series=_only(batch, continuous.intersection(batch.m)),
-        spots=_only(batch, frozenset(batch.m) - continuous),
-    )
+        return Split(batch, None)
+    rest = frozenset(batch.m) - continuous
+    return Split(_only(batch, continuous.intersection(batch.m)), _only(batch, rest))
 
 
 def _fits_series(message: VitalsMessage) -> bool:
     """Whether the cloud can believe, find and read back every row of it."""
     batch = message.batch
-    if message.last_ms - message.first_ms > LONGEST_BATCH_MS or "\x00" in "".join(
-        (*batch.m, *batch.u.values())
-    ):
+    if message.last_ms - message.first_ms > LONGEST_BATCH_MS:
+        return False
+    if any("\x00" in key or "\x00" in batch.u[key] for key in batch.m):
         return False
     if not batch.f and not batch.dv:
         return True
@@ -460,7 +456,7 @@ def _only(batch: VitalsBatch, keys: frozenset[str]) -> VitalsBatch:
 
 def is_in_order(batch: VitalsBatch) -> bool:
     """Whether each row was measured after the one before, so that no key comes twice at one time."""
-    return all(earlier < later for earlier, later in pairwise(batch.dt))
+    return len(batch.dt) == 1 or all(earlier < later for earlier, later in pairwise(batch.dt))
 
 
 def clock_agreed_ms(batch: VitalsBatch) -> int | None:

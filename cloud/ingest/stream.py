@@ -34,9 +34,13 @@ from vitals.wire.topics import CLOUD_STATUS, ROOT, AgentTopic
 
 _log = structlog.get_logger()
 _STORED = ("vitals", "wave/#", "event", "status")
-_ACK_EVERY_S = 0.1
+_ACK_EVERY_S = 0.25
+_REST_AT_MOST_S = 0.02
+_MANY = 20
 _TRANSACTION_MESSAGES = 500
-_BUSY_FROM = 4 * _TRANSACTION_MESSAGES
+_ENOUGH = 2 * _TRANSACTION_MESSAGES
+_BUSY_FROM = _ENOUGH
+_STANDS_STILL_S = 2.0
 _IDLE_S = 1.0
 _REPLAY_EVERY_S = 2.0
 _REPLAYS_AT_ONCE = 50
@@ -64,6 +68,8 @@ class Inbox:
         self._bytes = 0
         self._count = 0
         self._is_closed = False
+        self._wanted = 1
+        self._settled_mono_s = 0.0
         self._changed = threading.Condition()
         self.refused = 0
 
@@ -84,21 +90,43 @@ class Inbox:
                 return False
             self._waiting[key] = _Waiting(message, [acknowledge])
             self._bytes += size
-            self._changed.notify()
+            if len(self._waiting) >= self._wanted:
+                self._changed.notify()
             return True
 
     def look(self, *, limit: int, timeout_s: float) -> list[Decoded]:
         """The oldest messages, which stay until they are settled; waits for the first one."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._is_closed, timeout_s)
+            self._await(1, timeout_s)
             return [waiting.message for waiting in islice(self._waiting.values(), limit)]
+
+    def gather(self, number: int, *, timeout_s: float) -> None:
+        """Rest, so that one transaction takes many; a full one need not wait.
+
+        Who rests as long as the last transaction took is half as busy, and late by that much only.
+        """
+        with self._changed:
+            self._await(number, timeout_s)
+
+    def _await(self, number: int, timeout_s: float) -> None:
+        self._wanted = number
+        self._changed.wait_for(lambda: len(self._waiting) >= number or self._is_closed, timeout_s)
 
     def settle(self, number: int) -> list[Callable[[], None]]:
         """Forget the oldest `number` messages, which are stored, and return their acknowledgements."""
+        self._settled_mono_s = time.monotonic()
         with self._changed:
             settled = [self._waiting.popitem(last=False)[1] for _ in range(number)]
             self._bytes -= sum(len(waiting.message.arrived.payload) for waiting in settled)
         return [acknowledge for waiting in settled for acknowledge in waiting.acknowledge]
+
+    def has_room(self) -> bool:
+        """Whether more should come: two transactions wait at most, unless nothing gets done for long.
+
+        Then it is better to keep what comes, up to the limit, than to lose the session for want of reading.
+        """
+        stands_still = time.monotonic() - self._settled_mono_s > _STANDS_STILL_S
+        return len(self._waiting) < _ENOUGH or stands_still
 
     def load(self) -> float:
         """How busy the writer is: 0 is idle, 1 and more means that live values are enough."""
@@ -205,7 +233,12 @@ class IngestStream:
             version=3,
         )
         self._link = BrokerLink(
-            address, role, on_delivery=self.receive, on_connected=self._publish_known_acks, clock=clock
+            address,
+            role,
+            on_delivery=self.receive,
+            on_connected=self._publish_known_acks,
+            clock=clock,
+            has_room=self._inbox.has_room,
         )
         self._thread = threading.Thread(target=self._run, name="ingest-writer", daemon=True)
 
@@ -247,7 +280,11 @@ class IngestStream:
                 timeout_s = _ACK_EVERY_S if self._acks.waits else _IDLE_S
                 messages = self._inbox.look(limit=_TRANSACTION_MESSAGES, timeout_s=timeout_s)
                 if messages:
+                    began_mono_s = time.monotonic()
                     self._store_until_done(messages)
+                    took_s = time.monotonic() - began_mono_s
+                    if len(messages) >= _MANY:
+                        self._inbox.gather(_TRANSACTION_MESSAGES, timeout_s=min(took_s, _REST_AT_MOST_S))
                 if time.monotonic() >= self._replay_mono_s:
                     self._replay()
                 self._publish_acks()
@@ -326,4 +363,6 @@ class IngestStream:
             self._publish_ack(agent, ack)
 
     def _publish_ack(self, agent: str, ack: Ack) -> None:
-        self._link.publish(str(AgentTopic(agent=agent, name="ack")), encode_control(ack), retain=True)
+        # QoS 0: if it is lost with the connection, the next one says the same and more.
+        topic = str(AgentTopic(agent=agent, name="ack"))
+        self._link.publish(topic, encode_control(ack), retain=True, qos=0)

@@ -41,6 +41,7 @@ def is_agent_name(name: str) -> bool:
     return _AGENT.fullmatch(name) is not None
 
 
+@lru_cache(maxsize=16_384)
 def shard_of(agent: str) -> str:
     """Two hex digits that never change for an agent: the unit of scale-out (`docs/wire-contract.md`)."""
     return hashlib.sha256(agent.encode()).hexdigest()[:2]

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import paho.mqtt.client as mqtt
 import pytest
+from msgspec import structs
 
 from cloud.broker.address import parse_mqtt_url
+from cloud.ingest import stream
 from cloud.ingest.model import decode
 from cloud.ingest.stream import LONGEST_SILENCE_S, AckBook, Inbox, IngestStream, Share
 from cloud.shards.model import LEASE_LASTS, Lease, LeaseLost
@@ -248,6 +250,37 @@ def test_full_inbox_takes_nothing_and_has_room_again_when_settled(limits):
     assert inbox.refused == 1
 
 
+def test_inbox_with_two_transactions_has_no_room_unless_nothing_gets_done(monkeypatch):
+    inbox = Inbox()
+    waiting = decode(beats(1)[0])
+    for s in range(1, 1002):
+        inbox.offer(structs.replace(waiting, place=structs.replace(waiting.place, s=s)), lambda: None)
+    inbox.settle(1)
+    assert not inbox.has_room()
+    inbox.settle(1)
+    assert inbox.has_room()
+
+    inbox.offer(structs.replace(waiting, place=structs.replace(waiting.place, s=2000)), lambda: None)
+    assert not inbox.has_room()
+    monkeypatch.setattr(stream, "_STANDS_STILL_S", 0.05)
+    time.sleep(0.1)
+    assert inbox.has_room()
+
+
+def test_rest_ends_with_a_full_transaction_and_not_before():
+    inbox = Inbox()
+    rested = threading.Thread(target=inbox.gather, args=[2], kwargs={"timeout_s": 30})
+    rested.start()
+    inbox.offer(decode(beats(1)[0]), lambda: None)
+    rested.join(timeout=0.2)
+    assert rested.is_alive()
+
+    inbox.offer(decode(beats(2)[0]), lambda: None)
+    rested.join(timeout=5)
+
+    assert not rested.is_alive()
+
+
 def test_waiting_for_the_first_message_can_be_ended():
     inbox = Inbox()
     looker = threading.Thread(target=inbox.look, kwargs={"limit": 1, "timeout_s": 30})
@@ -264,9 +297,9 @@ def test_agent_is_answered_at_once_and_then_not_too_often():
     assert book.take(10.0) == [("hut-1", ack(1))]
 
     book.put({"hut-1": ack(2)})
-    assert (book.take(10.05), book.waits) == ([], True)
+    assert (book.take(10.2), book.waits) == ([], True)
     book.put({"hut-1": ack(3)})
-    assert book.take(10.11) == [("hut-1", ack(3))]
+    assert book.take(10.26) == [("hut-1", ack(3))]
     assert (book.waits, book.said) == (False, {"hut-1": ack(3)})
 
 
