@@ -8,7 +8,7 @@ which under load costs more than everything else that is done with a message.
 import socket
 import ssl
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import paho.mqtt.client as mqtt
 
@@ -80,9 +80,7 @@ class BufferedClient(mqtt.Client):
     """A client of paho on a `BufferedSocket`; its loop is the caller's, who flushes."""
 
     def _create_socket(self) -> Any:  # paho's SocketLike, which is there for type checkers only
-        opened = super()._create_socket()
-        assert isinstance(opened, socket.socket)  # no proxy, no WebSocket
-        return BufferedSocket(opened)
+        return BufferedSocket(cast("socket.socket", super()._create_socket()))  # no WebSocket
 
     def buffered(self) -> BufferedSocket | None:
         """The socket, while there is a connection."""

@@ -60,7 +60,9 @@ class LinkRole:
     """Who we are at the broker. A lasting session gets later what came while we were away.
 
     `version` 3 is MQTT 3.1.1, None the best that the broker speaks. In MQTT 5 paho spends more on the
-    properties of a message, which ours have not, than on all the rest of it.
+    properties of a message, which ours have not, than on all the rest of it. Nothing is read while there is
+    no room for it (`has_room`), so that the broker and who sends to it are slowed; an acknowledgement lets
+    us look again.
     """
 
     client_id: str
@@ -68,14 +70,14 @@ class LinkRole:
     is_lasting: bool
     announcement: Announcement | None = None
     version: int | None = None
+    has_room: Callable[[], bool] = lambda: True
 
 
 class BrokerLink:
     """Keeps a session at the broker and comes back by itself.
 
-    `on_delivery` and `on_connected` are called in the link's thread and must return at once. Nothing is read
-    while there is no room for it, so that the broker and who sends to it are slowed; an acknowledgement makes
-    it look again. Acknowledging and publishing are safe from any thread.
+    `on_delivery` and `on_connected` are called in the link's thread and must return at once. Acknowledging
+    and publishing are safe from any thread.
     """
 
     def __init__(
@@ -86,13 +88,11 @@ class BrokerLink:
         on_delivery: Callable[[Delivery], None],
         on_connected: Callable[[], None],
         clock: Clock,
-        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._address = address
         self._role = role
         self._on_delivery = on_delivery
         self._on_connected = on_connected
-        self._has_room = has_room
         self._clock = clock
         self._state = PartState(part=Part.BROKER, ok=False, since_at=clock())
         self._version = role.version or address.version
@@ -216,7 +216,7 @@ class BrokerLink:
             return
         # Unlike `select`, `poll` knows descriptors of any number.
         waiting = select.poll()
-        has_room = self._has_room()
+        has_room = self._role.has_room()
         sought = (select.POLLIN if has_room else 0) | (select.POLLOUT if broker.has_unsent else 0)
         waiting.register(broker, sought)
         waiting.register(bell, select.POLLIN)
@@ -323,7 +323,7 @@ class BrokerLink:
         self._arrived.append(message)
 
     def _hand_out(self, client: mqtt.Client) -> None:
-        """What one look brought, in turn: both halves of the work go twice as fast when they do not alternate."""
+        """What one look brought: reading and this take half as long when they do not alternate."""
         arrived, self._arrived = self._arrived, []
         for message in arrived:
             self._deliver(client, message)

@@ -2,8 +2,9 @@
 
     broker -> Inbox (bounded) -> one transaction -> PUBACK -> `ack` per agent
 
-While the database is away the Inbox keeps what came; a repeat of a waiting message joins it. A message that
-finds the Inbox full is neither kept nor acknowledged: the broker and the agent still have it.
+No more is read than can be stored soon, so that senders are slowed. While the database is away the Inbox
+keeps what came; a repeat of a waiting message joins it. A message that finds it full is neither kept nor
+acknowledged: the broker and the agent still have it.
 """
 
 import signal
@@ -231,14 +232,10 @@ class IngestStream:
             is_lasting=True,
             announcement=spoken if share.speaks_for_ingest else None,
             version=3,
+            has_room=self._inbox.has_room,
         )
         self._link = BrokerLink(
-            address,
-            role,
-            on_delivery=self.receive,
-            on_connected=self._publish_known_acks,
-            clock=clock,
-            has_room=self._inbox.has_room,
+            address, role, on_delivery=self.receive, on_connected=self._publish_known_acks, clock=clock
         )
         self._thread = threading.Thread(target=self._run, name="ingest-writer", daemon=True)
 
