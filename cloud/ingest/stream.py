@@ -35,7 +35,7 @@ from vitals.wire.topics import CLOUD_STATUS, ROOT, AgentTopic
 
 _log = structlog.get_logger()
 _STORED = ("vitals", "wave/#", "event", "status")
-_ACK_EVERY_S = 0.25
+_ACK_EVERY_S = 0.5
 _REST_AT_MOST_S = 0.02
 _MANY = 20
 _TRANSACTION_MESSAGES = 500

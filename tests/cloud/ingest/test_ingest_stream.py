@@ -309,9 +309,9 @@ def test_agent_is_answered_at_once_and_then_not_too_often():
     assert book.take(10.0) == [("hut-1", ack(1))]
 
     book.put({"hut-1": ack(2)})
-    assert (book.take(10.2), book.waits) == ([], True)
+    assert (book.take(10.45), book.waits) == ([], True)
     book.put({"hut-1": ack(3)})
-    assert book.take(10.26) == [("hut-1", ack(3))]
+    assert book.take(10.51) == [("hut-1", ack(3))]
     assert (book.waits, book.said) == (False, {"hut-1": ack(3)})
 
 
