@@ -96,6 +96,13 @@ def wake_dispossessed(parts, chance):
     parts.rival.stop()
 
 
+def step_clock(parts, chance):
+    """To both sides, by less than what counts as the future."""
+    for ahead_s in (250, -250, *(chance.uniform(-200, 200) for _ in range(3))):
+        parts.ingest.set_clock(ahead_s)
+        time.sleep(chance.uniform(1, 2))
+
+
 def start_forgetful(parts, _chance):
     parts.broker.forget()
     parts.broker.start()
@@ -112,6 +119,7 @@ def free_volume(parts, chance):
     revive_database(parts, chance)
 
 
+STEPPED = Fault("clock of the worker steps", step_clock, lambda p, _: p.ingest.set_clock(0))
 DISPOSSESSED = Fault("two workers own one shard", let_another_take_over, wake_dispossessed)
 KILLS = [
     Fault("edge killed", lambda p, _: p.edge.kill(), lambda p, _: p.edge.start()),
@@ -183,6 +191,19 @@ def test_every_durable_sample_is_stored_once_whatever_dies(installation):
 def test_worker_that_wakes_up_dispossessed_doubles_nothing(installation):
     parts, _, seed = installation
     run_round(parts, random.Random(seed), seed=seed, faults=[DISPOSSESSED])
+
+
+@pytest.mark.parametrize("installation", ["mosquitto"], indirect=True)
+def test_clock_of_a_worker_that_steps_loses_and_doubles_nothing(installation):
+    parts, _, seed = installation
+    parts.ingest.stop()
+    parts.ingest.has_own_clock = True
+    parts.ingest.set_clock(0)
+    parts.ingest.start()
+    run_round(parts, random.Random(seed), seed=seed, faults=[STEPPED])
+    with parts.connect() as connection:
+        newest_us = connection.execute("SELECT max(stored_us) FROM series_batch").fetchone()[0]
+    assert newest_us / 1e6 > time.time() + 30
 
 
 def run_round(parts, chance, *, seed, faults):
