@@ -323,8 +323,9 @@ def _told_shift_us(sent_us: int, *, measured_us: int, received_us: int, clock: C
         if known - (received_us - measured_us) <= _TOLERANCE_US:
             return known if abs(known) > _TOLERANCE_US else 0
     is_believed = clock.src == SYNCHRONISED
-    ahead = received_us - (measured_us if is_believed else max(sent_us, measured_us))
-    if ahead < -_TOLERANCE_US:
+    ahead = received_us - max(sent_us, measured_us)
+    # A believed clock may have been set wrong since it measured what is not of the future.
+    if ahead < -_TOLERANCE_US and not (is_believed and measured_us <= received_us):
         return ahead
     behind = received_us - sent_us
     return behind if behind > _TOLERANCE_US and not is_believed else 0
