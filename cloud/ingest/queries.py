@@ -1,14 +1,17 @@
 """SQL of ingest: everything is inserted once, however often it arrives."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
+import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from cloud.events import Reading
 from cloud.identity.model import Scope, Subject
+from cloud.ingest.draft import AtOnce
 from cloud.ingest.model import (
     Arrived,
     LaneProgress,
@@ -19,8 +22,10 @@ from cloud.ingest.model import (
     WaveBlockMessage,
     shift_of,
 )
-from cloud.series.model import without_zone
+from cloud.series.model import BatchRow, without_zone
+from cloud.store.arrays import pack_bytes, pack_ints, pack_texts
 from cloud.store.connection import Database
+from cloud.store.fence import Fence
 from vitals.gap import Gap
 from vitals.observation import SourceId
 from vitals.wire.batch import VitalsBatch, read_batch
@@ -394,6 +399,120 @@ def open_lane(connection: Database, agent: str, *, lineage: str, lane: Lane) -> 
     return int(row[0])
 
 
+_AT_ONCE = """
+WITH held AS MATERIALIZED (SELECT demand({condition}, 'fence') AS holds),
+heard AS (
+    UPDATE agent SET last_seen_at = %(now)s WHERE agent = ANY(%(heard)b)
+), rows AS (
+    {insertion}
+), blocks AS (
+    INSERT INTO wave_block (src, stream, t0_us, rate_numerator, rate_denominator, n, first_sample, codec,
+                            samples, sent_at, stored_at, late, lane, s, clock_shift)
+    SELECT src, stream, t0_us, numerator, denominator, n, first, codec, samples,
+           'epoch'::timestamptz + sent_ms * interval '1 ms', %(now)s, late = 1, lane, s,
+           shift_us * interval '1 us'
+      FROM unnest(%(w_src)b, %(w_stream)b, %(w_t0_us)b, %(w_numerator)b, %(w_denominator)b, %(w_n)b,
+                  %(w_first)b, %(w_codec)b, %(w_samples)b, %(w_sent_ms)b, %(w_late)b, %(w_lane)b, %(w_s)b,
+                  %(w_shift_us)b)
+           AS w (src, stream, t0_us, numerator, denominator, n,
+                 first, codec, samples, sent_ms, late, lane, s,
+                 shift_us)
+), newest AS (
+    INSERT INTO latest AS l (src_no, version, cells)
+    SELECT * FROM unnest(%(l_src_no)b, %(l_version)b, %(l_cells)b)
+    ON CONFLICT (src_no) DO UPDATE SET version = excluded.version, cells = excluded.cells
+     WHERE l.version = excluded.version - 1
+    RETURNING 1
+), moved AS (
+    UPDATE lane_progress p SET upto = n.upto, ahead = n.ahead::int8multirange
+      FROM unnest(%(p_lane_no)b, %(p_upto)b, %(p_ahead)b) AS n (lane_no, upto, ahead)
+     WHERE p.lane_no = n.lane_no
+    RETURNING 1
+)
+SELECT demand((SELECT count(*) FROM newest) = %(newest)s AND (SELECT count(*) FROM moved) = %(moved)s,
+              'memory')
+  FROM held
+"""
+_NOT_SO = "QL001"
+
+
+def write_at_once(
+    connection: Database, found: AtOnce, *, fence: Fence, insertion: str, now: datetime
+) -> bool:
+    """One statement, which is a transaction; False if what the writer remembers is not so, and nothing stays.
+
+    Raises:
+        UniqueViolation: something of it is stored already.
+        CloudError: of the fence.
+    """
+    newest = sorted(found.newest)
+    values: dict[str, object] = {
+        **fence.values,
+        "now": now,
+        "heard": pack_texts(sorted(found.heard)),
+        **_packed(BatchRow._fields, found.rows, [pack_ints] * 7 + [pack_bytes]),
+        **_packed(_BLOCK, [_packed_block(block) for block in found.blocks], _BLOCK_PACKERS),
+        **_packed(("l_src_no", "l_version", "l_cells"), newest, [pack_ints, pack_ints, pack_bytes]),
+        **_packed(
+            ("p_lane_no", "p_upto", "p_ahead"),
+            [(lane_no, one.upto, _multirange(one)) for lane_no, one in sorted(found.progress.items())],
+            [pack_ints, pack_ints, pack_texts],
+        ),
+        "newest": len(newest),
+        "moved": len(found.progress),
+    }
+    try:
+        connection.execute(_AT_ONCE.format(condition=fence.condition, insertion=insertion), values)
+    except psycopg.Error as error:
+        if error.sqlstate != _NOT_SO:
+            raise
+        if error.diag.message_primary == "fence":
+            raise fence.refusal from error
+        return False
+    return True
+
+
+_BLOCK = (
+    *(
+        "w_src",
+        "w_stream",
+        "w_t0_us",
+        "w_numerator",
+        "w_denominator",
+        "w_n",
+        "w_first",
+        "w_codec",
+        "w_samples",
+    ),
+    *("w_sent_ms", "w_late", "w_lane", "w_s", "w_shift_us"),
+)
+_Pack = Callable[[Any], object]
+_BLOCK_PACKERS: list[_Pack] = [pack_texts, pack_texts, *[pack_ints] * 6, pack_bytes]
+_BLOCK_PACKERS += [pack_ints, pack_ints, pack_texts, pack_ints, pack_ints]
+
+
+def _packed(
+    names: Sequence[str], rows: Sequence[Sequence[Any]], packers: "Sequence[_Pack]"
+) -> dict[str, object]:
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    return {name: pack(column) for name, pack, column in zip(names, packers, columns, strict=True)}
+
+
+def _packed_block(block: WaveBlockMessage) -> tuple[object, ...]:
+    message = block.message
+    wave = message.block
+    return (
+        *(block.src, wave.stream, wave.t0_us, wave.rate_hz.numerator, wave.rate_hz.denominator),
+        *(len(wave.samples), wave.first_sample, message.codec, message.packed),
+        *(message.sent, int(message.historical), block.place.lane.value, block.place.s),
+        block.clock_shift // timedelta(microseconds=1),
+    )
+
+
+def _multirange(progress: LaneProgress) -> str:
+    return "{" + ",".join(f"[{first},{end})" for first, end in progress.ahead) + "}"
+
+
 def save_progress(connection: Database, progress: Mapping[int, LaneProgress]) -> int:
     """What is received now, by the number of the lane. Returns how many were saved."""
     named = sorted(progress.items())
@@ -406,6 +525,6 @@ def save_progress(connection: Database, progress: Mapping[int, LaneProgress]) ->
         (
             [lane_no for lane_no, _ in named],
             [one.upto for _, one in named],
-            ["{" + ",".join(f"[{first},{end})" for first, end in one.ahead) + "}" for _, one in named],
+            [_multirange(one) for _, one in named],
         ),
     ).rowcount

@@ -5,8 +5,8 @@ Any other is compared with what is stored first, so that of every value the firs
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
 import msgspec
 import psycopg
@@ -14,9 +14,27 @@ import structlog
 from psycopg.errors import ProgramLimitExceeded, UniqueViolation
 from zstandard import ZstdError
 
-from cloud.events import CONTINUOUS_WITHIN_S
 from cloud.identity.model import SYSTEM
 from cloud.ingest import queries
+from cloud.ingest.draft import (
+    HEARD_EVERY,
+    LONG_AGO,
+    Draft,
+    LaneState,
+    Memory,
+    Part,
+    Source,
+    SpoolId,
+    batch_row,
+    check_owners,
+    continuous_keys,
+    draft_at_once,
+    is_beyond_all,
+    newest_rows,
+    note_newest,
+    note_newest_of,
+    parts_of,
+)
 from cloud.ingest.model import (
     Arrived,
     Decoded,
@@ -32,20 +50,18 @@ from cloud.ingest.model import (
     clock_agreed_ms,
     decode,
     heard_in,
-    is_in_order,
     keep_new,
     known_cells,
     lineages_in,
-    newest_cells,
-    split_batch,
 )
-from cloud.series.latest import Latest, LatestCell, of_reading, read_latest, write_latest
-from cloud.series.model import BatchRow, Held, to_us
+from cloud.series.latest import of_reading, read_latest
+from cloud.series.model import Held
 from cloud.series.port import SeriesStore
 from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import Database
-from vitals.observation import SourceId, VitalKey
-from vitals.wire.batch import VitalsBatch, encode_batch, from_ms, to_ms
+from cloud.store.fence import Fence
+from vitals.observation import SourceId
+from vitals.wire.batch import from_ms, to_ms
 from vitals.wire.errors import WireError
 from vitals.wire.status import Ack
 from vitals.wire.topics import LANES, Lane
@@ -58,10 +74,6 @@ DEFECTS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, 
 """Of a message, or of what is stored of its time; it must not come again and end one worker after another."""
 BacklogRate = Callable[[str, Mapping[Lane, int], datetime], float | None]
 """Port: how many messages of its backlog an agent may send in a second; None leaves it to the agent."""
-SpoolId = tuple[str, str]
-"""(agent, lineage): one spool, whose three lanes are counted."""
-_HEARD_EVERY = timedelta(seconds=1)
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _SOURCES_KEPT = 100_000
 """Of so many sources a writer remembers what is stored; of any other it asks the database."""
 
@@ -70,63 +82,18 @@ class _MemoryStale(Exception):
     """Somebody else has written what this writer remembers otherwise."""
 
 
-@dataclass(slots=True)
-class _Source:
-    """What a writer knows of a source. Of no key anything is stored that is newer than its latest cell."""
-
-    agent: str
-    src_no: int
-    continuous: frozenset[str]
-    agreed_at: datetime | None
-    version: int
-    latest: Latest
-
-
-@dataclass(slots=True)
-class _LaneState:
-    number: int
-    progress: LaneProgress
-
-
-@dataclass(slots=True)
-class _Part:
-    """The values of a message that are stored in one way."""
-
-    message: VitalsMessage
-    batch: VitalsBatch
-    is_series: bool
-
-
-@dataclass(slots=True)
-class _Draft:
-    """What the writer will know if the transaction commits."""
-
-    now: datetime
-    agents: dict[str, tuple[str | None, datetime]] = field(default_factory=dict)
-    lanes: dict[SpoolId, dict[Lane, _LaneState]] = field(default_factory=dict)
-    advanced: set[tuple[SpoolId, Lane]] = field(default_factory=set)
-    touched: dict[str, str] = field(default_factory=dict)
-    sources: dict[SourceId, _Source] = field(default_factory=dict)
-    marks: dict[SourceId, dict[str, int]] = field(default_factory=dict)
-    newest: dict[SourceId, Latest] = field(default_factory=dict)
-    now_us: int = 0
-
-    def __post_init__(self) -> None:
-        self.now_us = to_us(self.now)
-
-
 class Writer:
     """Turns messages into rows. One thread uses it; its memory follows the commits, never leads them.
 
     Whoever takes over the sources of another begins with a new one. If two write the same source,
     the later one notices it before its commit and begins anew.
 
-    `fence` is asked at the beginning of each transaction, and raises when somebody else writes now.
+    `fence` is asked in each transaction, and raises when somebody else writes now.
     """
 
     def __init__(
         self,
-        fence: Callable[[Database], None],
+        fence: Fence,
         *,
         series: SeriesStore = POSTGRES,
         backlog_rate: BacklogRate = lambda _agent, _upto, _now: None,
@@ -134,9 +101,7 @@ class Writer:
         self._fence = fence
         self._backlog_rate = backlog_rate
         self._series = series
-        self._lanes: dict[SpoolId, dict[Lane, _LaneState]] = {}
-        self._sources: dict[SourceId, _Source] = {}
-        self._agents: dict[str, tuple[str | None, datetime]] = {}
+        self._memory = Memory()
 
     def write(self, connection: Database, messages: Sequence[Arrived], *, now: datetime) -> Mapping[str, Ack]:
         """Read messages and store them: as `store`."""
@@ -174,18 +139,35 @@ class Writer:
     ) -> Mapping[str, Ack]:
         """One transaction; a second one that trusts no memory if the first met what it does not remember."""
         try:
-            return self._transact(connection, messages, _Draft(now=now), is_careful=False)
+            at_once = self._commit_at_once(connection, messages, Draft(now=now))
+            if at_once is not None:
+                return at_once
+            return self._transact(connection, messages, Draft(now=now), is_careful=False)
         except (_MemoryStale, UniqueViolation):
             _log.info("writer_memory_stale", messages=len(messages))
-            for memory in (self._agents, self._lanes, self._sources):
-                memory.clear()
-        return self._transact(connection, messages, _Draft(now=now), is_careful=True)
+            self._memory.forget()
+        return self._transact(connection, messages, Draft(now=now), is_careful=True)
+
+    def _commit_at_once(
+        self, connection: Database, messages: Sequence[Decoded], draft: Draft
+    ) -> Mapping[str, Ack] | None:
+        """By one statement, if nothing has to be asked before; None otherwise, and nothing has happened."""
+        found = draft_at_once(messages, self._memory, draft)
+        if found is None:
+            return None
+        insertion = self._series.insertion
+        if not queries.write_at_once(
+            connection, found, fence=self._fence, insertion=insertion, now=draft.now
+        ):
+            raise _MemoryStale
+        self._remember(draft)
+        return self._build_acks(draft)
 
     def _transact(
-        self, connection: Database, messages: Sequence[Decoded], draft: _Draft, *, is_careful: bool
+        self, connection: Database, messages: Sequence[Decoded], draft: Draft, *, is_careful: bool
     ) -> Mapping[str, Ack]:
         with connection.transaction():
-            self._fence(connection)
+            self._fence.hold(connection)
             self._note_agents(connection, messages, draft)
             fresh = [item for item in messages if self._is_new(connection, item, draft)]
             for letter in self._store(connection, fresh, draft, is_careful=is_careful):
@@ -196,11 +178,11 @@ class Writer:
         return self._build_acks(draft)
 
     def _store(
-        self, connection: Database, messages: Sequence[Decoded], draft: _Draft, *, is_careful: bool
+        self, connection: Database, messages: Sequence[Decoded], draft: Draft, *, is_careful: bool
     ) -> list[Refused]:
         """Whatever is not taken is returned."""
         self._know_sources(connection, messages, draft)
-        measured, refused = _check_owners(messages, draft)
+        measured, refused = check_owners(messages, draft)
         self._store_statuses(connection, messages, draft)
         self._store_vitals(connection, measured, draft, is_careful=is_careful)
         _store_waves(connection, measured, draft)
@@ -208,12 +190,12 @@ class Writer:
         _save_latest(connection, draft)
         return refused
 
-    def _remember(self, draft: _Draft) -> None:
-        self._agents |= draft.agents
-        self._lanes |= draft.lanes
-        self._sources |= draft.sources
-        while len(self._sources) > _SOURCES_KEPT:
-            del self._sources[next(iter(self._sources))]
+    def _remember(self, draft: Draft) -> None:
+        self._memory.agents |= draft.agents
+        self._memory.lanes |= draft.lanes
+        self._memory.sources |= draft.sources
+        while len(self._memory.sources) > _SOURCES_KEPT:
+            del self._memory.sources[next(iter(self._memory.sources))]
 
     def replay(self, connection: Database, letter_id: int, arrived: Arrived, *, now: datetime) -> bool:
         """Try a message again that was not taken; whether it was. Its number counts as received already.
@@ -224,13 +206,12 @@ class Writer:
         try:
             refused = self._try_again(connection, letter_id, arrived, now=now)
         except (_MemoryStale, UniqueViolation):
-            for memory in (self._agents, self._lanes, self._sources):
-                memory.clear()
+            self._memory.forget()
             refused = self._try_again(connection, letter_id, arrived, now=now)
         except (*REFUSALS, *DEFECTS) as error:
             _log.warning("message_not_storable", letter=letter_id, error=" ".join(str(error).split()))
             with connection.transaction():
-                self._fence(connection)
+                self._fence.hold(connection)
                 detail = _said_of(error)
                 queries.note_refused_again(connection, letter_id, reason=Reason.DATABASE, detail=detail)
             return False
@@ -243,9 +224,9 @@ class Writer:
         if isinstance(decoded, StatusMessage):
             # It was true then; what the agent says of itself now has come since.
             decoded = Refused(arrived=arrived, reason=Reason.CONTRACT, detail="a status of then", place=None)
-        draft = _Draft(now=now)
+        draft = Draft(now=now)
         with connection.transaction():
-            self._fence(connection)
+            self._fence.hold(connection)
             if not isinstance(decoded, StatusMessage) and decoded.place is not None:
                 spool = decoded.place.agent, decoded.place.lineage
                 self._lane(connection, spool, decoded.place.lane, draft)
@@ -259,27 +240,27 @@ class Writer:
         self._remember(draft)
         return refused
 
-    def _note_agents(self, connection: Database, messages: Sequence[Decoded], draft: _Draft) -> None:
+    def _note_agents(self, connection: Database, messages: Sequence[Decoded], draft: Draft) -> None:
         """Who speaks for the first time or anew, and about once a second who speaks at all."""
         heard = heard_in(messages)
         new: dict[str, str | None] = {}
         spoke: list[str] = []
         for agent, lineage in lineages_in(messages).items():
-            known, heard_at = self._agents.get(agent, (None, None))
+            known, heard_at = self._memory.agents.get(agent, (None, None))
             is_new = heard_at is None or lineage not in (None, known)
-            is_due = agent in heard and (heard_at is None or draft.now - heard_at >= _HEARD_EVERY)
+            is_due = agent in heard and (heard_at is None or draft.now - heard_at >= HEARD_EVERY)
             if is_new:
                 new[agent] = lineage
             if is_due:
                 spoke.append(agent)
             if is_new or is_due:
-                draft.agents[agent] = lineage or known, draft.now if is_due else (heard_at or _LONG_AGO)
+                draft.agents[agent] = lineage or known, draft.now if is_due else (heard_at or LONG_AGO)
         if new:
             queries.note_agents(connection, new, now=draft.now)
         if spoke:
             queries.note_heard(connection, spoke, now=draft.now)
 
-    def _is_new(self, connection: Database, item: Decoded, draft: _Draft) -> bool:
+    def _is_new(self, connection: Database, item: Decoded, draft: Draft) -> bool:
         """Whether it must be looked at; what its lane has is acknowledged and forgotten."""
         if isinstance(item, StatusMessage) or item.place is None:
             return True
@@ -293,23 +274,23 @@ class Writer:
         draft.advanced.add((spool, place.lane))
         return True
 
-    def _lane(self, connection: Database, spool: SpoolId, lane: Lane, draft: _Draft) -> _LaneState:
+    def _lane(self, connection: Database, spool: SpoolId, lane: Lane, draft: Draft) -> LaneState:
         lanes = self._spool(connection, spool, draft)
         if lane not in lanes:
             number = queries.open_lane(connection, spool[0], lineage=spool[1], lane=lane)
-            lanes[lane] = _LaneState(number, LaneProgress())
+            lanes[lane] = LaneState(number, LaneProgress())
         return lanes[lane]
 
-    def _spool(self, connection: Database, spool: SpoolId, draft: _Draft) -> dict[Lane, _LaneState]:
+    def _spool(self, connection: Database, spool: SpoolId, draft: Draft) -> dict[Lane, LaneState]:
         if spool not in draft.lanes:
-            known = self._lanes.get(spool)
+            known = self._memory.lanes.get(spool)
             if known is None:
                 found = queries.find_progress(connection, spool[0], lineage=spool[1])
-                known = {lane: _LaneState(*state) for lane, state in found.items()}
+                known = {lane: LaneState(*state) for lane, state in found.items()}
             draft.lanes[spool] = {lane: replace(state) for lane, state in known.items()}
         return draft.lanes[spool]
 
-    def _know_sources(self, connection: Database, messages: Sequence[Decoded], draft: _Draft) -> None:
+    def _know_sources(self, connection: Database, messages: Sequence[Decoded], draft: Draft) -> None:
         """Load what is not remembered; whoever speaks for a source first has it."""
         speakers: dict[SourceId, str] = {}
         for item in messages:
@@ -319,12 +300,12 @@ class Writer:
             if isinstance(item, StatusMessage):
                 for source in item.status.sources:
                     speakers.setdefault(source.src, item.agent)
-        draft.sources = {src: self._sources[src] for src in speakers if src in self._sources}
+        draft.sources = {src: self._memory.sources[src] for src in speakers if src in self._memory.sources}
         missing = {src: agent for src, agent in speakers.items() if src not in draft.sources}
         if missing:
             draft.sources |= _load_sources(connection, missing)
 
-    def _store_statuses(self, connection: Database, messages: Sequence[Decoded], draft: _Draft) -> None:
+    def _store_statuses(self, connection: Database, messages: Sequence[Decoded], draft: Draft) -> None:
         for item in messages:
             if not isinstance(item, StatusMessage):
                 continue
@@ -335,13 +316,13 @@ class Writer:
                 if known.agent == item.agent:
                     waves = [msgspec.to_builtins(wave) for wave in source.waves]
                     queries.declare_source(connection, source, waves=waves, now=draft.now)
-                    draft.sources[source.src] = replace(known, continuous=_continuous(source.cadence))
+                    draft.sources[source.src] = replace(known, continuous=continuous_keys(source.cadence))
             if status.ln:
                 self._skip_released(connection, (item.agent, status.ln), status.released, draft)
                 draft.touched[item.agent] = status.ln
 
     def _skip_released(
-        self, connection: Database, spool: SpoolId, released: Mapping[Lane, int], draft: _Draft
+        self, connection: Database, spool: SpoolId, released: Mapping[Lane, int], draft: Draft
     ) -> None:
         """What a spool has let go and we do not know was lost on our side; waiting for it would never end."""
         self._spool(connection, spool, draft)
@@ -356,32 +337,32 @@ class Writer:
                 draft.advanced.add((spool, lane))
 
     def _store_vitals(
-        self, connection: Database, measured: Sequence[Measured], draft: _Draft, *, is_careful: bool
+        self, connection: Database, measured: Sequence[Measured], draft: Draft, *, is_careful: bool
     ) -> None:
         messages = [item for item in measured if isinstance(item, VitalsMessage)]
         if not messages:
             return
         _note_clocks(connection, messages, draft)
-        fresh: list[_Part] = []
-        doubtful: list[_Part] = []
+        fresh: list[Part] = []
+        doubtful: list[Part] = []
         for message in messages:
-            for part in _parts(message, draft):
-                is_fresh = _is_beyond_all(part, draft) and not is_careful
+            for part in parts_of(message, draft):
+                is_fresh = is_beyond_all(part, draft) and not is_careful
                 (fresh if is_fresh else doubtful).append(part)
         self._store_parts(connection, fresh, draft)
         if doubtful:
             self._store_parts(connection, self._keep_new(connection, doubtful, draft), draft)
 
-    def _keep_new(self, connection: Database, parts: Sequence[_Part], draft: _Draft) -> list[_Part]:
+    def _keep_new(self, connection: Database, parts: Sequence[Part], draft: Draft) -> list[Part]:
         """What of these is not stored yet, the earlier message before the later; what differs is counted."""
         known = self._find_known(connection, parts, draft)
-        kept: list[_Part] = []
+        kept: list[Part] = []
         conflicts: dict[tuple[SourceId, str, int], int] = {}
         for part in parts:
             src = part.message.src
             new = keep_new(part.batch, known[src])
             if new.batch is not None:
-                kept.append(_Part(part.message, new.batch, part.is_series))
+                kept.append(Part(part.message, new.batch, part.is_series))
             for (key, at_ms), times in new.conflicts.items():
                 place = src, key, at_ms * 1000
                 conflicts[place] = conflicts.get(place, 0) + times
@@ -389,9 +370,7 @@ class Writer:
             queries.count_value_conflicts(connection, conflicts)
         return kept
 
-    def _find_known(
-        self, connection: Database, parts: Sequence[_Part], draft: _Draft
-    ) -> dict[SourceId, Known]:
+    def _find_known(self, connection: Database, parts: Sequence[Part], draft: Draft) -> dict[SourceId, Known]:
         """Every stored value that a message may repeat; what may move away is read first."""
         spans: dict[int, list[Held]] = {}
         for part in parts:
@@ -413,8 +392,8 @@ class Writer:
             known[SourceId(src)][key, to_ms(measured_at)] = value
         return known
 
-    def _store_parts(self, connection: Database, parts: Sequence[_Part], draft: _Draft) -> None:
-        rows = [self._batch_row(part, draft) for part in parts if part.is_series]
+    def _store_parts(self, connection: Database, parts: Sequence[Part], draft: Draft) -> None:
+        rows = [batch_row(part, draft) for part in parts if part.is_series]
         if rows:
             self._series.append(connection, rows)
         spots = [row for part in parts if not part.is_series for row in self._spot_rows(part, draft)]
@@ -422,41 +401,23 @@ class Writer:
             queries.insert_observations(connection, spots)
         for part in parts:
             if part.is_series:
-                newest = draft.newest.setdefault(part.message.src, {})
-                for cell in newest_cells(part.batch, stored_us=draft.now_us, shift_us=part.message.shift_us):
-                    _note_newest(newest, cell)
+                note_newest_of(part, draft)
         for spot in spots:
-            _note_newest(draft.newest.setdefault(spot.reading.src, {}), of_reading(spot.reading))
+            note_newest(draft.newest.setdefault(spot.reading.src, {}), of_reading(spot.reading))
 
-    def _spot_rows(self, part: _Part, draft: _Draft) -> list[queries.ObservationRow]:
+    def _spot_rows(self, part: Part, draft: Draft) -> list[queries.ObservationRow]:
         agreed_at = draft.sources[part.message.src].agreed_at
         return queries.rows_of(part.message, part.batch, agreed_at=agreed_at, stored_at=draft.now)
 
-    def _batch_row(self, part: _Part, draft: _Draft) -> BatchRow:
-        message = part.message
-        place = message.place
-        is_whole = part.batch is message.batch
-        return BatchRow(
-            draft.sources[message.src].src_no,
-            draft.lanes[place.agent, place.lineage][place.lane].number,
-            message.first_ms,
-            place.s,
-            message.last_ms,
-            draft.now_us,
-            message.shift_us,
-            message.arrived.payload if is_whole else encode_batch(part.batch),
-        )
-
-    def _save_progress(self, connection: Database, draft: _Draft) -> None:
-        states = [draft.lanes[spool][lane] for spool, lane in draft.advanced]
-        progress = {state.number: state.progress for state in states}
+    def _save_progress(self, connection: Database, draft: Draft) -> None:
+        progress = draft.progress()
         if progress and queries.save_progress(connection, progress) < len(progress):
             raise _MemoryStale
 
-    def _build_acks(self, draft: _Draft) -> dict[str, Ack]:
+    def _build_acks(self, draft: Draft) -> dict[str, Ack]:
         acks, at_ms = {}, to_ms(draft.now)
         for agent, lineage in draft.touched.items():
-            lanes = self._lanes[agent, lineage]
+            lanes = self._memory.lanes[agent, lineage]
             upto = {lane: lanes[lane].progress.upto if lane in lanes else 0 for lane in LANES}
             rate = self._backlog_rate(agent, upto, draft.now)
             acks[agent] = Ack(v=1, ln=lineage, upto=upto, at=at_ms, rate=rate)
@@ -469,35 +430,17 @@ def _said_of(error: Exception) -> str:
     return type(error).__name__ if sqlstate is None else f"{type(error).__name__} ({sqlstate})"
 
 
-def _check_owners(messages: Sequence[Decoded], draft: _Draft) -> tuple[list[Measured], list[Refused]]:
-    measured: list[Measured] = []
-    refused: list[Refused] = []
-    for item in messages:
-        if isinstance(item, Refused):
-            refused.append(item)
-        elif not isinstance(item, StatusMessage):
-            owner = draft.sources[item.src].agent
-            if owner == item.place.agent:
-                measured.append(item)
-            else:
-                detail = f"source {item.src} belongs to another agent"
-                refused.append(
-                    Refused(arrived=item.arrived, reason=Reason.OWNER, detail=detail, place=item.place)
-                )
-    return measured, refused
-
-
-def _load_sources(connection: Database, agents: Mapping[SourceId, str]) -> dict[SourceId, _Source]:
+def _load_sources(connection: Database, agents: Mapping[SourceId, str]) -> dict[SourceId, Source]:
     found = {known.src: known for known in queries.find_sources(connection, agents)}
     unclaimed = {src: agent for src, agent in agents.items() if src not in found}
     if unclaimed:
         queries.claim_sources(connection, unclaimed)
         found |= {known.src: known for known in queries.find_sources(connection, unclaimed)}
     return {
-        src: _Source(
+        src: Source(
             agent=known.agent,
             src_no=known.src_no,
-            continuous=_continuous(known.cadence),
+            continuous=continuous_keys(known.cadence),
             agreed_at=known.clock_agreed_at,
             version=known.version or 0,
             latest={} if known.latest is None else read_latest(known.latest),
@@ -506,37 +449,7 @@ def _load_sources(connection: Database, agents: Mapping[SourceId, str]) -> dict[
     }
 
 
-def _continuous(cadence: "Mapping[VitalKey, float] | Mapping[str, float]") -> frozenset[str]:
-    return frozenset(key for key, cadence_s in cadence.items() if cadence_s <= CONTINUOUS_WITHIN_S)
-
-
-def _parts(message: VitalsMessage, draft: _Draft) -> list[_Part]:
-    split = split_batch(message, draft.sources[message.src].continuous)
-    return [
-        _Part(message, batch, is_series)
-        for batch, is_series in ((split.series, True), (split.spots, False))
-        if batch is not None
-    ]
-
-
-def _is_beyond_all(part: _Part, draft: _Draft) -> bool:
-    """Whether all of it was measured after all that is, or is going to be, stored of its keys."""
-    message = part.message
-    latest = draft.sources[message.src].latest
-    marks = draft.marks.setdefault(message.src, {})
-    is_beyond = True
-    for key in part.batch.m:
-        mark = marks.get(key)
-        if mark is None:
-            cell = latest.get(key)
-            mark = message.first_ms - 1 if cell is None else cell.measured_us // 1000
-        if message.first_ms <= mark:
-            is_beyond = False
-        marks[key] = max(mark, message.last_ms)
-    return is_beyond and is_in_order(part.batch)
-
-
-def _note_clocks(connection: Database, messages: Sequence[VitalsMessage], draft: _Draft) -> None:
+def _note_clocks(connection: Database, messages: Sequence[VitalsMessage], draft: Draft) -> None:
     """When the clocks of devices were seen to be right, for those that send from their memory."""
     agreed: dict[SourceId, datetime] = {}
     for message in messages:
@@ -550,29 +463,13 @@ def _note_clocks(connection: Database, messages: Sequence[VitalsMessage], draft:
         draft.sources[src] = replace(known, agreed_at=max(known.agreed_at or at, at))
 
 
-def _note_newest(newest: Latest, cell: LatestCell) -> None:
-    known = newest.get(cell.key)
-    if known is None or cell.measured_us > known.measured_us:
-        newest[cell.key] = cell
-
-
-def _save_latest(connection: Database, draft: _Draft) -> None:
-    """Once per source: what was measured last, not what came last."""
-    rows = []
-    for src, newest in draft.newest.items():
-        source = draft.sources[src]
-        latest = dict(source.latest)
-        for cell in newest.values():
-            _note_newest(latest, cell)
-        draft.sources[src] = _Source(
-            source.agent, source.src_no, source.continuous, source.agreed_at, source.version + 1, latest
-        )
-        rows.append((source.src_no, source.version + 1, write_latest(latest.values())))
+def _save_latest(connection: Database, draft: Draft) -> None:
+    rows = newest_rows(draft)
     if rows and queries.save_latest(connection, rows) < len(rows):
         raise _MemoryStale
 
 
-def _store_waves(connection: Database, measured: Sequence[Measured], draft: _Draft) -> None:
+def _store_waves(connection: Database, measured: Sequence[Measured], draft: Draft) -> None:
     """All at once or, where one is there already, one by one."""
     blocks = [item for item in measured if isinstance(item, WaveBlockMessage)]
     if not blocks:

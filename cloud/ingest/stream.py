@@ -28,6 +28,7 @@ from cloud.ingest.service import BacklogRate, Writer
 from cloud.series.port import SeriesStore
 from cloud.series.stores.postgres import POSTGRES
 from cloud.store.connection import Database, connect
+from cloud.store.fence import Fence
 from cloud.tracing.port import NO_TRACES, Span, Tracer
 from vitals.wire.batch import to_ms
 from vitals.wire.status import Ack, CloudStatus, encode_control
@@ -208,7 +209,7 @@ class IngestStream:
         address: BrokerAddress,
         *,
         share: Share,
-        fence: Callable[[Database], None],
+        fence: Fence,
         clock: Clock,
     ) -> None:
         self._database_url = database_url

@@ -50,6 +50,9 @@ class SeriesStore(Protocol):
     An implementation knows nothing of people: who asks with a `Held` has asked for the right before.
     """
 
+    insertion: str
+    """`append` as a part of another statement, from arrays that are named as the fields of `BatchRow`."""
+
     def append(self, connection: Database, rows: Sequence[BatchRow]) -> None:
         """Store messages of which no value is stored yet."""
 

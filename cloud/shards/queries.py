@@ -7,6 +7,11 @@ from psycopg.types.json import Jsonb
 from cloud.shards.model import LEASE_LASTS, GroupState, Lease
 from cloud.store.connection import Database
 
+IS_LAST = (
+    "EXISTS (SELECT FROM ingest_lease WHERE group_no = %(fence_group)s AND token = %(fence_token)s FOR SHARE)"
+)
+"""Whether a lease is still the last of its group; then nobody can take it before the transaction ends."""
+
 
 def find_running_groups(connection: Database) -> set[int]:
     """Into how many groups those divide the shards whose leases run: one number, or none."""
@@ -92,14 +97,6 @@ def release(connection: Database, leases: Sequence[Lease]) -> None:
         "UPDATE ingest_lease SET until = '-infinity' WHERE token = ANY(%s)",
         ([lease.token for lease in leases],),
     )
-
-
-def hold(connection: Database, lease: Lease) -> bool:
-    """Whether a lease is still the last of its group; then nobody can take it before the transaction ends."""
-    row = connection.execute(
-        "SELECT 1 FROM ingest_lease WHERE group_no = %s AND token = %s FOR SHARE", (lease.group, lease.token)
-    ).fetchone()
-    return row is not None
 
 
 def find_groups(connection: Database) -> list[GroupState]:

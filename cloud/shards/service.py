@@ -1,10 +1,11 @@
 """Taking, keeping and giving back leases."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from cloud.shards import queries
 from cloud.shards.model import GroupsDiffer, Lease, LeaseLost, fair_share
 from cloud.store.connection import Database
+from cloud.store.fence import Fence
 
 
 def lay_out(connection: Database, groups: int) -> None:
@@ -20,18 +21,14 @@ def lay_out(connection: Database, groups: int) -> None:
         queries.place_groups(connection, groups)
 
 
-def fence(lease: Lease) -> Callable[[Database], None]:
-    """What a writer asks at the beginning of each transaction; it raises LeaseLost.
+def fence(lease: Lease) -> Fence:
+    """What a writer asks in each transaction; where the lease is not the last of its group it is LeaseLost.
 
     The row of the lease stays locked until the transaction ends, so that whoever takes the group over waits
     for what we commit: it never reads the progress of a lane and misses a message that was under way.
     """
-
-    def hold(connection: Database) -> None:
-        if not queries.hold(connection, lease):
-            raise LeaseLost(lease)
-
-    return hold
+    values = {"fence_group": lease.group, "fence_token": lease.token}
+    return Fence(condition=queries.IS_LAST, values=values, refusal=LeaseLost(lease))
 
 
 class LeaseBook:

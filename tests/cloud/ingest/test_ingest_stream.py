@@ -14,6 +14,7 @@ from cloud.ingest.model import decode
 from cloud.ingest.stream import LONGEST_SILENCE_S, AckBook, Inbox, IngestStream, Share
 from cloud.shards.model import LEASE_LASTS, Lease, LeaseLost
 from cloud.store.connection import connect
+from cloud.store.fence import UNCONTESTED, Fence
 from tests.fixtures.certificates import agent_client
 from tests.fixtures.stored import stored_cells
 from tests.fixtures.wire_messages import LINEAGE, SOURCE, WireAgent, seconds, utc_now
@@ -73,7 +74,7 @@ WAITING_FOR = "SELECT count(*) FROM pg_locks WHERE relation = %s::regclass AND N
 
 
 @contextmanager
-def ingesting(database_url, mqtt_url, *, fence=lambda _connection: None, shards=()):
+def ingesting(database_url, mqtt_url, *, fence=UNCONTESTED, shards=()):
     stream = IngestStream(
         database_url,
         parse_mqtt_url(mqtt_url).as_part("ingest-0"),
@@ -177,9 +178,8 @@ class TestRealThings:
     def test_nothing_is_stored_or_acknowledged_once_the_fence_is_up(
         self, database_url, database, mqtt_url, sender
     ):
-        def refuse(_connection):
-            raise LeaseLost(Lease(group=0, groups=1, holder="w", token=1))
-
+        lost = LeaseLost(Lease(group=0, groups=1, holder="w", token=1))
+        refuse = Fence(condition="false", refusal=lost)
         with ingesting(database_url, mqtt_url, fence=refuse) as stream:
             sender.send(*beats(1))
             wait_until(lambda: not stream._link.state.ok)

@@ -68,9 +68,9 @@ def test_of_two_that_believe_they_own_a_group_only_the_last_can_write(four):
     heir.follow(four, tally={})
 
     with pytest.raises(LeaseLost, match="group 0 is not sleeper's"), four.transaction():
-        fence(sleeper.held[0])(four)
+        fence(sleeper.held[0]).hold(four)
     with four.transaction():
-        fence(heir.held[0])(four)
+        fence(heir.held[0]).hold(four)
     sleeper.follow(four, tally={})
     assert groups_of(sleeper) == []
 
@@ -80,7 +80,7 @@ def test_group_is_not_taken_while_its_holder_writes(four, database_url):
     holder.follow(four, tally={})
     let_run_out(four)
     with connect(database_url) as other, four.transaction():
-        fence(holder.held[0])(four)
+        fence(holder.held[0]).hold(four)
         heir.follow(other, tally={})
         assert groups_of(heir) == [1, 2, 3]
 
@@ -94,7 +94,7 @@ def test_group_of_a_worker_that_sleeps_in_a_transaction_is_taken(four, database_
     let_run_out(four)
     sleeper = connect(database_url, longest_pause_s=0.2)
     sleeper.execute("BEGIN")
-    fence(holder.held[0])(sleeper)
+    fence(holder.held[0]).hold(sleeper)
     time.sleep(0.6)
     heir.follow(four, tally={})
 
