@@ -1,7 +1,8 @@
 """Writing messages: all that wait in one transaction, and only afterwards is anything acknowledged.
 
 A message of continuous values that is newer than everything of its source goes to the database as it came.
-Any other is compared with what is stored first, so that of every value the first that came stays.
+Any other is compared with what is stored first, so that of every value the first that came stays. Where
+nothing has to be asked for that, all is one statement (docs/decisions/0019-one-statement.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -9,6 +9,7 @@ from msgspec import structs
 from cloud.ingest import queries
 from cloud.ingest.service import Writer
 from cloud.shards.model import Lease, LeaseLost
+from cloud.store.fence import Fence
 from tests.fixtures.stored import stored_cells
 from tests.fixtures.wire_messages import LINEAGE, SOURCE, WireAgent, open_writer, seconds, utc_now
 from vitals.gap import GapCause
@@ -194,11 +195,10 @@ def test_old_block_is_stored_as_late(database):
 
 
 def test_nothing_is_written_once_somebody_else_writes(database):
-    def refuse(_connection):
-        raise LeaseLost(Lease(group=0, groups=1, holder="w", token=1))
+    lost = LeaseLost(Lease(group=0, groups=1, holder="w", token=1))
 
     with pytest.raises(LeaseLost):
-        Writer(refuse).write(database, beats(1), now=utc_now())
+        Writer(Fence(condition="false", refusal=lost)).write(database, beats(1), now=utc_now())
     assert values(database) == []
 
 
