@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cloud.errors import CloudError
+from cloud.store import queries
 from cloud.store.connection import Database
 
 
@@ -20,8 +21,7 @@ class Fence:
 
     def hold(self, connection: Database) -> None:
         """Go on only if it is true; it stays so until the transaction ends."""
-        row = connection.execute(f"SELECT {self.condition}", self.values).fetchone()  # our own words
-        if row is None or not row[0]:
+        if not queries.is_so(connection, self.condition, self.values):
             raise self.refusal
 
 
