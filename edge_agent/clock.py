@@ -107,6 +107,8 @@ class OwnClock:
         self._step = 0
         self._offset_ms: int | None = None
         self._learned_mono_s = 0.0
+        self._is_synchronised = False
+        self._asked_mono_s = float("-inf")
 
     @property
     def step(self) -> int:
@@ -116,6 +118,7 @@ class OwnClock:
             if abs(between_us - self._between_us) > STEP_US:
                 self._step += 1
                 self._begin_us, self._offset_ms = between_us, None
+                self._asked_mono_s = float("-inf")
             self._between_us = between_us
             return self._step
 
@@ -141,10 +144,18 @@ class OwnClock:
     def run(self) -> ClockRun:
         """The clock as it is now."""
         offset_ms = self.offset_ms()
-        if offset_ms is None and self.hands.source() == SYNCHRONISED:
-            offset_ms = 0
         with self._lock:
+            if offset_ms is None and self._asks_kernel():
+                offset_ms = 0
             return ClockRun(machine=self.hands.machine, ahead_us=self._begin_us, offset_ms=offset_ms)
+
+    def _asks_kernel(self) -> bool:
+        """Whether a time service disciplines the clock, asked once a second: the answer takes its time."""
+        now_s = self.hands.monotonic_s()
+        if now_s - self._asked_mono_s >= 1:
+            self._asked_mono_s = now_s
+            self._is_synchronised = self.hands.source() == SYNCHRONISED
+        return self._is_synchronised
 
     def timing_of(self, then: ClockRun | None) -> Timing:
         """How times that were read from a clock are told now.

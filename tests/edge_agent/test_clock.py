@@ -216,3 +216,27 @@ def test_machine_without_the_kernels_word_has_a_start_of_its_own(monkeypatch, tm
     monkeypatch.setattr(clock, "_BOOT_ID", tmp_path / "none")
 
     assert clock.machine_start() != clock.machine_start()
+
+
+def test_clock_that_was_just_set_is_not_believed_for_what_the_kernel_said_before():
+    clocks = MovedClocks(source="ntp")
+    own = clocks.own_clock()
+    assert own.run().offset_ms == 0
+    clocks.source = "none"
+
+    clocks.wall_us += 3_600_000_000
+
+    assert own.run().offset_ms is None
+
+
+def test_kernel_is_asked_once_a_second():
+    clocks = MovedClocks()
+    own = clocks.own_clock()
+    assert own.run().offset_ms is None
+    clocks.source = "ntp"
+    clocks.pass_s(0.5)
+    assert own.run().offset_ms is None
+
+    clocks.pass_s(0.6)
+
+    assert own.run().offset_ms == 0
