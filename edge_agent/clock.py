@@ -87,6 +87,8 @@ class ClockRun:
     """Wall clock minus uptime."""
     offset_ms: int | None = None
     """What to add to get the cloud's time, where that was known at any moment of it."""
+    was_set_after: bool = False
+    """Whether the clock was set later in the same start of the machine."""
 
     def is_same(self, other: "ClockRun") -> bool:
         """Whether the clock was not set between the two."""
@@ -114,28 +116,20 @@ class OwnClock:
     def step(self) -> int:
         """How often the clock has jumped, looking now."""
         with self._lock:
-            between_us = self._measure()
-            if abs(between_us - self._between_us) > STEP_US:
-                self._step += 1
-                self._begin_us, self._offset_ms = between_us, None
-                self._asked_mono_s = float("-inf")
-            self._between_us = between_us
-            return self._step
+            return self._look()
 
     def learn(self, offset_ms: int, *, step: int) -> None:
         """What the cloud measured of the clock as it was after that many jumps."""
-        if self.step != step:
-            return
         with self._lock:
-            self._offset_ms = offset_ms
-            self._learned_mono_s = self.hands.monotonic_s()
+            if self._look() == step:
+                self._offset_ms = offset_ms
+                self._learned_mono_s = self.hands.monotonic_s()
 
     def offset_ms(self) -> int | None:
         """What to add to this clock to get the cloud's; None where that is not known, or no longer."""
-        _ = self.step
         with self._lock:
-            is_fresh = self.hands.monotonic_s() - self._learned_mono_s <= OFFSET_LASTS_S
-            return self._offset_ms if is_fresh else None
+            self._look()
+            return self._fresh_offset_ms()
 
     def state(self) -> ClockState:
         """As it goes on the wire."""
@@ -143,11 +137,40 @@ class OwnClock:
 
     def run(self) -> ClockRun:
         """The clock as it is now."""
-        offset_ms = self.offset_ms()
-        with self._lock:
-            if offset_ms is None and self._asks_kernel():
-                offset_ms = 0
-            return ClockRun(machine=self.hands.machine, ahead_us=self._begin_us, offset_ms=offset_ms)
+        while True:
+            step = self.step
+            is_synchronised = self._asks_kernel()
+            with self._lock:
+                if self._look() != step:
+                    continue  # it was set meanwhile: of which clock the kernel spoke is not known
+                offset_ms = self._fresh_offset_ms()
+                if offset_ms is None and is_synchronised:
+                    offset_ms = 0
+                return ClockRun(machine=self.hands.machine, ahead_us=self._begin_us, offset_ms=offset_ms)
+
+    def timing_of(self, then: ClockRun | None) -> Timing:
+        """How times that were read from a clock are told now.
+
+        What was known of that clock is the best; after it, by how much it was set while the machine ran; and
+        a chip goes on while it is off. Without all that nobody can tell any more what time it was.
+        """
+        if then is None:
+            return AS_READ
+        now = self.run()
+        if then.is_same(now):
+            return AS_READ
+        if then.offset_ms is not None:
+            return Timing(moved_ms=then.offset_ms, src=SYNCHRONISED)
+        if then.machine == now.machine:
+            return Timing(moved_ms=round((now.ahead_us - then.ahead_us) / 1000))
+        goes_on = self.hands.has_chip() and not then.was_set_after
+        return AS_READ if goes_on else Timing(src=LOST)
+
+    def state_of(self, then: ClockRun | None) -> ClockState:
+        """What is told beside times that were read from a clock, perhaps another than the one of now."""
+        if then is None or then.is_same(self.run()):
+            return self.state()
+        return ClockState(off_ms=then.offset_ms)
 
     def _asks_kernel(self) -> bool:
         """Whether a time service disciplines the clock, asked once a second: the answer takes its time."""
@@ -157,20 +180,18 @@ class OwnClock:
             self._is_synchronised = self.hands.source() == SYNCHRONISED
         return self._is_synchronised
 
-    def timing_of(self, then: ClockRun | None) -> Timing:
-        """How times that were read from a clock are told now.
+    def _look(self) -> int:
+        between_us = self._measure()
+        if abs(between_us - self._between_us) > STEP_US:
+            self._step += 1
+            self._begin_us, self._offset_ms = between_us, None
+            self._asked_mono_s = float("-inf")
+        self._between_us = between_us
+        return self._step
 
-        What was known of that clock is the best; after it, by how much it was set while the machine ran; and
-        a chip goes on while it is off. Without all that nobody can tell any more what time it was.
-        """
-        now = self.run()
-        if then is None or then.is_same(now):
-            return AS_READ
-        if then.offset_ms is not None:
-            return Timing(clock=ClockState(src="rtc", off_ms=then.offset_ms))
-        if then.machine == now.machine:
-            return Timing(moved_ms=round((now.ahead_us - then.ahead_us) / 1000))
-        return AS_READ if self.hands.has_chip() else Timing(clock=ClockState(src=LOST))
+    def _fresh_offset_ms(self) -> int | None:
+        is_fresh = self.hands.monotonic_s() - self._learned_mono_s <= OFFSET_LASTS_S
+        return self._offset_ms if is_fresh else None
 
     def _measure(self) -> int:
         """Wall minus monotonic time; asked again when this thread had to wait between the two."""

@@ -78,6 +78,11 @@ class Parser:
         self._last_frame_at = dict(mark.last_frame_at)
         self._decoders.clear()
 
+    def begin_anew(self, *, now: datetime) -> None:
+        """Our clock was set: what a decoder knows of times is of the clock before."""
+        self._decoders.clear()
+        self._last_frame_at = dict.fromkeys(self._last_frame_at, now)
+
     def parse(self, frames: Sequence[RawFrame], *, now: datetime) -> Parsed:
         """Take the next entries of the log, then look for sources that have fallen silent."""
         parsed = Parsed()

@@ -13,7 +13,7 @@ from devices.registry import find_driver
 from edge_agent.clock import Clock, OwnClock
 from edge_agent.gap_tracker import GapTracker
 from edge_agent.parsing import Parsed, Parser
-from edge_agent.spool import Gather, OutboxEntry, Spool
+from edge_agent.spool import Gather, OutboxEntry, RawFrame, Spool
 from vitals.gap import Gap, GapCause
 from vitals.observation import Flag, Observation, SourceId, VitalKey
 from vitals.wire.batch import Envelope, build_batch, encode_batch, from_ms, join_batches, to_ms
@@ -64,6 +64,7 @@ class Pipeline:
         self._gaps = GapTracker.resume(self._load_gaps())
         self._parser = Parser(self._drivers, self._gaps)
         self._restart_gaps = self._note_restart()
+        self._run = self._pace.own_clock.run()
 
     def add_source(self, src: SourceId, driver: Driver) -> None:
         """Know a sensor before its first frame comes."""
@@ -73,13 +74,14 @@ class Pipeline:
         """Parse what waits; returns how many raw entries were taken."""
         frames = self._spool.read_raw(limit=RAW_PER_PASS)
         now = self._clock()
+        self._follow_clock(frames, now=now)
         before = self._parser.mark()
         try:
             parsed = self._parser.parse(frames, now=now)
             parsed.gaps = self._restart_gaps + parsed.gaps
             self._spool.commit_parsed(
                 self._entries(parsed, now_ms=to_ms(now)),
-                clock=(frames[0].clock if frames else None) or self._pace.own_clock.run(),
+                clock=self._run,
                 parsed_up_to=frames[-1].id if frames else 0,
                 rejected=parsed.rejected,
                 settings={_ALIVE: str(to_ms(now)), _OPEN_GAPS: self._dump_gaps()},
@@ -90,6 +92,13 @@ class Pipeline:
         self._restart_gaps = []
         return len(frames)
 
+    def _follow_clock(self, frames: Sequence[RawFrame], *, now: datetime) -> None:
+        """Decoders remember how device clocks lie to ours: with another of ours they begin anew."""
+        run = (frames[0].clock if frames else None) or self._pace.own_clock.run()
+        if not run.is_same(self._run):
+            self._parser.begin_anew(now=now)
+        self._run = run
+
     def open_gaps(self) -> list[Gap]:
         """What is silent now."""
         return self._gaps.open_gaps()
@@ -97,7 +106,7 @@ class Pipeline:
     def _entries(self, parsed: Parsed, *, now_ms: int) -> list[OutboxEntry]:
         envelope = Envelope(ln=self._spool.lineage, boot=self._boot, lane=Lane.LIVE, s=1)
         event_envelope = replace(envelope, lane=Lane.EVENT)
-        clock = self._pace.own_clock.state()
+        clock = self._pace.own_clock.state_of(self._run)
         entries = [
             _entry(
                 "event", encode_event(build_gap_event(gap, envelope=event_envelope)), now_ms, is_event=True

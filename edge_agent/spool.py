@@ -414,6 +414,10 @@ class Spool:
 
     def _message(self, lane: Lane, topic: str, payload: bytes, s: int, clock: int | None) -> SpooledMessage:
         run = None if clock is None else self._clocks.get(clock)
+        if run is not None:
+            later = (other for row_id, other in self._clocks.items() if row_id > (clock or 0))
+            was_set = any(other.machine == run.machine and not other.is_same(run) for other in later)
+            run = replace(run, was_set_after=was_set)
         return SpooledMessage(topic=topic, payload=payload, lane=lane, s=s, clock=run)
 
     def _insert(self, entries: Iterable[OutboxEntry], *, clock: ClockRun | None) -> None:

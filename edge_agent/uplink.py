@@ -396,10 +396,12 @@ class Uplink:
 
 
 def stamp(message: SpooledMessage, *, sent_ms: int, timing: Timing) -> bytes:
-    """The payload as it goes out now."""
-    stamps = {"vitals": stamp_batch, "event": stamp_event}
-    into = stamps.get(message.topic, stamp_wave)
-    return into(message.payload, lane=message.lane, s=message.s, sent_ms=sent_ms, timing=timing)
+    """The payload as it goes out now. The two ends of a gap are told apart, and have to stay as they were."""
+    lane, s = message.lane, message.s
+    if message.topic == "event":
+        return stamp_event(message.payload, lane=lane, s=s, sent_ms=sent_ms)
+    into = stamp_batch if message.topic == "vitals" else stamp_wave
+    return into(message.payload, lane=lane, s=s, sent_ms=sent_ms, timing=timing)
 
 
 def _send_at_once(_client: mqtt.Client, _userdata: object, opened: Any) -> None:

@@ -216,7 +216,7 @@ class BrokerLink:
             return
         # Unlike `select`, `poll` knows descriptors of any number.
         waiting = select.poll()
-        has_room = self._role.has_room()
+        has_room = not self._is_connected or self._role.has_room()
         sought = (select.POLLIN if has_room else 0) | (select.POLLOUT if broker.has_unsent else 0)
         waiting.register(broker, sought)
         waiting.register(bell, select.POLLIN)

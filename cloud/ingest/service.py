@@ -143,6 +143,11 @@ class Writer:
             at_once = self._commit_at_once(connection, messages, Draft(now=now))
             if at_once is not None:
                 return at_once
+        except UniqueViolation:
+            _log.info("stored_before", messages=len(messages))
+        except _MemoryStale:
+            self._memory.forget()
+        try:
             return self._transact(connection, messages, Draft(now=now), is_careful=False)
         except (_MemoryStale, UniqueViolation):
             _log.info("writer_memory_stale", messages=len(messages))

@@ -128,7 +128,8 @@ class Inbox:
         Then it is better to keep what comes, up to the limit, than to lose the session for want of reading.
         """
         stands_still = time.monotonic() - self._settled_mono_s > _STANDS_STILL_S
-        return len(self._waiting) < _ENOUGH or stands_still
+        is_enough = len(self._waiting) >= _ENOUGH or self._bytes >= self._max_bytes // 2
+        return not is_enough or stands_still
 
     def load(self) -> float:
         """How busy the writer is: 0 is idle, 1 and more means that live values are enough."""

@@ -63,9 +63,10 @@ class Steward:
         renewed_mono_s = time.monotonic()
         try:
             while not self._stopping.is_set():
+                began_mono_s = time.monotonic()
                 try:
                     self._go_round()
-                    renewed_mono_s = time.monotonic()
+                    renewed_mono_s = began_mono_s
                 except psycopg.Error as error:
                     _log.warning("leases_not_renewed", error=" ".join(str(error).split()))
                     self._disconnect()

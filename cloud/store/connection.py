@@ -20,6 +20,15 @@ _OPTIONS = (
     "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 )
 
+# A server that went away without a word is noticed before a lease is over, not after a quarter of an hour.
+_PATIENCE: dict[str, Any] = {
+    "connect_timeout": 3,
+    "tcp_user_timeout": 8000,
+    "keepalives_idle": 3,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+}
+
 
 def connect(database_url: str, *, longest_pause_s: float = 0) -> Database:
     """One connection in UTC that gives up rather than hang.
@@ -28,7 +37,7 @@ def connect(database_url: str, *, longest_pause_s: float = 0) -> Database:
     """
     options = f"{_OPTIONS} -c idle_in_transaction_session_timeout={round(longest_pause_s * 1000)}"
     return psycopg.connect(
-        database_url, connect_timeout=3, options=options, application_name="qianli", autocommit=True
+        database_url, options=options, application_name="qianli", autocommit=True, **_PATIENCE
     )
 
 
@@ -36,7 +45,7 @@ def build_pool(database_url: str) -> Pool:
     """A pool, not yet open: it fails within 2 s while the database is away, and tries anew each time."""
     return ConnectionPool(
         database_url,
-        kwargs={"connect_timeout": 3, "options": _OPTIONS, "application_name": "qianli", "autocommit": True},
+        kwargs={"options": _OPTIONS, "application_name": "qianli", "autocommit": True, **_PATIENCE},
         min_size=1,
         max_size=6,
         timeout=2.0,

@@ -1,11 +1,11 @@
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from edge_agent import clock
 from edge_agent.clock import OFFSET_LASTS_S, STEP_US, ClockRun, Hands, OwnClock
-from vitals.wire.batch import AS_READ, LOST, ClockState, Timing
+from vitals.wire.batch import AS_READ, LOST, SYNCHRONISED, ClockState, Timing
 
 
 class Kernel:
@@ -171,7 +171,7 @@ def test_what_was_once_known_of_a_clock_is_better_than_how_far_it_was_set():
     then = own.run()
     clocks.wall_us += 5_000_000
 
-    assert own.timing_of(then) == Timing(clock=ClockState(src="rtc", off_ms=-40))
+    assert own.timing_of(then) == Timing(moved_ms=-40, src=SYNCHRONISED)
 
 
 def test_clock_of_a_time_service_was_right():
@@ -181,12 +181,12 @@ def test_clock_of_a_time_service_was_right():
     clocks.source = "rtc"
     clocks.wall_us += 5_000_000
 
-    assert own.timing_of(then).clock.off_ms == 0
+    assert own.timing_of(then) == Timing(src=SYNCHRONISED)
 
 
 @pytest.mark.parametrize(
     ("has_chip", "timing"),
-    [(True, AS_READ), (False, Timing(clock=ClockState(src=LOST)))],
+    [(True, AS_READ), (False, Timing(src=LOST))],
     ids=["a chip goes on", "nothing goes on"],
 )
 def test_clock_of_an_earlier_start_of_the_machine_is_lost_unless_a_chip_goes_on(has_chip, timing):
@@ -204,7 +204,7 @@ def test_clock_of_an_earlier_start_that_was_known_is_not_lost():
     then = own.run()
     clocks.machine, clocks.mono_s = "second start", 5.0
 
-    assert clocks.own_clock().timing_of(then).clock.off_ms == 7_200_000
+    assert clocks.own_clock().timing_of(then) == Timing(moved_ms=7_200_000, src=SYNCHRONISED)
 
 
 def test_this_machine_tells_its_start():
@@ -240,3 +240,40 @@ def test_kernel_is_asked_once_a_second():
     clocks.pass_s(0.6)
 
     assert own.run().offset_ms == 0
+
+
+def test_chip_does_not_help_where_the_clock_was_set_before_the_machine_started_anew():
+    clocks = MovedClocks(has_chip=True)
+    then = replace(clocks.own_clock().run(), was_set_after=True)
+    clocks.machine, clocks.mono_s = "second start", 5.0
+
+    assert clocks.own_clock().timing_of(then) == Timing(src=LOST)
+
+
+def test_beside_times_of_another_run_goes_what_was_known_of_that_one():
+    clocks = MovedClocks()
+    own = clocks.own_clock()
+    then = replace(own.run(), offset_ms=-40)
+    clocks.wall_us += 5_000_000
+    own.learn(7, step=1)
+
+    assert own.state_of(then) == ClockState(off_ms=-40)
+    assert own.state_of(own.run()) == own.state_of(None) == ClockState(src="rtc", off_ms=7)
+
+
+def test_clock_that_is_set_while_the_kernel_is_asked_is_looked_at_anew():
+    clocks = MovedClocks(source="none")
+    own = clocks.own_clock()
+    before = own.run()
+    clocks.pass_s(2)
+
+    def set_and_answer():
+        if clocks.source == "none":
+            clocks.wall_us += 3_600_000_000
+            clocks.source = "ntp"
+        return clocks.source
+
+    own.hands = replace(own.hands, source=set_and_answer)
+    run = own.run()
+
+    assert (run.offset_ms, run.is_same(before)) == (0, False)

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from devices.registry import find_driver
 from edge_agent.clock import ClockRun, OwnClock
 from edge_agent.pipeline import Pace, Pipeline, is_continuous, place_in_time, separate_times
 from edge_agent.spool import LINK, RawFrame, Spool
@@ -235,7 +236,38 @@ def test_message_is_of_the_clock_that_its_frames_were_stamped_with(spool, clock)
     while pipeline.run_once():
         pass
 
-    assert [message.clock for message in messages(spool, Lane.LIVE)] == [before, after]
+    told = [message.clock for message in messages(spool, Lane.LIVE)]
+    assert told == [replace(before, was_set_after=True), after]
+
+
+def test_decoder_begins_anew_when_our_clock_was_set(spool, clock):
+    made = []
+    plain = find_driver("heart_rate")
+
+    def new_decoder():
+        made.append(1)
+        return plain.new_decoder()
+
+    pipeline = open_pipeline(spool, clock)
+    pipeline.add_source(SRC, replace(plain, new_decoder=new_decoder))
+    for ahead_us in (1, 1, 3_600_000_000):
+        run = ClockRun(machine="m", ahead_us=ahead_us)
+        spool.append_raw(
+            [RawFrame(src=SRC, channel="2A37", received_us=NOW_US, payload=b"\x00\x48", clock=run)]
+        )
+        pipeline.run_once()
+
+    assert len(made) == 2
+
+
+def test_state_of_the_clock_in_a_message_is_of_its_frames(spool, clock):
+    pipeline = open_pipeline(spool, clock)
+    run = ClockRun(machine="m", ahead_us=1, offset_ms=-40)
+    spool.append_raw([RawFrame(src=SRC, channel="2A37", received_us=NOW_US, payload=b"\x00\x48", clock=run)])
+    pipeline.run_once()
+
+    (message,) = messages(spool, Lane.LIVE)
+    assert decode_batch(message.payload).clk.off_ms == -40
 
 
 def test_spot_value_goes_at_once_and_so_does_an_event(spool, clock):

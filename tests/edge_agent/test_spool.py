@@ -289,6 +289,7 @@ def test_burst_of_frames_is_one_transaction(spool):
 
 
 SET = ClockRun(machine="m", ahead_us=3_600_000_000)
+SET_LATER = replace(RUN, was_set_after=True)
 
 
 def test_frames_are_read_by_run_of_the_clock(tmp_path):
@@ -348,4 +349,20 @@ def test_rework_shows_messages_of_one_clock_at_a_time_and_what_it_tells_is_of_th
         spool.rework("vitals", tell, within=(0, 2**62), limit=9)
 
     assert shown == [[b"a"], [b"b"]]
-    assert [message.clock for message in spool.assign(Lane.EVENT, now_ms=NOW_MS, limit=9)] == [RUN, SET]
+    assert [message.clock for message in spool.assign(Lane.EVENT, now_ms=NOW_MS, limit=9)] == [SET_LATER, SET]
+
+
+def test_clock_that_was_set_later_in_the_same_start_of_the_machine_is_told(tmp_path):
+    spool = Spool(tmp_path / "s")
+    for run in (RUN, SET, ClockRun(machine="m2", ahead_us=5)):
+        spool.commit_parsed([entry()], parsed_up_to=0, clock=run)
+    spool.close()
+
+    opened = Spool(tmp_path / "s")
+
+    assert [one.clock.was_set_after for one in opened.assign(Lane.LIVE, now_ms=NOW_MS, limit=9)] == [
+        True,
+        False,
+        False,
+    ]
+    opened.close()

@@ -40,14 +40,9 @@ class Timing:
     """How the times of a message are told when it is sent, for the clock may have been set since."""
 
     moved_ms: int = 0
-    """By how much the clock was set since they were read: they are told as it would have read them now."""
-    clock: ClockState | None = None
-    """What is known of the clock that they were read from, where that is not the one that stamps `sent`."""
-
-    @property
-    def told_ms(self) -> int:
-        """By how much the times change in a message that cannot tell of its clock."""
-        return self.moved_ms + ((self.clock and self.clock.off_ms) or 0)
+    """What to add to them: by how much the clock was set, or how far it was from the cloud's."""
+    src: str | None = None
+    """`SYNCHRONISED` where that puts them right, `LOST` where nobody can; None: as the message says."""
 
 
 AS_READ = Timing()
@@ -335,11 +330,11 @@ def stamp_batch(payload: bytes, *, lane: Lane, s: int, sent_ms: int, timing: Tim
     """Write sequence and moment of publishing into a spooled payload; mark it historical when it is old."""
     batch = _stamp_decoder.decode(unpack_text(payload))
     batch.t0 += timing.moved_ms
-    if timing.clock is not None:
-        batch.clk = msgspec.Raw(_encoder.encode(timing.clock))
+    if timing.src is not None:
+        batch.clk = msgspec.Raw(_encoder.encode(ClockState(src=timing.src)))
     newest = batch.t0 + max(batch.dt)
     batch.lane, batch.s, batch.sent = lane, s, sent_ms
-    batch.h = int(sent_ms - newest > HISTORICAL_AFTER_MS)
+    batch.h = int(timing.src == LOST or sent_ms - newest > HISTORICAL_AFTER_MS)
     return pack_text(_encoder.encode(batch))
 
 

@@ -8,11 +8,9 @@ import msgspec
 from vitals.gap import Gap, GapCause
 from vitals.observation import SourceId, VitalKey
 from vitals.wire.batch import (
-    AS_READ,
     HISTORICAL_AFTER_MS,
     VERSION,
     Envelope,
-    Timing,
     check_version,
     from_ms,
     to_ms,
@@ -93,13 +91,9 @@ def decode_event(payload: bytes) -> GapEvent:
     return event
 
 
-def stamp_event(payload: bytes, *, lane: Lane, s: int, sent_ms: int, timing: Timing = AS_READ) -> bytes:
-    """Write sequence and moment of publishing into a spooled event; mark it historical when it is old.
-
-    It has no clock of its own: what is known of that goes into its times.
-    """
+def stamp_event(payload: bytes, *, lane: Lane, s: int, sent_ms: int) -> bytes:
+    """Write sequence and moment of publishing into a spooled event; mark it historical when it is old."""
     event = _decoder.decode(payload)
-    first = event.from_ms + timing.told_ms
-    last = None if event.to_ms is None else event.to_ms + timing.told_ms
-    old = int(sent_ms - (first if last is None else last) > HISTORICAL_AFTER_MS)
-    return encode_event(replace(event, from_ms=first, to_ms=last, lane=lane, s=s, sent=sent_ms, h=old))
+    newest = event.from_ms if event.to_ms is None else event.to_ms
+    old = int(sent_ms - newest > HISTORICAL_AFTER_MS)
+    return encode_event(replace(event, lane=lane, s=s, sent=sent_ms, h=old))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 RESEND_AFTER_S = (5.0, 60.0)
 FIRST_PROBES = 4
-LIVE_IS_LATE_S = 1.0
+LIVE_IS_LATE_S = 1.5
 
 
 @dataclass(slots=True)

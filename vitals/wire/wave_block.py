@@ -180,17 +180,17 @@ def stamp_wave(payload: bytes, *, lane: Lane, s: int, sent_ms: int, timing: Timi
     Its clock has room for two words only: that `t0` was put right, or that nobody can.
     """
     header, _ = _open(payload)
-    t0_us = header.t0_us + timing.told_ms * 1000
+    t0_us = header.t0_us + timing.moved_ms * 1000
     duration_ms = header.n * 1000 * header.rate_denominator // header.rate_numerator
     changed = bytearray(payload[:-4])
     changed[_LANE_OFFSET] = LANES.index(lane)
     _SEQUENCE.pack_into(changed, _SEQUENCE_OFFSET, s)
     _SENT.pack_into(changed, _SENT_OFFSET, sent_ms)
     _T0.pack_into(changed, _T0_OFFSET, t0_us)
-    if sent_ms - (t0_us // 1000 + duration_ms) > HISTORICAL_AFTER_MS:
+    if timing.src == LOST or sent_ms - (t0_us // 1000 + duration_ms) > HISTORICAL_AFTER_MS:
         changed[_FLAGS_OFFSET] |= _HISTORICAL
-    if timing.clock is not None:
-        changed[_FLAGS_OFFSET] |= _CLOCK_LOST if timing.clock.src == LOST else _CORRECTED
+    if timing.src is not None:
+        changed[_FLAGS_OFFSET] |= _CLOCK_LOST if timing.src == LOST else _CORRECTED
     return _with_crc(bytes(changed))
 
 

@@ -117,7 +117,9 @@ def test_block_that_is_stored_already_is_met_and_the_rest_is_stored(database, st
 
     acks = writer.write(database, [AGENT.wave(3, [7, 7], at=START), beat(4)], now=NOW)
 
-    assert (acks["hut-1"].upto[Lane.LIVE], len(steps)) == (4, 1)
+    writer.write(database, [beat(5)], now=NOW)
+
+    assert (acks["hut-1"].upto[Lane.LIVE], len(steps)) == (4, 1)  # what is remembered stays believed
     assert database.execute("SELECT count(*) FROM wave_block").fetchone() == (1,)
     assert database.execute("SELECT key, times FROM value_conflict").fetchall() == [("ecg", 1)]
 

@@ -177,7 +177,7 @@ def test_offset_that_an_agent_states_shifts_its_values():
 
 @pytest.mark.parametrize("name", ["vitals", "wave"])
 def test_what_a_lost_clock_read_belongs_to_nobody(name):
-    timing = Timing(clock=ClockState(src=LOST))
+    timing = Timing(src=LOST)
     made = AGENT.vitals(1, 70, at=utc_now()) if name == "vitals" else AGENT.wave(1, [1, 2], at=utc_now())
     stamp = stamp_batch if name == "vitals" else stamp_wave
     stamped = stamp(made.payload, lane=Lane.BACKLOG, s=1, sent_ms=to_ms(utc_now()), timing=timing)

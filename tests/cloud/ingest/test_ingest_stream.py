@@ -279,6 +279,17 @@ def test_inbox_with_two_transactions_has_no_room_unless_nothing_gets_done(monkey
     assert inbox.has_room()
 
 
+def test_inbox_that_is_half_full_of_bytes_has_no_room():
+    inbox = Inbox(max_bytes=1000)
+    inbox.settle(0)
+    assert inbox.has_room()
+
+    for message in beats(1, 2, 3):
+        inbox.offer(decode(message), lambda: None)
+
+    assert not inbox.has_room()
+
+
 def test_rest_ends_with_a_full_transaction_and_not_before():
     inbox = Inbox()
     rested = threading.Thread(target=inbox.gather, args=[2], kwargs={"timeout_s": 30})

@@ -12,6 +12,8 @@ from vitals.observation import Flag, Observation, Quality, SourceId, VitalKey
 from vitals.vocabulary import vital_code
 from vitals.wire.batch import (
     AS_READ,
+    LOST,
+    SYNCHRONISED,
     ClockState,
     Envelope,
     Timing,
@@ -91,16 +93,23 @@ def test_stamp_marks_what_is_older_than_thirty_seconds(age_s, historical):
     assert (stamped.lane, stamped.s) == (Lane.BACKLOG, 9)
 
 
-def test_batch_of_a_clock_that_is_gone_is_told_by_that_of_today_or_with_its_own():
+def test_batch_of_a_clock_that_is_gone_is_put_right_or_says_that_nobody_can():
     payload = encode_batch(pack(observe()))
-    own = ClockState(src="rtc", off_ms=7000)
-    plain, moved, known = (
+    told = [
         decode_batch(stamp_batch(payload, lane=Lane.LIVE, s=9, sent_ms=to_ms(NOW) + 20_000, timing=timing))
-        for timing in (AS_READ, Timing(moved_ms=-15_000), Timing(clock=own))
-    )
+        for timing in (
+            AS_READ,
+            Timing(moved_ms=-15_000),
+            Timing(moved_ms=-15_000, src=SYNCHRONISED),
+            Timing(src=LOST),
+        )
+    ]
+    plain = told[0]
 
-    assert (moved.t0 - plain.t0, moved.dt, moved.clk, moved.h) == (-15_000, plain.dt, plain.clk, 1)
-    assert (known.t0, known.clk, known.h) == (plain.t0, own, 0)
+    assert [one.t0 - plain.t0 for one in told] == [0, -15_000, -15_000, 0]
+    assert [one.clk for one in told[1:]] == [plain.clk, ClockState(src=SYNCHRONISED), ClockState(src=LOST)]
+    assert [one.h for one in told] == [0, 1, 1, 1]
+    assert {tuple(one.dt) for one in told} == {tuple(plain.dt)}
 
 
 def broken(**changes):

@@ -9,7 +9,7 @@ from vitals.gap import Gap, GapCause
 from vitals.observation import SourceId, VitalKey
 from vitals.wave import WaveLayout
 from vitals.wire import status
-from vitals.wire.batch import ClockState, Envelope, Timing, to_ms
+from vitals.wire.batch import Envelope, to_ms
 from vitals.wire.errors import WireError, WireInvalid
 from vitals.wire.event import build_gap_event, decode_event, encode_event, read_gap, stamp_event
 from vitals.wire.topics import Lane
@@ -48,18 +48,6 @@ def test_stamp_marks_an_old_event(age_s, historical):
     stamped = decode_event(stamp_event(payload, lane=Lane.EVENT, s=4, sent_ms=to_ms(NOW) + age_s * 1000))
 
     assert (stamped.h, stamped.s) == (historical, 4)
-
-
-@pytest.mark.parametrize(
-    "timing", [Timing(moved_ms=7000), Timing(clock=ClockState(off_ms=7000))], ids=["set", "known"]
-)
-def test_gap_of_a_clock_that_is_gone_is_put_right(timing):
-    payload = encode_event(build_gap_event(make_gap(ended_after_s=5), envelope=ENVELOPE))
-    was = decode_event(payload)
-
-    told = decode_event(stamp_event(payload, lane=Lane.EVENT, s=4, sent_ms=to_ms(NOW), timing=timing))
-
-    assert (told.from_ms - was.from_ms, told.to_ms - was.to_ms) == (7000, 7000)
 
 
 def test_unknown_cause_is_invalid():

@@ -71,24 +71,23 @@ def test_stamp_marks_what_is_older_than_thirty_seconds(age_s, historical):
     assert (got.envelope.lane, got.envelope.s) == (Lane.LIVE, 3)
 
 
-OF_A_KNOWN_CLOCK = Timing(clock=ClockState(src="rtc", off_ms=7000))
-OF_A_LOST_CLOCK = Timing(clock=ClockState(src=LOST))
-
-
 @pytest.mark.parametrize(
-    ("timing", "moved_us", "clock"),
+    ("timing", "moved_us", "clock", "historical"),
     [
-        (Timing(moved_ms=-5000), -5_000_000, ClockState()),
-        (OF_A_KNOWN_CLOCK, 7_000_000, ClockState(src=SYNCHRONISED)),
-        (OF_A_LOST_CLOCK, 0, OF_A_LOST_CLOCK.clock),
+        (Timing(moved_ms=-5000), -5_000_000, ClockState(), False),
+        (Timing(moved_ms=-40_000), -40_000_000, ClockState(), True),
+        (Timing(moved_ms=7000, src=SYNCHRONISED), 7_000_000, ClockState(src=SYNCHRONISED), False),
+        (Timing(src=LOST), 0, ClockState(src=LOST), True),
     ],
-    ids=["set", "known", "lost"],
+    ids=["set", "set far", "known", "lost"],
 )
-def test_wave_of_a_clock_that_is_gone_is_put_right_or_says_that_nobody_can(timing, moved_us, clock):
+def test_wave_of_a_clock_that_is_gone_is_put_right_or_says_that_nobody_can(
+    timing, moved_us, clock, historical
+):
     stamped = stamp_wave(encode(), lane=Lane.LIVE, s=3, sent_ms=T0_US // 1000, timing=timing)
     got = decode_wave(stamped, stream=ECG)
 
-    assert (got.block.t0_us - T0_US, got.clock) == (moved_us, clock)
+    assert (got.block.t0_us - T0_US, got.clock, got.historical) == (moved_us, clock, historical)
 
 
 @pytest.mark.parametrize("position", [0, 5, 24, 40, 70, -5, -1])
