@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pytest
+from msgspec import structs
 
 from cloud.act import AuditUnavailable
 from cloud.binding.service import BindingService
@@ -149,7 +150,7 @@ class Spool:
             sent_at = fields.get("sent_at", at(second))
             agent = replace(AGENT, src=src)
             made.append(
-                replace(
+                structs.replace(
                     agent.vitals(self._s, value, at=at(second), key=key, **(fields | {"sent_at": sent_at})),
                     received_at=fields.get("arrived_at", sent_at),
                 )

@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from cloud.events import AgentGone
 from cloud.silence.service import SilenceService
@@ -70,7 +69,7 @@ def test_silence_is_recorded_and_closed_by_the_next_run(database, pool):
 @pytest.mark.parametrize("said", [AGENT.birth(), AGENT.will()], ids=["birth", "will"])
 def test_retained_status_at_every_restart_moves_no_beginning(database, pool, said):
     open_writer().write(database, [AGENT.birth()], now=START - seconds(60))
-    open_writer().write(database, [replace(said, retained=True)], now=START - seconds(30))
+    open_writer().write(database, [structs.replace(said, retained=True)], now=START - seconds(30))
 
     service = SilenceService(pool, clock=lambda: START)
     service.load(database)

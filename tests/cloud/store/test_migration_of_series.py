@@ -1,8 +1,7 @@
 """What an older version stored is found by this one, and nothing of it is stored twice."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from cloud.series.latest import read_latest
 from cloud.store.connection import connect
@@ -58,7 +57,9 @@ def test_what_comes_again_is_not_stored_twice_and_the_count_goes_on(upgraded):
     agent = WireAgent()
     sent = [(3, 99, 3), (4, 99, 3), (5, 64, 4)]
     messages = [
-        replace(agent.vitals(s, value, at=START + seconds(second)), received_at=START + seconds(second))
+        structs.replace(
+            agent.vitals(s, value, at=START + seconds(second)), received_at=START + seconds(second)
+        )
         for s, value, second in sent
     ]
     written = open_writer().write(upgraded, messages, now=utc_now())
