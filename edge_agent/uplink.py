@@ -5,12 +5,10 @@ moves nothing; only the cloud's `ack` lets rows go (docs/wire-contract.md). What
 or was under way when the link broke, is sent again.
 """
 
-import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import paho.mqtt.client as mqtt
@@ -227,7 +225,6 @@ class Uplink:
             client.username_pw_set(self._broker.user, self._broker.password)
         client.will_set(self._topic("status"), self._will(), qos=1, retain=True)
         client.max_inflight_messages_set(sum(WINDOW.values()) + 16)
-        client.on_socket_open = _send_at_once
         client.on_connect = self._on_connect
         client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
@@ -402,8 +399,3 @@ def stamp(message: SpooledMessage, *, sent_ms: int, timing: Timing) -> bytes:
         return stamp_event(message.payload, lane=lane, s=s, sent_ms=sent_ms)
     into = stamp_batch if message.topic == "vitals" else stamp_wave
     return into(message.payload, lane=lane, s=s, sent_ms=sent_ms, timing=timing)
-
-
-def _send_at_once(_client: mqtt.Client, _userdata: object, opened: Any) -> None:
-    """Without this a small packet waits for the acknowledgement of the one before, up to 40 ms (RFC 896)."""
-    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
