@@ -135,6 +135,7 @@ def bench(session: nox.Session) -> None:
     _python(session, "tests.benchmarks.measure_store")
     _python(session, "tests.benchmarks.measure_trend")
     _python(session, "tests.benchmarks.measure_units")
+    _python(session, "tests.benchmarks.measure_live")
     _python(session, "tests.benchmarks.measure_county")
 
 

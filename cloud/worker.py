@@ -31,7 +31,7 @@ from cloud.tracing.port import Tracer
 _log = structlog.get_logger()
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 _SWITCH_EVERY_S = 0.001
-"""Each answer of the database would wait 5 ms for the thread that reads, eight times in a transaction."""
+"""By itself Python lets each answer of the database wait up to 5 ms for the thread that reads."""
 
 
 def work(settings: CloudSettings) -> int:

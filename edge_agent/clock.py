@@ -88,7 +88,7 @@ class ClockRun:
     offset_ms: int | None = None
     """What to add to get the cloud's time, where that was known at any moment of it."""
     was_set_after: bool = False
-    """Whether the clock was set later in the same start of the machine."""
+    """Whether it was another clock at the end of the same start of the machine."""
 
     def is_same(self, other: "ClockRun") -> bool:
         """Whether the clock was not set between the two."""

@@ -203,6 +203,7 @@ class Spool:
             self.lineage = self.setting("lineage", default=secrets.token_hex(8))
             self._clocks = self._read_clocks()
             self._clock_ids = {(run.machine, run.ahead_us): row_id for row_id, run in self._clocks.items()}
+            self._last_ids = {run.machine: row_id for row_id, run in self._clocks.items()}
         except sqlite3.Error as error:
             raise SpoolUnusable(str(path), str(error)) from error
         with self._transaction():
@@ -415,9 +416,7 @@ class Spool:
     def _message(self, lane: Lane, topic: str, payload: bytes, s: int, clock: int | None) -> SpooledMessage:
         run = None if clock is None else self._clocks.get(clock)
         if run is not None:
-            later = (other for row_id, other in self._clocks.items() if row_id > (clock or 0))
-            was_set = any(other.machine == run.machine and not other.is_same(run) for other in later)
-            run = replace(run, was_set_after=was_set)
+            run = replace(run, was_set_after=not run.is_same(self._clocks[self._last_ids[run.machine]]))
         return SpooledMessage(topic=topic, payload=payload, lane=lane, s=s, clock=run)
 
     def _insert(self, entries: Iterable[OutboxEntry], *, clock: ClockRun | None) -> None:
@@ -441,7 +440,9 @@ class Spool:
         )
 
     def _read_clocks(self) -> dict[int, ClockRun]:
-        rows = self._database.execute("SELECT id, machine, ahead_us, offset_ms FROM clock_run").fetchall()
+        rows = self._database.execute(
+            "SELECT id, machine, ahead_us, offset_ms FROM clock_run ORDER BY id"
+        ).fetchall()
         return {row[0]: ClockRun(machine=row[1], ahead_us=row[2], offset_ms=row[3]) for row in rows}
 
     def _clock_id(self, run: ClockRun | None) -> int | None:
@@ -458,6 +459,7 @@ class Spool:
             (run.machine, run.ahead_us, run.offset_ms),
         ).fetchone()
         self._clocks[row_id] = replace(run, offset_ms=offset_ms)
+        self._last_ids[run.machine] = max(self._last_ids.get(run.machine, 0), row_id)
         self._clock_ids[run.machine, run.ahead_us] = row_id
         return int(row_id)
 

@@ -473,18 +473,8 @@ def write_at_once(
 
 
 _BLOCK = (
-    *(
-        "w_src",
-        "w_stream",
-        "w_t0_us",
-        "w_numerator",
-        "w_denominator",
-        "w_n",
-        "w_first",
-        "w_codec",
-        "w_samples",
-    ),
-    *("w_sent_ms", "w_late", "w_lane", "w_s", "w_shift_us"),
+    *("w_src", "w_stream", "w_t0_us", "w_numerator", "w_denominator", "w_n", "w_first", "w_codec"),
+    *("w_samples", "w_sent_ms", "w_late", "w_lane", "w_s", "w_shift_us"),
 )
 _Pack = Callable[[Any], object]
 _BLOCK_PACKERS: list[_Pack] = [pack_texts, pack_texts, *[pack_ints] * 6, pack_bytes]
@@ -492,7 +482,7 @@ _BLOCK_PACKERS += [pack_ints, pack_ints, pack_texts, pack_ints, pack_ints]
 
 
 def _packed(
-    names: Sequence[str], rows: Sequence[Sequence[Any]], packers: "Sequence[_Pack]"
+    names: Sequence[str], rows: Sequence[Sequence[Any]], packers: Sequence[_Pack]
 ) -> dict[str, object]:
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
     return {name: pack(column) for name, pack, column in zip(names, packers, columns, strict=True)}

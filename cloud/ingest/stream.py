@@ -39,6 +39,7 @@ _STORED = ("vitals", "wave/#", "event", "status")
 _ACK_EVERY_S = 0.5
 _REST_AT_MOST_S = 0.02
 _MANY = 20
+"""From so many in a transaction on it pays to wait for more; with fewer somebody would only wait."""
 _TRANSACTION_MESSAGES = 500
 _ENOUGH = 2 * _TRANSACTION_MESSAGES
 _BUSY_FROM = _ENOUGH

@@ -7,14 +7,7 @@ import msgspec
 
 from vitals.gap import Gap, GapCause
 from vitals.observation import SourceId, VitalKey
-from vitals.wire.batch import (
-    HISTORICAL_AFTER_MS,
-    VERSION,
-    Envelope,
-    check_version,
-    from_ms,
-    to_ms,
-)
+from vitals.wire.batch import HISTORICAL_AFTER_MS, VERSION, Envelope, check_version, from_ms, to_ms
 from vitals.wire.errors import UNREADABLE, WireInvalid
 from vitals.wire.topics import Lane
 

@@ -63,14 +63,14 @@ HourWriter = Callable[[Database, int, int, Block], object]
 class PostgresSeries:
     """The port `SeriesStore`; it keeps nothing itself."""
 
-    def __init__(self, *, write_hour: HourWriter) -> None:
-        self._write_hour = write_hour
-
     insertion = """
         INSERT INTO series_batch (src_no, lane_no, t0_ms, s, until_ms, stored_us, shift_us, payload)
         SELECT * FROM unnest(%(src_no)b, %(lane_no)b, %(t0_ms)b, %(s)b, %(until_ms)b, %(stored_us)b,
                              %(shift_us)b, %(payload)b)
         """
+
+    def __init__(self, *, write_hour: HourWriter) -> None:
+        self._write_hour = write_hour
 
     def append(self, connection: Database, rows: Sequence[BatchRow]) -> None:
         """Store messages of which no value is stored yet."""

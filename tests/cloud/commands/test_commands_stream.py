@@ -29,8 +29,6 @@ from vitals.wire.topics import AgentTopic, Lane
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.enable_socket]
 
 BEHIND_US = 2_500_000
-AMQTT_FORGETS_S = 0.5
-"""amqtt ends whatever connection has the name of one whose goodbye it is still dealing with."""
 
 
 @dataclass
@@ -58,7 +56,6 @@ def hut(broker_server, tmp_path):
     yield made
     made.uplink.stop()
     spool.close()
-    time.sleep(AMQTT_FORGETS_S)
 
 
 @pytest.fixture

@@ -4,15 +4,18 @@ import signal
 
 import pytest
 
+from cloud.ingest.service import Writer
 from cloud.series.model import HOUR_MS, BatchRow
 from cloud.series.stores.choice import choose_series
 from cloud.series.stores.postgres import POSTGRES
 from cloud.series.stores.timescale import TIMESCALE
 from cloud.store.connection import connect
+from cloud.store.fence import UNCONTESTED
 from cloud.store.migrate import find_migrations, migrate
 from tests.cloud.series.batches import START_MS, batch
 from tests.cloud.series.filled import DAY, KEY, Filled, steps_by_hand
 from tests.fixtures.services import TIMESCALE_SETTINGS, make_database, make_server, short_home
+from tests.fixtures.wire_messages import WireAgent, seconds, utc_now
 from vitals.wire.batch import encode_batch
 
 pytestmark = [
@@ -56,6 +59,19 @@ def hypertables(database):
 
 def days(database, table="series_batch"):
     return database.execute("SELECT count(*) FROM show_chunks(%s::regclass)", (table,)).fetchone()[0]
+
+
+def test_one_statement_writes_into_it_too(database, monkeypatch):
+    agent, now = WireAgent(), utc_now()
+    beats = [agent.vitals(s, 60 + s, at=now - seconds(10 - s)) for s in range(1, 4)]
+    writer = Writer(UNCONTESTED, series=TIMESCALE)
+    writer.write(database, [agent.birth(), beats[0]], now=now)
+    monkeypatch.setattr(writer, "_transact", None)  # whatever goes step by step would end here
+
+    writer.write(database, [*beats[1:], agent.wave(4, [1, 2], at=now)], now=now)
+
+    assert database.execute("SELECT array_agg(s ORDER BY s) FROM series_batch").fetchone() == ([1, 2, 3],)
+    assert database.execute("SELECT s FROM wave_block").fetchall() == [(4,)]
 
 
 def test_empty_database_takes_the_extension_that_its_server_has_loaded(database):
