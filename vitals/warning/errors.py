@@ -1,4 +1,4 @@
-"""What can be wrong when a score is asked for."""
+"""What can be wrong with a score that is asked for and with a rule that is loaded."""
 
 from vitals.errors import QianliError
 
@@ -29,3 +29,35 @@ class ScoreInputInvalid(ScoreError):
 
     def __str__(self) -> str:
         return f"input {self.field!r} {self.reason}"
+
+
+class RuleError(QianliError):
+    """Base of the errors of rules."""
+
+
+class ExpressionInvalid(RuleError):
+    """A condition cannot be read, at that column of its text (1 is the first)."""
+
+    def __init__(self, text: str, *, column: int, reason: str) -> None:
+        super().__init__(text, column, reason)
+        self.text = text
+        self.column = column
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason} (at column {self.column} of `{self.text}`)"
+
+
+class RuleInvalid(RuleError):
+    """A rule file says something that cannot be, at that line."""
+
+    def __init__(self, reason: str, *, line: int, origin: str = "", rule: str = "") -> None:
+        super().__init__(reason, line, origin, rule)
+        self.reason = reason
+        self.line = line
+        self.origin = origin
+        self.rule = rule
+
+    def __str__(self) -> str:
+        place = f"{self.origin}:{self.line}" if self.origin else f"line {self.line}"
+        return f"{place}: {self.rule}: {self.reason}" if self.rule else f"{place}: {self.reason}"

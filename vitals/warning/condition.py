@@ -1,0 +1,179 @@
+"""The life of one alarm condition: normal, pending, (asked), active, clearing.
+
+Transitions and invariants follow IEC 60601-1-8 (alarm condition delay, latching) as `docs/early-warning.md`
+writes them down. Only the data move it; people act on the alarm (`alarm`).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vitals.warning.event import Change
+from vitals.warning.frame import Frame
+from vitals.warning.rule import Level
+from vitals.warning.rule_set import CompiledRule
+
+
+class Phase(StrEnum):
+    """Where a condition is."""
+
+    NORMAL = "normal"
+    PENDING = "pending"
+    ASKED = "asked"
+    ACTIVE = "active"
+    CLEARING = "clearing"
+
+
+OPEN = (Phase.ACTIVE, Phase.CLEARING)
+
+
+@dataclass(slots=True)
+class Condition:
+    """Mutable: the watch holds one for each rule. Times are instants of the data."""
+
+    phase: Phase = Phase.NORMAL
+    onset_ms: int = 0
+    deadline_ms: int | None = None
+    unknown_ms: int | None = None
+    """Since when the on-delay stands still."""
+    left_ms: int = 0
+    """What was left of the on-delay then."""
+    level: Level = Level.INFO
+    peak: float | None = None
+    """What `worsens` was when the alarm last spoke."""
+    is_technical: bool = False
+    suppressed: int = 0
+    """How often the on-delay ended in nothing."""
+    is_unknown: bool = False
+    """What the rule asks cannot be answered at present."""
+
+    def judge(self, compiled: CompiledRule, frame: Frame, *, is_fresh: bool) -> list[Change]:
+        """Look again: something that the rule reads has changed. `is_fresh`: by a new sample."""
+        if compiled.applies is not None and compiled.applies(frame) is False:
+            return self._leave()
+        if self.phase in OPEN:
+            return self._judge_open(compiled, frame)
+        truth = compiled.raises(frame)
+        self.is_unknown = truth is None
+        changes = self._end_technical(truth=truth)
+        if self.phase is Phase.NORMAL:
+            if truth:
+                self._begin(compiled, frame.now_ms)
+        elif self.phase is Phase.PENDING:
+            self._judge_pending(compiled, frame.now_ms, truth=truth)
+        elif is_fresh:
+            changes += self._judge_answer(compiled, frame, truth=truth)
+        return changes
+
+    def fire(self, compiled: CompiledRule, frame: Frame) -> list[Change]:
+        """The deadline has come."""
+        self.deadline_ms = None
+        if self.phase is Phase.CLEARING:
+            self.phase = Phase.NORMAL
+            return [Change.CLOSED]
+        if self.phase is Phase.ASKED:
+            return self._end_asking(compiled, frame)
+        if self.unknown_ms is not None:
+            self.phase, self.unknown_ms = Phase.NORMAL, None
+            self.is_technical = True
+            return [Change.TECHNICAL]
+        if compiled.rule.remeasure is not None:
+            self.phase = Phase.ASKED
+            self.deadline_ms = frame.now_ms + compiled.rule.remeasure.within_ms
+            return [Change.REMEASURE]
+        return self._raise(compiled, frame)
+
+    def _begin(self, compiled: CompiledRule, now_ms: int) -> None:
+        self.phase, self.onset_ms, self.unknown_ms = Phase.PENDING, now_ms, None
+        self.deadline_ms = now_ms + compiled.rule.raise_for_ms
+
+    def _judge_pending(self, compiled: CompiledRule, now_ms: int, *, truth: bool | None) -> None:
+        if truth is False:
+            self._drop()
+        elif truth is None and self.unknown_ms is None:
+            self.unknown_ms = now_ms
+            self.left_ms = (self.deadline_ms or now_ms) - now_ms
+            self.deadline_ms = now_ms + compiled.rule.grace_ms
+        elif truth and self.unknown_ms is not None:
+            self.unknown_ms = None
+            self.deadline_ms = now_ms + self.left_ms
+
+    def _judge_answer(self, compiled: CompiledRule, frame: Frame, *, truth: bool | None) -> list[Change]:
+        """A reading after enough rest confirms or refutes."""
+        remeasure = compiled.rule.remeasure
+        if remeasure is None or self.deadline_ms is None or truth is None:
+            return []
+        asked_ms = self.deadline_ms - remeasure.within_ms
+        if frame.now_ms < asked_ms + remeasure.rest_ms:
+            return []
+        if truth:
+            return self._raise(compiled, frame)
+        self._drop()
+        return [Change.REFUTED]
+
+    def _end_asking(self, compiled: CompiledRule, frame: Frame) -> list[Change]:
+        remeasure = compiled.rule.remeasure
+        if remeasure is None or remeasure.unanswered is None:
+            self._drop()
+            return [Change.REFUTED]
+        self._raise(compiled, frame)
+        self.level = remeasure.unanswered
+        return [Change.ACTIVE]
+
+    def _judge_open(self, compiled: CompiledRule, frame: Frame) -> list[Change]:
+        """Unknown never clears: it takes an alarm that was clearing back."""
+        clears = compiled.clears(frame)
+        self.is_unknown = clears is None
+        if clears:
+            if self.phase is Phase.CLEARING:
+                return []
+            self.phase = Phase.CLEARING
+            self.deadline_ms = frame.now_ms + compiled.rule.clear_for_ms
+            return [Change.CLEARING]
+        changes = [Change.RESUMED] if self.phase is Phase.CLEARING else []
+        self.phase, self.deadline_ms = Phase.ACTIVE, None
+        return changes + self._judge_worse(compiled, frame)
+
+    def _judge_worse(self, compiled: CompiledRule, frame: Frame) -> list[Change]:
+        level = _find_level(compiled, frame)
+        value = None if compiled.worsens is None else compiled.worsens(frame)
+        worsening = compiled.rule.worsens
+        has_risen = (
+            worsening is not None
+            and value is not None
+            and self.peak is not None
+            and value >= self.peak + worsening.by
+        )
+        if self.peak is None:
+            self.peak = value
+        if level <= self.level and not has_risen:
+            return []
+        self.level = max(self.level, level)
+        self.peak = value if value is not None else self.peak
+        return [Change.WORSENED]
+
+    def _raise(self, compiled: CompiledRule, frame: Frame) -> list[Change]:
+        self.phase, self.deadline_ms = Phase.ACTIVE, None
+        self.level = _find_level(compiled, frame)
+        self.peak = None if compiled.worsens is None else compiled.worsens(frame)
+        return [Change.ACTIVE]
+
+    def _drop(self) -> None:
+        self.phase, self.deadline_ms, self.unknown_ms = Phase.NORMAL, None, None
+        self.suppressed += 1
+
+    def _leave(self) -> list[Change]:
+        """The rule does not apply to this person (any more)."""
+        was_open = self.phase in OPEN
+        self.phase, self.deadline_ms, self.unknown_ms = Phase.NORMAL, None, None
+        return ([Change.CLOSED] if was_open else []) + self._end_technical(truth=False)
+
+    def _end_technical(self, *, truth: bool | None) -> list[Change]:
+        if not self.is_technical or truth is None:
+            return []
+        self.is_technical = False
+        return [Change.TECHNICAL_CLOSED]
+
+
+def _find_level(compiled: CompiledRule, frame: Frame) -> Level:
+    """The highest level whose condition holds; the lowest needs none."""
+    return next(level for level, when in compiled.levels if when is None or when(frame))

@@ -1,0 +1,333 @@
+"""A rule file: YAML text in, rules out, and every error with its line.
+
+The form is declared once, as the structs below; `docs/early-warning.md` explains it. One document holds one
+rule; a file may hold several, divided by `---`.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import yaml
+
+from vitals.vocabulary import vital_code
+from vitals.warning.errors import ExpressionInvalid, RuleInvalid
+from vitals.warning.expression import QUESTIONS, Aggregate, Node, Not, parse_duration_ms, parse_expression
+from vitals.warning.rule import (
+    Expected,
+    Input,
+    InputType,
+    Level,
+    LevelStep,
+    Parameter,
+    Remeasure,
+    Rule,
+    RuleTest,
+    ScoreUse,
+    Source,
+    Text,
+    Worsening,
+)
+from vitals.warning.rule_form import (
+    InputForm,
+    ParameterForm,
+    RemeasureForm,
+    RuleForm,
+    ScoreForm,
+    TestForm,
+    WorseningForm,
+)
+from vitals.warning.written_series import read_series
+
+PATIENT = "patient."
+"""Names that begin so are what is known of the person; they need no declaration."""
+_LEVELS = {level.name.lower(): level for level in Level}
+_ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_RESERVED = ("and", "or", "not", "over", "with", "of", "at", "patient", *Aggregate, *QUESTIONS)
+_SIZE_MAX = 1_000_000  # characters of a file
+
+
+def read_rules(text: str, *, origin: str = "") -> tuple[Rule, ...]:
+    """The rules of one file; their own tests are not run here (`rule_test.check_rule`).
+
+    Raises:
+        RuleInvalid: with the line of what is wrong.
+    """
+    if len(text) > _SIZE_MAX:
+        raise RuleInvalid(f"is longer than {_SIZE_MAX} characters", line=1, origin=origin)
+    try:
+        documents = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
+    except yaml.YAMLError as error:
+        raise _unreadable(error, origin) from error
+    except RecursionError as error:
+        raise RuleInvalid("is nested too deeply", line=1, origin=origin) from error
+    if not documents:
+        raise RuleInvalid("holds no rule", line=1, origin=origin)
+    return tuple(_Reader(document, origin=origin).read() for document in documents)
+
+
+def _unreadable(error: yaml.YAMLError, origin: str) -> RuleInvalid:
+    mark = getattr(error, "problem_mark", None)
+    reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return RuleInvalid(f"is not YAML: {reason}", line=1 if mark is None else mark.line + 1, origin=origin)
+
+
+class _Reader:
+    """One document: its plain values and the line of each path into them."""
+
+    def __init__(self, document: yaml.Node, *, origin: str) -> None:
+        self._origin = origin
+        self._lines: dict[str, int] = {}
+        self._rule = ""
+        self._plain = self._to_plain(document, "$", 0)
+        if isinstance(self._plain, dict):
+            self._rule = str(self._plain.get("id", ""))
+
+    def read(self) -> Rule:
+        try:
+            form = msgspec.convert(self._plain, RuleForm)
+        except msgspec.ValidationError as error:
+            reason, _, path = str(error).partition(" - at `")
+            raise self._error(reason, path.rstrip("`") or "$") from error
+        self._check_names(form)
+        return self._build(form)
+
+    def _error(self, reason: str, path: str) -> RuleInvalid:
+        place = path
+        while place not in self._lines:
+            place = re.sub(r"(\.[^.\[\]]*|\[[^\[\]]*\])$", "", place) if place != "$" else "$"
+            if not place:
+                place = "$"
+        where = "" if path == "$" else f"{path.removeprefix('$.')}: "
+        return RuleInvalid(f"{where}{reason}", line=self._lines[place], origin=self._origin, rule=self._rule)
+
+    def _to_plain(self, node: yaml.Node, path: str, depth: int) -> Any:
+        self._lines[path] = node.start_mark.line + 1
+        if depth > 12:
+            raise self._error("is nested too deeply", path)
+        if isinstance(node, yaml.MappingNode):
+            return self._to_mapping(node, path, depth)
+        if isinstance(node, yaml.SequenceNode):
+            return [
+                self._to_plain(entry, f"{path}[{number}]", depth + 1)
+                for number, entry in enumerate(node.value)
+            ]
+        loader = yaml.SafeLoader("")
+        try:
+            return loader.construct_object(node)
+        except ValueError as error:
+            raise self._error(str(error), path) from error
+
+    def _to_mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in node.value:
+            name = str(key.value)
+            if name in found:
+                self._lines[f"{path}.{name}"] = key.start_mark.line + 1
+                raise self._error("is said twice", f"{path}.{name}")
+            found[name] = self._to_plain(value, f"{path}.{name}", depth + 1)
+            self._lines[f"{path}.{name}"] = key.start_mark.line + 1
+        return found
+
+    def _check_names(self, form: RuleForm) -> None:
+        if not _ID.fullmatch(form.id):
+            raise self._error("must be small letters, digits and single hyphens", "$.id")
+        if form.version < 1:
+            raise self._error("begins at 1", "$.version")
+        seen: set[str] = set()
+        for part in ("inputs", "scores", "parameters"):
+            for name in getattr(form, part):
+                if not _NAME.fullmatch(name) or name in _RESERVED:
+                    raise self._error("must be small letters, digits and underscores", f"$.{part}.{name}")
+                if name in seen:
+                    raise self._error("names two things", f"$.{part}.{name}")
+                seen.add(name)
+        self._check_filled(form.source, "$.source", ("document", "section", "reviewer"))
+        self._check_filled(form.text, "$.text", ("zh", "en"))
+        if not form.tests:
+            raise self._error("a rule without a test does not load", "$.tests")
+
+    def _check_filled(self, form: msgspec.Struct, path: str, names: tuple[str, ...]) -> None:
+        for name in names:
+            if not getattr(form, name).strip():
+                raise self._error("must not be empty", f"{path}.{name}")
+
+    def _build(self, form: RuleForm) -> Rule:
+        raise_when = self._condition(form.raise_when, "$.raise_when")
+        clear_when: Node = Not(column=1, operand=raise_when)
+        if form.clear_when is not None:
+            clear_when = self._condition(form.clear_when, "$.clear_when")
+        return Rule(
+            id=form.id,
+            version=form.version,
+            kind=form.kind,
+            packs=tuple(form.packs),
+            source=Source(**_plain_fields(form.source)),
+            text=Text(**_plain_fields(form.text)),
+            advice=None if form.advice is None else Text(**_plain_fields(form.advice)),
+            inputs={name: self._input(name, entry) for name, entry in form.inputs.items()},
+            scores={name: self._score(entry) for name, entry in form.scores.items()},
+            parameters={name: self._parameter(name, entry) for name, entry in form.parameters.items()},
+            applies_when=self._condition_or_none(form.applies_when, "$.applies_when"),
+            raise_when=raise_when,
+            raise_for_ms=self._duration(form.raise_for, "$.for"),
+            grace_ms=self._grace_ms(form),
+            clear_when=clear_when,
+            clear_for_ms=self._duration(form.clear_for, "$.clear_for"),
+            levels=self._levels(form.priority),
+            worsens=self._worsening(form.worsens),
+            remeasure=self._remeasure(form.remeasure),
+            repeat_after_ms=self._duration_or_none(form.repeat_after, "$.repeat_after"),
+            is_latching=form.latching,
+            tests=tuple(self._test(number, entry) for number, entry in enumerate(form.tests)),
+            text_of=self._text_of(),
+            line=self._lines["$"],
+            digest=hashlib.sha256(msgspec.json.encode(self._plain, order="sorted")).hexdigest(),
+        )
+
+    def _text_of(self) -> Mapping[str, str]:
+        names = ("applies_when", "raise_when", "clear_when")
+        return {name: str(self._plain[name]) for name in names if self._plain.get(name) is not None}
+
+    def _duration(self, text: str | int, path: str) -> int:
+        if text == 0:
+            return 0
+        try:
+            return parse_duration_ms(str(text))
+        except ExpressionInvalid as error:
+            raise self._error(error.reason, path) from error
+
+    def _duration_or_none(self, text: str | None, path: str) -> int | None:
+        return None if text is None else self._duration(text, path)
+
+    def _grace_ms(self, form: RuleForm) -> int:
+        """Unless it is said, unknown values may take as long as the on-delay itself."""
+        return self._duration(form.raise_for if form.grace is None else form.grace, "$.grace")
+
+    def _condition(self, text: str, path: str) -> Node:
+        try:
+            return parse_expression(text)
+        except ExpressionInvalid as error:
+            raise self._error(str(error), path) from error
+
+    def _condition_or_none(self, text: str | None, path: str) -> Node | None:
+        return None if text is None else self._condition(text, path)
+
+    def _level(self, name: str, path: str) -> Level:
+        if name not in _LEVELS:
+            raise self._error(f"must be one of {', '.join(_LEVELS)}", path)
+        return _LEVELS[name]
+
+    def _levels(self, priority: str | Mapping[str, str]) -> tuple[LevelStep, ...]:
+        """Highest first; the lowest holds in any case, whatever it says."""
+        if isinstance(priority, str):
+            return (LevelStep(level=self._level(priority, "$.priority"), when=None),)
+        steps = sorted(
+            (
+                LevelStep(
+                    level=self._level(name, f"$.priority.{name}"),
+                    when=self._condition(text, f"$.priority.{name}"),
+                )
+                for name, text in priority.items()
+            ),
+            key=lambda step: -step.level,
+        )
+        if not steps:
+            raise self._error("names no level", "$.priority")
+        return (*steps[:-1], LevelStep(level=steps[-1].level, when=None))
+
+    def _input(self, name: str, form: InputForm) -> Input:
+        path = f"$.inputs.{name}"
+        keys = form.keys or [name]
+        codes = []
+        for key in keys:
+            code = vital_code(key)
+            if code is None:
+                raise self._error(f"the vocabulary has no {key!r}", f"{path}.keys")
+            if form.unit is not None and code.ucum != form.unit:
+                raise self._error(f"{key} is measured in {code.ucum!r}", f"{path}.unit")
+            codes.append(code)
+        low, high = codes[0].plausible_low, codes[0].plausible_high
+        if form.range is not None:
+            low, high = self._range(form.range, f"{path}.range")
+        if form.type is InputType.NUMBER and (low is None or high is None):
+            raise self._error("a number needs `range`", path)
+        return Input(
+            keys=tuple(keys),
+            type=form.type,
+            low=low,
+            high=high,
+            quality_min=form.quality_min,
+            stale_after_ms=self._duration_or_none(form.stale_after, f"{path}.stale_after"),
+            keeps_last=form.keeps_last,
+            differ_by=form.differ_by,
+        )
+
+    def _range(self, limits: list[float], path: str) -> tuple[float, float]:
+        if len(limits) != 2 or not limits[0] < limits[1]:
+            raise self._error("must be two numbers, the lower first", path)
+        return limits[0], limits[1]
+
+    def _score(self, form: str | ScoreForm) -> ScoreUse:
+        if isinstance(form, str):
+            return ScoreUse(score=form, fed_by={}, assumed={})
+        return ScoreUse(
+            score=form.score, fed_by=form.inputs, assumed=form.assume, lower_bound_with=form.lower_bound_with
+        )
+
+    def _parameter(self, name: str, form: ParameterForm) -> Parameter:
+        if not form.low <= form.value <= form.high:
+            raise self._error(f"{form.value} is not within its own limits", f"$.parameters.{name}")
+        return Parameter(value=form.value, low=form.low, high=form.high)
+
+    def _worsening(self, form: WorseningForm | None) -> Worsening | None:
+        if form is None:
+            return None
+        if form.by <= 0:
+            raise self._error("must be above 0", "$.worsens.by")
+        return Worsening(value=self._condition(form.value, "$.worsens.value"), by=form.by)
+
+    def _remeasure(self, form: RemeasureForm | None) -> Remeasure | None:
+        if form is None:
+            return None
+        unanswered = None
+        if form.unanswered != "drop":
+            unanswered = self._level(form.unanswered, "$.remeasure.unanswered")
+        rest_ms = self._duration(form.rest, "$.remeasure.rest")
+        within_ms = self._duration(form.within, "$.remeasure.within")
+        if rest_ms >= within_ms:
+            raise self._error("must end before `within`", "$.remeasure.rest")
+        text = Text(**_plain_fields(form.text))
+        return Remeasure(rest_ms=rest_ms, within_ms=within_ms, unanswered=unanswered, text=text)
+
+    def _test(self, number: int, form: TestForm) -> RuleTest:
+        path = f"$.tests[{number}]"
+        series = {}
+        for name, text in form.series.items():
+            try:
+                series[name] = read_series(text)
+            except ValueError as error:
+                raise self._error(str(error), f"{path}.series.{name}") from error
+        return RuleTest(
+            line=self._lines[path],
+            step_ms=self._duration(form.step, f"{path}.step"),
+            series=series,
+            given=form.given,
+            expected=tuple(
+                Expected(
+                    at_ms=self._duration(entry.at, f"{path}.expect[{place}].at"),
+                    change=entry.event,
+                    level=None
+                    if entry.priority is None
+                    else self._level(entry.priority, f"{path}.expect[{place}].priority"),
+                )
+                for place, entry in enumerate(form.expect)
+            ),
+        )
+
+
+def _plain_fields(form: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(form, name) for name in form.__struct_fields__}

@@ -1,0 +1,89 @@
+"""A sample as rules see it, and the gate before every rule.
+
+Zeros, a probe that hangs in the air, a demonstration and noise are about the sensor, never about the person:
+they stop here, with a reason that technical rules can ask for.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vitals.observation import Flag, Quality
+from vitals.warning.frame import Value
+from vitals.warning.rule import Input, InputType
+
+QUALITY_BY_WORD = {Quality.GOOD: 1.0, Quality.QUESTIONABLE: 0.5, Quality.INVALID: 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of one vital sign at its own instant, in milliseconds since 1970.
+
+    `quality` is 0 to 1, None where nobody told. `value` None says that the sensor had none.
+    """
+
+    key: str
+    src: str
+    at_ms: int
+    value: Value
+    quality: float | None = None
+    flags: tuple[str, ...] = ()
+
+
+class Refusal(StrEnum):
+    """Why a sample is not a value of the person."""
+
+    NO_VALUE = "no_value"
+    NO_CONTACT = "no_contact"
+    DEMONSTRATION = "demonstration"
+    UNFINISHED = "unfinished"  # a cuff still pumping, a sensor still searching
+    OTHER_PERSON = "other_person"
+    OUT_OF_RANGE = "out_of_range"
+    ZERO = "zero"
+    LOW_QUALITY = "low_quality"
+    WRONG_TYPE = "wrong_type"
+
+
+_REFUSAL_BY_FLAG: dict[str, Refusal] = {
+    Flag.DEMONSTRATION: Refusal.DEMONSTRATION,
+    Flag.TESTING: Refusal.DEMONSTRATION,
+    Flag.NO_CONTACT: Refusal.NO_CONTACT,
+    Flag.CUFF_LOOSE: Refusal.NO_CONTACT,
+    Flag.UNKNOWN_USER: Refusal.OTHER_PERSON,
+    Flag.SEARCHING: Refusal.UNFINISHED,
+    Flag.INTERMEDIATE: Refusal.UNFINISHED,
+    Flag.FAILED: Refusal.NO_VALUE,
+    Flag.SENSOR_FAULT: Refusal.NO_VALUE,
+    Flag.IMPLAUSIBLE: Refusal.OUT_OF_RANGE,
+}
+
+
+def find_refusal(sample: Sample, declared: Input) -> Refusal | None:
+    """Why the gate refuses a sample; None lets it pass."""
+    for flag in sample.flags:
+        if flag in _REFUSAL_BY_FLAG:
+            return _REFUSAL_BY_FLAG[flag]
+    if sample.value is None:
+        return Refusal.NO_VALUE
+    if not _fits(sample.value, declared):
+        return Refusal.WRONG_TYPE
+    if declared.type is InputType.NUMBER and not _is_within(sample.value, declared):
+        return Refusal.ZERO if sample.value == 0 else Refusal.OUT_OF_RANGE
+    too_poor = (
+        declared.quality_min is not None
+        and sample.quality is not None
+        and sample.quality < declared.quality_min
+    )
+    return Refusal.LOW_QUALITY if too_poor else None
+
+
+def _fits(value: Value, declared: Input) -> bool:
+    if declared.type is InputType.NUMBER:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, str if declared.type is InputType.WORD else bool)
+
+
+def _is_within(value: Value, declared: Input) -> bool:
+    """NaN is within nothing."""
+    low = -float("inf") if declared.low is None else declared.low
+    high = float("inf") if declared.high is None else declared.high
+    return low <= value <= high  # type: ignore[operator]  # it is a number by now
