@@ -14,3 +14,14 @@ class StartRefused(QianliError):
     def __str__(self) -> str:
         """One line per language."""
         return f"{self.zh}\n{self.en}"
+
+
+class CommandInvalid(QianliError):
+    """What a command was given cannot be used."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason

@@ -75,12 +75,14 @@ class Input:
 class ScoreUse:
     """A score inside a rule: which input or patient attribute feeds each of its own inputs.
 
-    `assumed` values stand for what nobody measures; they are shown with every alarm. With `lower_bound_with`,
-    so many known inputs suffice: the total is then the sum of what is known, a lower bound.
+    `words` gives an input of words the first one whose condition holds. An `assumed` value stands for what is
+    not known; it is shown with every alarm. With `lower_bound_with`, so many known inputs suffice: the total
+    is then the sum of what is known, a lower bound.
     """
 
     score: str
     fed_by: Mapping[str, str]
+    words: Mapping[str, tuple[tuple[str, Node], ...]]
     assumed: Mapping[str, object]
     lower_bound_with: int | None = None
 

@@ -169,7 +169,7 @@ class _Reader:
             text=Text(**_plain_fields(form.text)),
             advice=None if form.advice is None else Text(**_plain_fields(form.advice)),
             inputs={name: self._input(name, entry) for name, entry in form.inputs.items()},
-            scores={name: self._score(entry) for name, entry in form.scores.items()},
+            scores={name: self._score(name, entry) for name, entry in form.scores.items()},
             parameters={name: self._parameter(name, entry) for name, entry in form.parameters.items()},
             applies_when=self._condition_or_none(form.applies_when, "$.applies_when"),
             raise_when=raise_when,
@@ -271,11 +271,22 @@ class _Reader:
             raise self._error("must be two numbers, the lower first", path)
         return limits[0], limits[1]
 
-    def _score(self, form: str | ScoreForm) -> ScoreUse:
+    def _score(self, name: str, form: str | ScoreForm) -> ScoreUse:
         if isinstance(form, str):
-            return ScoreUse(score=form, fed_by={}, assumed={})
+            return ScoreUse(score=form, fed_by={}, words={}, assumed={})
+        path = f"$.scores.{name}.words"
+        words = {
+            fed: tuple(
+                (word, self._condition(text, f"{path}.{fed}.{word}")) for word, text in choices.items()
+            )
+            for fed, choices in form.words.items()
+        }
         return ScoreUse(
-            score=form.score, fed_by=form.inputs, assumed=form.assume, lower_bound_with=form.lower_bound_with
+            score=form.score,
+            fed_by=form.inputs,
+            words=words,
+            assumed=form.assume,
+            lower_bound_with=form.lower_bound_with,
         )
 
     def _parameter(self, name: str, form: ParameterForm) -> Parameter:

@@ -42,6 +42,7 @@ class ScoreForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     score: str
     inputs: dict[str, str] = {}
+    words: dict[str, dict[str, str]] = {}
     assume: dict[str, str | int | float | bool] = {}
     lower_bound_with: int | None = None
 

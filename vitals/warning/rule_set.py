@@ -1,7 +1,6 @@
 """Rules made ready to run together: what they share is computed once.
 
-Rules that read the same vital sign through the same gate share a channel; the same score of the same channels
-is scored once.
+Rules that read the same vital sign through the same gate share a channel.
 """
 
 import hashlib
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from vitals.warning.errors import RuleInvalid, ScoreError, ScoreInputInvalid
 from vitals.warning.expression import Name, Node, Question
-from vitals.warning.frame import Frame, Value
+from vitals.warning.frame import Frame
 from vitals.warning.rule import Input, InputType, Level, Rule, RuleKind, ScoreUse
 from vitals.warning.rule_file import PATIENT
 from vitals.warning.score import Score, ScoreResult, find_score
@@ -141,6 +140,7 @@ class _Scope:
         self._is_technical = rule.kind in (RuleKind.TECHNICAL, RuleKind.MISSING_DATA)
         self._read_inputs: dict[str, int] = {}
         self._read_scores: dict[str, Callable[[Frame], ScoreResult | None]] = {}
+        self._score_terms: dict[str, Term] = {}
 
     def compile(self) -> CompiledRule:
         rule = self._rule
@@ -260,36 +260,52 @@ class _Scope:
     def _score_term(self, name: str, field_name: str, column: int) -> Term:
         if field_name != "total":
             raise TermInvalid(f"of a score only `{name}.total` can be read", column=column)
-        use = self._rule.scores[name]
+        if name not in self._score_terms:
+            self._score_terms[name] = self._build_score(name, self._rule.scores[name])
+        return self._score_terms[name]
+
+    def _build_score(self, name: str, use: ScoreUse) -> Term:
         feeds = self._feeds(name, use)
-        compute, channels = self._read_score(use, feeds)
+        compute = self._read_score(use, feeds)
+        channels = frozenset[int]().union(*(feed.channels for feed in feeds.values()))
         self._read_scores[name] = compute
         if use.lower_bound_with is None:
             return Term(kind=Kind.INTERVAL, read=_read_interval(compute), channels=channels)
-        measured = {self._channel(name) for name in self._rule.inputs}
-        counted = tuple(channel for _, channel in feeds if channel in measured)
+        counted = tuple(feed.read for fed, feed in feeds.items() if self._is_measured(fed, use))
         read = _read_lower_bound(compute, counted, needed=use.lower_bound_with)
         return Term(kind=Kind.NUMBER, read=read, channels=channels)
 
-    def _feeds(self, name: str, use: ScoreUse) -> tuple[tuple[str, int], ...]:
-        """The score's inputs and their channels; one that nothing feeds stays missing."""
-        score = self._find_score(use)
-        known = {entry.name for entry in score.inputs}
-        for given in (*use.fed_by, *use.assumed):
+    def _is_measured(self, fed: str, use: ScoreUse) -> bool:
+        return use.fed_by.get(fed, fed) in self._rule.inputs
+
+    def _feeds(self, name: str, use: ScoreUse) -> dict[str, Term]:
+        """What feeds the score's inputs; one that nothing feeds stays missing or assumed."""
+        known = [entry.name for entry in self._find_score(use).inputs]
+        for given in (*use.fed_by, *use.words, *use.assumed):
             if given not in known:
-                raise self._error(f"{use.score} has no input {given!r}; known: {', '.join(sorted(known))}")
-        feeds = []
-        for entry in score.inputs:
-            if entry.name in use.assumed:
-                continue
-            source = use.fed_by.get(entry.name, entry.name)
-            if source not in self._rule.inputs and PATIENT + entry.name in PATIENT_TYPES:
-                source = use.fed_by.get(entry.name, PATIENT + entry.name)
-            if source in self._rule.inputs or source in PATIENT_TYPES:
-                feeds.append((entry.name, self._channel(source)))
-            elif entry.name in use.fed_by:
+                raise self._error(f"{use.score} has no input {given!r}; known: {', '.join(known)}")
+        feeds: dict[str, Term] = {}
+        for fed in known:
+            source = use.fed_by.get(fed, fed)
+            if fed in use.words:
+                feeds[fed] = self._word_term(use.words[fed])
+            elif source in self._rule.inputs or source in PATIENT_TYPES:
+                feeds[fed] = self._channel_term(source)
+            elif fed in use.fed_by:
                 raise self._error(f"score {name!r} is fed by {source!r}, which is no input")
-        return tuple(feeds)
+            elif PATIENT + fed in PATIENT_TYPES:
+                feeds[fed] = self._channel_term(PATIENT + fed)
+        return feeds
+
+    def _word_term(self, choices: tuple[tuple[str, Node], ...]) -> Term:
+        terms = [(word, self._condition(node)) for word, node in choices]
+        channels = frozenset[int]().union(*(term.channels for _, term in terms))
+        reads = tuple((word, term.read) for word, term in terms)
+
+        def read(frame: Frame) -> str | None:
+            return next((word for word, read_one in reads if read_one(frame)), None)
+
+        return Term(kind=Kind.WORD, read=read, channels=channels)
 
     def _find_score(self, use: ScoreUse) -> Score:
         try:
@@ -297,28 +313,32 @@ class _Scope:
         except ScoreError as error:
             raise self._error(str(error)) from error
 
-    def _read_score(
-        self, use: ScoreUse, feeds: tuple[tuple[str, int], ...]
-    ) -> tuple[Callable[[Frame], ScoreResult | None], frozenset[int]]:
+    def _read_score(self, use: ScoreUse, feeds: Mapping[str, Term]) -> Callable[[Frame], ScoreResult | None]:
         score = self._find_score(use)
         assumed = dict(use.assumed)
-        key = (use.score, feeds, tuple(sorted(assumed.items())))
-        slot = self._shared.scores.setdefault(key, len(self._shared.scores))
-        names = tuple(name for name, _ in feeds)
-        channels = tuple(channel for _, channel in feeds)
+        slot = self._score_slot(use, feeds)
+        names, reads = tuple(feeds), tuple(feed.read for feed in feeds.values())
 
         def read(frame: Frame) -> ScoreResult | None:
-            values = tuple([frame.values[channel] for channel in channels])
+            values = tuple([read_one(frame) for read_one in reads])
             last_values, last = frame.scored[slot]
             if last is None or last_values != values:
-                last = _compute(score, dict(zip(names, values, strict=True)) | assumed)
+                known = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+                last = _compute(score, assumed | known)
                 frame.scored[slot] = (values, last)
             return last  # type: ignore[return-value]  # the frame keeps results of any score
 
-        return read, frozenset(channels)
+        return read
+
+    def _score_slot(self, use: ScoreUse, feeds: Mapping[str, Term]) -> int:
+        """Rules that score the same channels share the result; words are each rule's own."""
+        scores = self._shared.scores
+        own = self._rule.id if use.words else ""
+        fed = tuple((name, feed.channels) for name, feed in feeds.items())
+        return scores.setdefault((use.score, own, fed, tuple(sorted(use.assumed.items()))), len(scores))
 
 
-def _compute(score: Score, inputs: dict[str, Value | object]) -> ScoreResult:
+def _compute(score: Score, inputs: Mapping[str, object]) -> ScoreResult:
     """The result; an input outside the score's domain is as if it were missing."""
     while True:
         try:
@@ -336,12 +356,12 @@ def _read_interval(compute: Callable[[Frame], ScoreResult | None]) -> Read:
 
 
 def _read_lower_bound(
-    compute: Callable[[Frame], ScoreResult | None], counted: Sequence[int], *, needed: int
+    compute: Callable[[Frame], ScoreResult | None], counted: Sequence[Read], *, needed: int
 ) -> Read:
     def read(frame: Frame) -> float | None:
         known = 0
-        for channel in counted:
-            known += frame.values[channel] is not None
+        for read_one in counted:
+            known += read_one(frame) is not None
         if known < needed:
             return None
         result = compute(frame)

@@ -1,0 +1,157 @@
+"""`qianli rules`: check rule files, and replay stored series through them.
+
+`docs/early-warning.md` describes the form of rules, the columns of series and the answer.
+"""
+
+import argparse
+import gzip
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from qianli.errors import CommandInvalid
+from vitals.warning.backtest import Burden, PersonReplay, count_burden, replay_person
+from vitals.warning.errors import RuleInvalid
+from vitals.warning.outcome import judge_outcome
+from vitals.warning.rule import Rule
+from vitals.warning.rule_file import read_rules
+from vitals.warning.rule_set import compile_rules
+from vitals.warning.rule_test import check_rule
+from vitals.warning.series_csv import SeriesInvalid, SeriesTable, read_table
+
+HELP = "Check early-warning rules (`check FILE…`) and replay stored series through them (`backtest`)."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    check = actions.add_parser("check", help="read rule files and run their own tests")
+    check.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    backtest = actions.add_parser("backtest", help="replay series through rules: what would have happened")
+    backtest.add_argument("--rules", nargs="+", required=True, type=Path, metavar="FILE")
+    backtest.add_argument("--series", nargs="+", required=True, type=Path, metavar="CSV")
+    backtest.add_argument(
+        "--json", action="store_true", help="everything, with every event, as one JSON object"
+    )
+    backtest.add_argument("--outcome", metavar="COLUMN", help="a column that is 1 from the outcome on")
+    backtest.add_argument(
+        "--outcome-lead", type=float, default=0.0, metavar="HOURS",
+        help="so long before the outcome the column turns 1 (sepsis2019: 6)",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check or replay; 1 if a rule or a series is wrong."""
+    return _check(arguments.files) if arguments.action == "check" else _backtest(arguments)
+
+
+def _check(paths: list[Path]) -> int:
+    code = 0
+    for path in paths:
+        try:
+            rules = load_rules(path)
+        except RuleInvalid as error:
+            print(error, file=sys.stderr)
+            code = 1
+            continue
+        for rule in rules:
+            answer = {
+                "file": str(path),
+                "id": rule.id,
+                "version": rule.version,
+                "digest": rule.digest,
+                "tests": len(rule.tests),
+            }
+            print(json.dumps(answer, ensure_ascii=False))
+    return code
+
+
+def load_rules(path: Path) -> tuple[Rule, ...]:
+    """The rules of a file, each of which has passed its own tests.
+
+    Raises:
+        RuleInvalid: with file and line.
+        CommandInvalid: the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandInvalid(f"cannot read {path}: {error}") from error
+    rules = read_rules(text, origin=str(path))
+    for rule in rules:
+        check_rule(rule, origin=str(path))
+    return rules
+
+
+def _backtest(arguments: argparse.Namespace) -> int:
+    rules = compile_rules(rule for path in arguments.rules for rule in load_rules(path))
+    replays: list[PersonReplay] = []
+    unknown: dict[str, tuple[str, ...]] = {}
+    for path in arguments.series:
+        table = _read_series(path, outcome=arguments.outcome)
+        unknown[str(path)] = table.unknown_columns
+        replays += [replay_person(rules, person, rows) for person, rows in table.instants_by_person.items()]
+    lead_ms = round(arguments.outcome_lead * 3_600_000)
+    answer = {
+        "rule_set": rules.digest,
+        "persons": len(replays),
+        "patient_days": round(sum(replay.days for replay in replays), 4),
+        "unread_columns": unknown,
+        "rules": [
+            _describe_burden(burden)
+            | (asdict(judge_outcome(burden.rule, replays, lead_ms=lead_ms)) if arguments.outcome else {})
+            for burden in count_burden(rules, replays)
+        ],
+    }
+    if arguments.json:
+        answer["events"] = [_describe_event(replay, event) for replay in replays for event in replay.events]
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        _print_table(answer)
+    return 0
+
+
+def _read_series(path: Path, *, outcome: str | None) -> SeriesTable:
+    try:
+        with _open_text(path) as lines:
+            return read_table(lines, outcome=outcome)
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise CommandInvalid(f"cannot read {path}: {error}") from error
+    except SeriesInvalid as error:
+        raise CommandInvalid(f"{path}: {error}") from error
+
+
+@contextmanager
+def _open_text(path: Path) -> Iterator[io.TextIOBase]:
+    if path.suffix == ".gz":
+        with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as lines:
+            yield lines  # type: ignore[misc]  # a text stream, in mode "rt"
+    else:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            yield lines
+
+
+def _describe_burden(burden: Burden) -> dict[str, object]:
+    per_day, share = burden.alarms_per_patient_day, burden.share_of_time
+    return {
+        "rule": burden.rule,
+        "alarms": burden.alarms,
+        "alarms_per_patient_day": None if per_day is None else round(per_day, 4),
+        "share_of_time_in_alarm": None if share is None else round(share, 4),
+        "hours_in_alarm": round(burden.hours_in_alarm, 3),
+        "persons": burden.persons,
+    }
+
+
+def _describe_event(replay: PersonReplay, event: object) -> dict[str, object]:
+    return {"patient": replay.person} | asdict(event)  # type: ignore[call-overload]
+
+
+def _print_table(answer: dict[str, object]) -> None:
+    print(f"{answer['persons']} persons, {answer['patient_days']} patient-days, rules {answer['rule_set']}")
+    for burden in answer["rules"]:  # type: ignore[attr-defined]
+        print("  ".join(f"{name} {value}" for name, value in burden.items()))

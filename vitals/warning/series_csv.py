@@ -1,0 +1,220 @@
+"""Stored series as CSV text: what a back-test reads. `docs/early-warning.md` names the columns.
+
+One line is one instant of one person (wide form), or one value (`param` and `value`, long form). A column is
+known by its vital sign's own key (`heart_rate`, `nibp_sys` …), by `patient.…`, or by one of the short names
+below. Cells may be empty. A column that nobody knows is left out and named in the result.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from vitals.observation import Flag
+from vitals.vocabulary import vital_code
+from vitals.warning.errors import RuleError
+from vitals.warning.rule import InputType
+from vitals.warning.rule_set import PATIENT_TYPES
+from vitals.warning.sample import Sample
+
+_PERSON_COLUMNS = ("patient", "person", "pid", "subject", "record_id")
+_MS_BY_TIME_COLUMN = MappingProxyType(
+    {"at_ms": 1, "t_ms": 1, "t_s": 1000, "second": 1000, "minute": 60_000, "hour": 3_600_000}
+)
+_ISO_COLUMNS = ("time", "measured_at")
+# Short name → vital sign and the factor to its unit in the vocabulary.
+_SHORT_NAMES: Mapping[str, tuple[str, float]] = MappingProxyType(
+    {
+        "hr": ("heart_rate", 1),
+        "pulse": ("pulse_rate", 1),
+        "o2sat": ("spo2", 1),
+        "sao2": ("spo2", 1),
+        "rr": ("resp_rate", 1),
+        "resp": ("resp_rate", 1),
+        "resprate": ("resp_rate", 1),
+        "sbp": ("nibp_sys", 1),
+        "dbp": ("nibp_dia", 1),
+        "map": ("nibp_mean", 1),
+        "nisysabp": ("nibp_sys", 1),
+        "nidiasabp": ("nibp_dia", 1),
+        "nimap": ("nibp_mean", 1),
+        "sysabp": ("abp_sys", 1),
+        "diasabp": ("abp_dia", 1),
+        "step_count": ("steps", 1),
+        "glucose_mmol_l": ("glucose_cap_mmol", 1),
+        "cgm_mg_dl": ("glucose_isf", 1),
+        "age": ("patient.age", 1),
+        "spo2_scale": ("patient.spo2_scale", 1),
+        "pregnant": ("patient.pregnant", 1),
+    }
+)
+_FRACTIONS = ("fio2",)  # charted as 0.21 or as 21
+_QUALITY_COLUMNS = ("sqi", "quality")
+_CONTACT_COLUMN = "contact"
+_FROM_WEARABLE = frozenset({"heart_rate", "spo2", "resp_rate", "pulse_rate", "pulse_rate_spo2"})
+"""What `sqi` and `contact` speak of; a cuff or a thermometer on the same line is not meant."""
+
+
+class SeriesInvalid(RuleError):
+    """A line of a series cannot be read."""
+
+    def __init__(self, reason: str, *, line: int, column: str = "") -> None:
+        super().__init__(reason, line, column)
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+    def __str__(self) -> str:
+        place = f"line {self.line}" + (f", column {self.column!r}" if self.column else "")
+        return f"{place}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instant:
+    """One line, or several of one instant: what was measured, and what is known by hindsight."""
+
+    at_ms: int
+    samples: tuple[Sample, ...]
+    outcome: bool | None
+
+
+@dataclass(slots=True, kw_only=True)
+class SeriesTable:
+    """The instants of each person in the order of the file, and the columns that nothing reads."""
+
+    instants_by_person: dict[str, list[Instant]] = field(default_factory=dict)
+    unknown_columns: tuple[str, ...] = ()
+    lines: int = 0
+
+
+def read_table(lines: Iterable[str], *, outcome: str | None = None) -> SeriesTable:
+    """Read a whole file.
+
+    Raises:
+        SeriesInvalid: no person or time column, a line with too many cells, a cell that is no number.
+    """
+    reader = csv.reader(lines)
+    header = next(reader, None)
+    if header is None:
+        raise SeriesInvalid("the file is empty", line=1)
+    columns = _Columns([name.strip() for name in header], outcome=outcome)
+    table = SeriesTable(unknown_columns=columns.unknown)
+    for cells in reader:
+        if not cells:
+            continue
+        if len(cells) != len(header):
+            raise SeriesInvalid(f"has {len(cells)} cells instead of {len(header)}", line=reader.line_num)
+        person, instant = columns.read_line(cells, reader.line_num)
+        table.instants_by_person.setdefault(person, []).append(instant)
+        table.lines += 1
+    return table
+
+
+class _Columns:
+    """Which column means what."""
+
+    def __init__(self, header: list[str], *, outcome: str | None) -> None:
+        lower = [name.lower() for name in header]
+        self._header = header
+        self._person = self._find(lower, _PERSON_COLUMNS, "of the person")
+        self._time = self._find(lower, (*_MS_BY_TIME_COLUMN, *_ISO_COLUMNS), "of time")
+        self._time_name = lower[self._time]
+        self._outcome = self._find_named(outcome)
+        self._quality = next((lower.index(name) for name in _QUALITY_COLUMNS if name in lower), None)
+        self._contact = lower.index(_CONTACT_COLUMN) if _CONTACT_COLUMN in lower else None
+        self._values = [
+            (number, *_SHORT_NAMES.get(name, (name, 1.0)))
+            for number, name in enumerate(lower)
+            if number not in (self._person, self._time, self._outcome) and _is_known(name)
+        ]
+        self._param, self._value = self._find_long_form(lower)
+        used = {number for number, _, _ in self._values} | {
+            self._person, self._time, self._outcome, self._quality, self._contact, self._param, self._value,
+        }  # fmt: skip
+        self.unknown = tuple(name for number, name in enumerate(header) if number not in used)
+
+    def read_line(self, cells: list[str], line: int) -> tuple[str, Instant]:
+        person = cells[self._person].strip()
+        if not person:
+            raise SeriesInvalid("names no person", line=line, column=self._header[self._person])
+        at_ms = self._read_time(cells[self._time].strip(), line)
+        outcome = None if self._outcome is None else cells[self._outcome].strip() in ("1", "1.0", "true")
+        samples = self._read_long(cells, at_ms, line) if self._param is not None else ()
+        return person, Instant(
+            at_ms=at_ms, samples=(*samples, *self._read_wide(cells, at_ms, line)), outcome=outcome
+        )
+
+    def _read_wide(self, cells: list[str], at_ms: int, line: int) -> Iterator[Sample]:
+        quality = None if self._quality is None else self._number(cells, self._quality, line)
+        touches = None if self._contact is None else self._number(cells, self._contact, line)
+        flags = (Flag.NO_CONTACT.value,) if touches == 0 else ()
+        for number, key, factor in self._values:
+            value = self._number(cells, number, line)
+            if value is None:
+                continue
+            is_worn = key in _FROM_WEARABLE
+            yield Sample(
+                key,
+                "csv",
+                at_ms,
+                _to_unit(key, value * factor),
+                quality if is_worn else None,
+                flags if is_worn else (),
+            )
+
+    def _read_long(self, cells: list[str], at_ms: int, line: int) -> tuple[Sample, ...]:
+        name = cells[self._param or 0].strip().lower()
+        value = self._number(cells, self._value or 0, line)
+        if value is None or not _is_known(name):
+            return ()
+        key, factor = _SHORT_NAMES.get(name, (name, 1.0))
+        return (Sample(key, "csv", at_ms, _to_unit(key, value * factor)),)
+
+    def _number(self, cells: list[str], number: int, line: int) -> float | None:
+        text = cells[number].strip()
+        if not text:
+            return None
+        try:
+            return float(text)
+        except ValueError:
+            raise SeriesInvalid(f"{text!r} is no number", line=line, column=self._header[number]) from None
+
+    def _read_time(self, text: str, line: int) -> int:
+        try:
+            if self._time_name in _MS_BY_TIME_COLUMN:
+                return round(float(text) * _MS_BY_TIME_COLUMN[self._time_name])
+            moment = datetime.fromisoformat(text)
+        except (ValueError, OverflowError):
+            raise SeriesInvalid(f"{text!r} is no time", line=line, column=self._header[self._time]) from None
+        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+    def _find(self, lower: list[str], names: tuple[str, ...], what: str) -> int:
+        for name in names:
+            if name in lower:
+                return lower.index(name)
+        raise SeriesInvalid(f"has no column {what}: one of {', '.join(names)}", line=1)
+
+    def _find_named(self, name: str | None) -> int | None:
+        if name is None:
+            return None
+        if name not in self._header:
+            raise SeriesInvalid(f"has no column {name!r}", line=1)
+        return self._header.index(name)
+
+    def _find_long_form(self, lower: list[str]) -> tuple[int | None, int | None]:
+        if "param" in lower and "value" in lower:
+            return lower.index("param"), lower.index("value")
+        return None, None
+
+
+def _is_known(name: str) -> bool:
+    return name in _SHORT_NAMES or name in PATIENT_TYPES or vital_code(name) is not None
+
+
+def _to_unit(key: str, value: float) -> float | bool:
+    if key in _FRACTIONS and 0 < value <= 1:
+        return value * 100
+    if PATIENT_TYPES.get(key) is InputType.TRUTH:
+        return value != 0
+    return value
