@@ -38,8 +38,8 @@ class Condition:
     left_ms: int = 0
     """What was left of the on-delay then."""
     level: Level = Level.INFO
-    peak: float | None = None
-    """What `worsens` was when the alarm last spoke."""
+    lowest: float | None = None
+    """The least that `worsens` was since the alarm last spoke."""
     is_technical: bool = False
     suppressed: int = 0
     """How often the on-delay ended in nothing."""
@@ -136,25 +136,25 @@ class Condition:
     def _judge_worse(self, compiled: CompiledRule, frame: Frame) -> list[Change]:
         level = _find_level(compiled, frame)
         value = None if compiled.worsens is None else compiled.worsens(frame)
-        worsening = compiled.rule.worsens
-        has_risen = (
-            worsening is not None
-            and value is not None
-            and self.peak is not None
-            and value >= self.peak + worsening.by
-        )
-        if self.peak is None:
-            self.peak = value
-        if level <= self.level and not has_risen:
+        if level <= self.level and not self._has_risen(compiled, value):
             return []
         self.level = max(self.level, level)
-        self.peak = value if value is not None else self.peak
+        self.lowest = value if value is not None else self.lowest
         return [Change.WORSENED]
+
+    def _has_risen(self, compiled: CompiledRule, value: float | None) -> bool:
+        """Whether the score rose above its lowest since the alarm last spoke by as much as the rule says."""
+        worsening = compiled.rule.worsens
+        if worsening is None or value is None:
+            return False
+        if self.lowest is None or value < self.lowest:
+            self.lowest = value
+        return value >= self.lowest + worsening.by
 
     def _raise(self, compiled: CompiledRule, frame: Frame) -> list[Change]:
         self.phase, self.deadline_ms = Phase.ACTIVE, None
         self.level = _find_level(compiled, frame)
-        self.peak = None if compiled.worsens is None else compiled.worsens(frame)
+        self.lowest = None if compiled.worsens is None else compiled.worsens(frame)
         return [Change.ACTIVE]
 
     def _drop(self) -> None:

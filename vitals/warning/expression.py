@@ -106,7 +106,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """`missing(x)`, `gated(x)`, `disagreeing(x)`: of the input itself: always known, for technical rules."""
+    """Of the input itself, always known: `missing(x)`, `gated(x)`, `disagreeing(x)`; `known(x)` in studies."""
 
     column: int
     question: str
@@ -115,7 +115,7 @@ class Question:
 
 Node = Number | Word | Name | Arithmetic | Comparison | Not | AtLeast | Window | Question
 
-QUESTIONS = ("missing", "gated", "disagreeing")
+QUESTIONS = ("missing", "gated", "disagreeing", "known")
 COMPARISONS = ("<", "<=", ">", ">=", "=", "!=")
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[A-Za-z_][A-Za-z0-9_.]*)|\"(?P<word>[^\"]*)\""

@@ -18,8 +18,8 @@ _FRESH_MS = 24 * _MS_PER_H
 class OutcomeJudged:
     """One rule against the outcome.
 
-    `in_alarm_12h` is the share of persons with the outcome whose alarm was open in the 12 h before it,
-    `fresh_24h` that of persons with an alarm that spoke in the 24 h before it, `ppv_24h` the share of alarms
+    `in_alarm_12h` is the share of persons with the outcome whose alarm was open in the 12 h up to it,
+    `fresh_24h` that of persons with an alarm that spoke in the 24 h up to it, `ppv_24h` the share of alarms
     that the outcome followed within 24 h. Burden counts persons without the outcome only.
     """
 
@@ -38,12 +38,12 @@ def judge_outcome(rule: str, replays: Sequence[PersonReplay], *, lead_ms: int) -
     without = [replay for replay in replays if replay.outcome_ms is None]
     in_alarm = [_was_in_alarm(replay, rule, onset_ms) for replay, onset_ms in with_outcome]
     fresh = [
-        any(onset_ms - _FRESH_MS <= at_ms < onset_ms for at_ms in replay.disturbances(rule))
+        any(onset_ms - _FRESH_MS <= at_ms <= onset_ms for at_ms in replay.disturbances(rule))
         for replay, onset_ms in with_outcome
     ]
     alarms = sum(len(replay.disturbances(rule)) for replay in replays)
     followed = sum(
-        onset_ms - _FRESH_MS <= at_ms < onset_ms
+        onset_ms - _FRESH_MS <= at_ms <= onset_ms
         for replay, onset_ms in with_outcome
         for at_ms in replay.disturbances(rule)
     )
@@ -60,7 +60,7 @@ def judge_outcome(rule: str, replays: Sequence[PersonReplay], *, lead_ms: int) -
 
 def _was_in_alarm(replay: PersonReplay, rule: str, onset_ms: int) -> bool:
     return any(
-        span.from_ms < onset_ms and span.to_ms > onset_ms - _IN_ALARM_MS for span in replay.spans(rule)
+        span.from_ms <= onset_ms and span.to_ms > onset_ms - _IN_ALARM_MS for span in replay.spans(rule)
     )
 
 

@@ -106,7 +106,7 @@ class LevelStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worsening:
-    """An open alarm speaks again when `value` rises by `by` above where it was when it last spoke."""
+    """An open alarm speaks again when `value` is `by` above its lowest since the alarm last spoke."""
 
     value: Node
     by: float
@@ -152,6 +152,7 @@ class Rule:
 
     `raise_when` must hold for `raise_for_ms`; unknown values pause that for `grace_ms` at most. `clear_when`
     must hold for `clear_for_ms`; unknown values never clear. `text_of` keeps the conditions as written.
+    A study may ask `known(x)`, as rules of two truths do in papers; it is replayed, never run for a person.
     """
 
     id: str
@@ -175,6 +176,7 @@ class Rule:
     remeasure: Remeasure | None
     repeat_after_ms: int | None
     is_latching: bool
+    is_study: bool
     tests: tuple[RuleTest, ...]
     text_of: Mapping[str, str]
     line: int

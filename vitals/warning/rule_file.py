@@ -182,6 +182,7 @@ class _Reader:
             remeasure=self._remeasure(form.remeasure),
             repeat_after_ms=self._duration_or_none(form.repeat_after, "$.repeat_after"),
             is_latching=form.latching,
+            is_study=form.study,
             tests=tuple(self._test(number, entry) for number, entry in enumerate(form.tests)),
             text_of=self._text_of(),
             line=self._lines["$"],

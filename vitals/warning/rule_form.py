@@ -120,4 +120,5 @@ class RuleForm(
     remeasure: RemeasureForm | None = None
     repeat_after: str | None = None
     latching: bool = False
+    study: bool = False
     tests: list[TestForm]

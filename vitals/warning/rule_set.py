@@ -188,6 +188,8 @@ class _Scope:
 
     def ask(self, node: Question) -> Term:
         """The answer to a question about an input, or `TermInvalid`."""
+        if node.question == "known":
+            return self._ask_known(node)
         if not self._is_technical:
             raise TermInvalid(
                 f"{node.question}() is for technical rules: elsewhere it would answer for unknown",
@@ -202,6 +204,13 @@ class _Scope:
             "disagreeing": lambda frame: frame.disagreeing[channel],
         }
         return Term(kind=Kind.TRUTH, read=reads[node.question], channels=frozenset((channel,)))
+
+    def _ask_known(self, node: Question) -> Term:
+        if not self._rule.is_study:
+            raise TermInvalid("known() is for studies: elsewhere it would hide silence", column=node.column)
+        term = self.find(Name(column=node.column, name=node.name))
+        read_value = term.read
+        return Term(kind=Kind.TRUTH, read=lambda frame: read_value(frame) is not None, channels=term.channels)
 
     def open_window(self, span_ms: int, operand: Term) -> int:
         """The slot in `Frame.windows` that gathers `operand`."""
