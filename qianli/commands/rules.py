@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from qianli.errors import CommandInvalid
 from vitals.warning.backtest import Burden, PersonReplay, count_burden, replay_person
 from vitals.warning.errors import RuleInvalid
+from vitals.warning.event import Event
 from vitals.warning.outcome import judge_outcome
 from vitals.warning.rule import Rule
 from vitals.warning.rule_file import read_rules
@@ -24,6 +26,9 @@ from vitals.warning.rule_test import check_rule
 from vitals.warning.series_csv import SeriesInvalid, SeriesTable, read_table
 
 HELP = "Check early-warning rules (`check FILE…`) and replay stored series through them (`backtest`)."
+
+
+_Answer = dict[str, Any]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +101,7 @@ def _backtest(arguments: argparse.Namespace) -> int:
         unknown[str(path)] = table.unknown_columns
         replays += [replay_person(rules, person, rows) for person, rows in table.instants_by_person.items()]
     lead_ms = round(arguments.outcome_lead * 3_600_000)
-    answer = {
+    answer: _Answer = {
         "rule_set": rules.digest,
         "persons": len(replays),
         "patient_days": round(sum(replay.days for replay in replays), 4),
@@ -129,7 +134,7 @@ def _read_series(path: Path, *, outcome: str | None) -> SeriesTable:
 def _open_text(path: Path) -> Iterator[io.TextIOBase]:
     if path.suffix == ".gz":
         with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as lines:
-            yield lines  # type: ignore[misc]  # a text stream, in mode "rt"
+            yield lines
     else:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             yield lines
@@ -147,11 +152,11 @@ def _describe_burden(burden: Burden) -> dict[str, object]:
     }
 
 
-def _describe_event(replay: PersonReplay, event: object) -> dict[str, object]:
-    return {"patient": replay.person} | asdict(event)  # type: ignore[call-overload]
+def _describe_event(replay: PersonReplay, event: Event) -> dict[str, object]:
+    return {"patient": replay.person} | event.to_plain()
 
 
-def _print_table(answer: dict[str, object]) -> None:
+def _print_table(answer: _Answer) -> None:
     print(f"{answer['persons']} persons, {answer['patient_days']} patient-days, rules {answer['rule_set']}")
-    for burden in answer["rules"]:  # type: ignore[attr-defined]
+    for burden in answer["rules"]:
         print("  ".join(f"{name} {value}" for name, value in burden.items()))

@@ -68,6 +68,11 @@ class Event:
     inputs: tuple[InputSeen, ...] = ()
     scores: tuple[ScoreSeen, ...] = ()
 
+    def to_plain(self) -> dict[str, object]:
+        """Its fields as plain values, the level as a word."""
+        plain = msgspec.to_builtins(self)
+        return plain | {"level": self.level.name.lower()}
+
     def to_line(self) -> bytes:
         """Its canonical JSON: sorted names, no spaces, the same on every machine."""
-        return msgspec.json.encode(self, order="sorted")
+        return msgspec.json.encode(self.to_plain(), order="sorted")

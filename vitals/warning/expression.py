@@ -106,7 +106,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Of the input itself, always known: `missing(x)`, `gated(x)`, `disagreeing(x)`; `known(x)` in studies."""
+    """About the input itself: `missing(x)`, `gated(x)`, `disagreeing(x)`, and in studies `known(x)`."""
 
     column: int
     question: str
