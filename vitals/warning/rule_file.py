@@ -50,6 +50,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED = ("and", "or", "not", "over", "with", "of", "at", "patient", *Aggregate, *QUESTIONS)
 _SIZE_MAX = 1_000_000  # characters of a file
 _NODES_MAX = 20_000  # of a rule, with every alias written out
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 
@@ -62,7 +63,7 @@ def read_rules(text: str, *, origin: str = "") -> tuple[Rule, ...]:
     if len(text) > _SIZE_MAX:
         raise RuleInvalid(f"is longer than {_SIZE_MAX} characters", line=1, origin=origin)
     try:
-        documents = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
+        documents = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if not _is_empty(node)]
     except yaml.YAMLError as error:
         raise _unreadable(error, text, origin) from error
     except RecursionError as error:
@@ -70,6 +71,13 @@ def read_rules(text: str, *, origin: str = "") -> tuple[Rule, ...]:
     if not documents:
         raise RuleInvalid("holds no rule", line=1, origin=origin)
     return tuple(_Reader(document, origin=origin).read() for document in documents)
+
+
+def _is_empty(document: yaml.Node | None) -> bool:
+    """Whether nothing stands between two `---`."""
+    return document is None or (
+        isinstance(document, yaml.ScalarNode) and document.start_mark == document.end_mark
+    )
 
 
 def _unreadable(error: yaml.YAMLError, text: str, origin: str) -> RuleInvalid:
@@ -132,6 +140,8 @@ class _Reader:
                 self._to_plain(entry, f"{path}[{number}]", depth + 1)
                 for number, entry in enumerate(node.value)
             ]
+        if _SURROGATE.search(node.value):
+            raise self._error("holds half a character", path)
         try:
             return yaml.SafeLoader("").construct_object(node)
         except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
@@ -141,7 +151,7 @@ class _Reader:
     def _to_mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in node.value:
-            name = str(key.value)
+            name = _SURROGATE.sub("?", str(key.value))
             place = f"{path}.{name}"
             self._lines[place] = key.start_mark.line + 1
             if name in found:

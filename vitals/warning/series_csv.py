@@ -2,8 +2,8 @@
 
 One line is one instant of one person (wide form), or one value (`param` and `value`, long form). A column is
 known by its vital sign's own key (`heart_rate`, `nibp_sys` …), by `patient.…`, or by one of the short names
-below. Cells may be empty; NaN is an empty cell. What nobody knows, a column or a `param`, is left out and named
-in the result.
+below. Cells may be empty; NaN is an empty cell. What nobody knows, a column or a `param`, is left out and
+named in the result.
 """
 
 import csv
@@ -97,34 +97,31 @@ def read_table(lines: Iterable[str], *, outcome: str | None = None) -> SeriesTab
     Raises:
         SeriesInvalid: no person or time column, a line with too many cells, a cell that is no number.
     """
-    reader = csv.reader(lines)
-    rows = _read_rows(reader)
-    header = next(rows, None)
+    rows = _read_rows(lines)
+    _, header = next(rows, (1, None))
     if header is None:
         raise SeriesInvalid("the file is empty", line=1)
     columns = _Columns([name.strip() for name in header], outcome=outcome)
     table = SeriesTable()
-    for cells in rows:
+    for line, cells in rows:
         if len(cells) != len(header):
-            raise SeriesInvalid(f"has {len(cells)} cells instead of {len(header)}", line=reader.line_num)
-        person, instant = columns.read_line(cells, reader.line_num)
+            raise SeriesInvalid(f"has {len(cells)} cells instead of {len(header)}", line=line)
+        person, instant = columns.read_line(cells, line)
         table.instants_by_person.setdefault(person, []).append(instant)
         table.lines += 1
     table.unknown_columns = columns.unknown
     return table
 
 
-def _read_rows(reader: "csv._reader") -> Iterator[list[str]]:
-    """Every line that is not empty."""
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            raise SeriesInvalid(str(error), line=reader.line_num) from error
-        if cells is None:
-            return
-        if cells:
-            yield cells
+def _read_rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Every line that is not empty, with its number."""
+    reader = csv.reader(lines)
+    try:
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise SeriesInvalid(str(error), line=reader.line_num) from error
 
 
 class _Columns:
