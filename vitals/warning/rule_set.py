@@ -52,7 +52,7 @@ class CompiledRule:
     answer_channels: frozenset[int]
     """Those of measured values whose new value may be the second reading that a rule asks for."""
     read_inputs: tuple[tuple[str, int], ...]
-    read_scores: tuple[tuple[str, Callable[[Frame], ScoreResult | None]], ...]
+    read_scores: tuple[tuple[str, Callable[[Frame], ScoreResult]], ...]
     parameters: tuple[tuple[str, int], ...]
     state_bytes: int
     """What the rule keeps for one person, at most."""
@@ -168,7 +168,7 @@ class _Scope:
         self._shared = shared
         self._is_technical = rule.kind in (RuleKind.TECHNICAL, RuleKind.MISSING_DATA)
         self._read_inputs: dict[str, int] = {}
-        self._read_scores: dict[str, Callable[[Frame], ScoreResult | None]] = {}
+        self._read_scores: dict[str, Callable[[Frame], ScoreResult]] = {}
         self._read_parameters: set[str] = set()
         self._score_terms: dict[str, Term] = {}
         self._windows: dict[tuple[int, Node], int] = {}
@@ -284,7 +284,7 @@ class _Scope:
         term = self._build(node, build_term, place)
         if term.kind is Kind.INTERVAL:
             read_interval = term.read
-            return replace(term, kind=Kind.NUMBER, read=lambda frame: _low_of(read_interval(frame)))
+            return replace(term, kind=Kind.NUMBER, read=lambda frame: read_interval(frame)[0])
         if term.kind is not Kind.NUMBER:
             raise self._error(f"expected a number, found {term.kind}", place)
         return term
@@ -407,12 +407,12 @@ class _Scope:
 
     def _read_score(
         self, use: ScoreUse, feeds: Mapping[str, Term], score: Score
-    ) -> Callable[[Frame], ScoreResult | None]:
+    ) -> Callable[[Frame], ScoreResult]:
         assumed = dict(use.assumed)
         slot = self._score_slot(use, feeds)
         names, reads = tuple(feeds), tuple(feed.read for feed in feeds.values())
 
-        def read(frame: Frame) -> ScoreResult | None:
+        def read(frame: Frame) -> ScoreResult:
             values = tuple([read_one(frame) for read_one in reads])
             last_values, last = frame.scored[slot]
             if last is None or last_values != values:
@@ -441,16 +441,16 @@ def _compute(score: Score, inputs: Mapping[str, object]) -> ScoreResult:
     return score.compute(inputs)
 
 
-def _read_interval(compute: Callable[[Frame], ScoreResult | None]) -> Read:
-    def read(frame: Frame) -> tuple[float, float] | None:
+def _read_interval(compute: Callable[[Frame], ScoreResult]) -> Read:
+    def read(frame: Frame) -> tuple[float, float]:
         result = compute(frame)
-        return None if result is None else (float(result.total_min), float(result.total_max))
+        return float(result.total_min), float(result.total_max)
 
     return read
 
 
 def _read_lower_bound(
-    compute: Callable[[Frame], ScoreResult | None], counted: Sequence[Read], *, needed: int
+    compute: Callable[[Frame], ScoreResult], counted: Sequence[Read], *, needed: int
 ) -> Read:
     def read(frame: Frame) -> float | None:
         known = 0
@@ -458,11 +458,6 @@ def _read_lower_bound(
             known += read_one(frame) is not None
         if known < needed:
             return None
-        result = compute(frame)
-        return None if result is None else float(result.total_min)
+        return float(compute(frame).total_min)
 
     return read
-
-
-def _low_of(interval: tuple[float, float] | None) -> float | None:
-    return None if interval is None else interval[0]
