@@ -70,7 +70,7 @@ class Event:
 
     def to_plain(self) -> dict[str, object]:
         """Its fields as plain values, the level as a word."""
-        plain = msgspec.to_builtins(self)
+        plain: dict[str, object] = msgspec.to_builtins(self)
         return plain | {"level": self.level.name.lower()}
 
     def to_line(self) -> bytes:
