@@ -5,7 +5,7 @@ Rules that read the same vital sign through the same gate share a channel.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 
 from vitals.warning.errors import RuleInvalid, ScoreError, ScoreInputInvalid
 from vitals.warning.expression import Name, Node, Question
@@ -340,11 +340,27 @@ class _Scope:
         return read
 
     def _score_slot(self, use: ScoreUse, feeds: Mapping[str, Term]) -> int:
-        """Rules that score the same channels share the result; words are each rule's own."""
+        """Rules that score the same channels in the same way share the result."""
         scores = self._shared.scores
-        own = self._rule.id if use.words else ""
-        fed = tuple((name, feed.channels) for name, feed in feeds.items())
-        return scores.setdefault((use.score, own, fed, tuple(sorted(use.assumed.items()))), len(scores))
+        key = (
+            use.score,
+            tuple(sorted(use.assumed.items())),
+            tuple((name, feed.channels) for name, feed in feeds.items()),
+            tuple((name, self._sign(choices)) for name, choices in sorted(use.words.items())),
+        )
+        return scores.setdefault(key, len(scores))
+
+    def _sign(self, part: object) -> object:
+        """A tree with channels for this rule's own names and without columns: equal if it means the same."""
+        if isinstance(part, Name):
+            return self.find(part).channels, part.name if part.name in self._rule.parameters else ""
+        if isinstance(part, tuple):
+            return tuple(self._sign(entry) for entry in part)
+        if not is_dataclass(part):
+            return part
+        return type(part).__name__, *(
+            self._sign(getattr(part, entry.name)) for entry in fields(part) if entry.name != "column"
+        )
 
 
 def _compute(score: Score, inputs: Mapping[str, object]) -> ScoreResult:

@@ -77,13 +77,20 @@ class Watch:
         return None if self._due_ms == _NEVER_MS else self._due_ms
 
     def take(self, at_ms: int, samples: Iterable[Sample]) -> list[Event]:
-        """Take every sample of one instant, which must not lie before the last one."""
+        """Take every sample of one instant, which must not lie before the last one.
+
+        Without any, it is an instant at which somebody looked and found nothing new: what is known counts
+        in the windows once more.
+        """
         events = self._live_until(at_ms - 1)
         frame = self._frame
         frame.now_ms = at_ms
         changed: set[int] = set()
-        for sample in sorted(samples, key=_by_stream):
+        ordered = sorted(samples, key=_by_stream)
+        for sample in ordered:
             self._take_one(sample, changed)
+        if not ordered:
+            changed.update(range(len(self._channels)))
         if changed:
             self._add_to_windows(changed)
             events += self._judge(changed, is_fresh=True)
