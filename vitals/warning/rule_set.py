@@ -12,7 +12,8 @@ from vitals.warning.expression import Name, Node, Question
 from vitals.warning.frame import Frame
 from vitals.warning.rule import Input, InputType, Level, Rule, RuleKind, ScoreUse
 from vitals.warning.rule_file import PATIENT
-from vitals.warning.score import Score, ScoreResult, find_score
+from vitals.warning.score import Score, find_score
+from vitals.warning.score_result import ScoreResult
 from vitals.warning.term import Kind, Read, Term, TermInvalid, build_condition, build_term
 
 _KIND_BY_TYPE = {
@@ -375,7 +376,9 @@ def _compute(score: Score, inputs: Mapping[str, object]) -> ScoreResult:
 def _read_interval(compute: Callable[[Frame], ScoreResult | None]) -> Read:
     def read(frame: Frame) -> tuple[float, float] | None:
         result = compute(frame)
-        return None if result is None else (result.total_min, result.total_max)
+        if result is None or result.total_min is None or result.total_max is None:
+            return None
+        return result.total_min, result.total_max
 
     return read
 
