@@ -7,7 +7,9 @@ import argparse
 import gzip
 import io
 import json
+import math
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -59,10 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(paths: list[Path]) -> int:
     code = 0
+    known: dict[str, str] = {}
     for path in paths:
         try:
             rules = load_rules(path)
-        except RuleInvalid as error:
+            _refuse_twice(rules, known)
+        except (RuleInvalid, CommandInvalid) as error:
             print(error, file=sys.stderr)
             code = 1
             continue
@@ -78,6 +82,13 @@ def _check(paths: list[Path]) -> int:
     return code
 
 
+def _refuse_twice(rules: Iterable[Rule], known: dict[str, str]) -> None:
+    for rule in rules:
+        place = known.setdefault(rule.id, f"{rule.origin}:{rule.line}")
+        if place != f"{rule.origin}:{rule.line}":
+            raise RuleInvalid(f"{place} has this id", line=rule.line, origin=rule.origin, rule=rule.id)
+
+
 def load_rules(path: Path) -> tuple[Rule, ...]:
     """The rules of a file, each of which has passed its own tests.
 
@@ -91,7 +102,7 @@ def load_rules(path: Path) -> tuple[Rule, ...]:
         raise CommandInvalid(f"cannot read {path}: {error}") from error
     rules = read_rules(text, origin=str(path))
     for rule in rules:
-        check_rule(rule, origin=str(path))
+        check_rule(rule)
     return rules
 
 
@@ -107,7 +118,7 @@ def _backtest(arguments: argparse.Namespace) -> int:
             replay_person(rules, person, rows, known=persons.get(person, ()))
             for person, rows in table.instants_by_person.items()
         ]
-    lead_ms = round(arguments.outcome_lead * 3_600_000)
+    lead_ms = _read_lead_ms(arguments.outcome_lead)
     answer: _Answer = {
         "rule_set": rules.digest,
         "persons": len(replays),
@@ -127,11 +138,17 @@ def _backtest(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _read_lead_ms(hours: float) -> int:
+    if not math.isfinite(hours):
+        raise CommandInvalid("--outcome-lead must be a number of hours")
+    return round(hours * 3_600_000)
+
+
 def _read(path: Path, read: Callable[[Iterable[str]], _Table]) -> _Table:
     try:
         with _open_text(path) as lines:
             return read(lines)
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise CommandInvalid(f"cannot read {path}: {error}") from error
     except SeriesInvalid as error:
         raise CommandInvalid(f"{path}: {error}") from error

@@ -71,32 +71,31 @@ class Alarm:
 
 
 def fold_alarm(rule: Rule, events: Iterable[Event], acts: Iterable[Act], *, now_ms: int) -> Alarm | None:
-    """How one episode stands at `now_ms`; None before it began."""
-    known = sorted((event for event in events if event.at_ms <= now_ms), key=_event_order)
-    done = sorted({act.id: act for act in acts if act.at_ms <= now_ms}.values(), key=_act_order)
-    if not any(event.change is Change.ACTIVE for event in known):
+    """How one episode stands at `now_ms`; None before it began. What is done before that does not count."""
+    told = sorted((event for event in events if event.change in _RANKS and event.at_ms <= now_ms), key=_rank)
+    begun = next((event for event in told if event.change is Change.ACTIVE), None)
+    if begun is None:
         return None
-    closed_ms = next((event.at_ms for event in known if event.change is Change.CLOSED), None)
-    level = max(event.level for event in known)
-    until_ms = now_ms if closed_ms is None else closed_ms
-    shelved = _find_shelf(known, done, now_ms=until_ms)
-    spoke_ms = _find_spoken(rule, known, done, until_ms=until_ms)
-    acknowledged = next((act for act in reversed(done) if act.kind is ActKind.ACKNOWLEDGE), None)
-    is_acknowledged = acknowledged is not None and acknowledged.at_ms >= spoke_ms
+    acts = [act for act in _find_distinct(acts) if begun.at_ms <= act.at_ms <= now_ms]
+    facts: list[Event | Act] = sorted([*told, *acts], key=_fact_order)
+    episode = _Episode(rule, level=begun.level, spoke_ms=begun.at_ms)
+    for fact in facts:
+        if isinstance(fact, Event):
+            episode.live_until(fact.at_ms - 1)
+            episode.hear(fact)
+        else:
+            episode.live_until(fact.at_ms)
+            episode.do(fact)
+    episode.live_until(now_ms)
     return Alarm(
-        state=_find_state(
-            rule,
-            known,
-            is_acknowledged=is_acknowledged,
-            is_shelved=shelved is not None and closed_ms is None,
-        ),
-        level=level,
-        onset_ms=known[0].onset_ms,
-        spoke_ms=spoke_ms,
-        acknowledged=acknowledged,
-        shelved=shelved,
-        closed_ms=closed_ms,
-        was_missed=closed_ms is not None and not is_acknowledged,
+        state=episode.state,
+        level=episode.level,
+        onset_ms=begun.onset_ms,
+        spoke_ms=episode.spoke_ms,
+        acknowledged=episode.acknowledged,
+        shelved=episode.shelved,
+        closed_ms=episode.closed_ms,
+        was_missed=episode.closed_ms is not None and not episode.is_acknowledged,
     )
 
 
@@ -106,55 +105,111 @@ def limit_shelf_ms(act: Act, level: Level) -> int:
     return longest_ms if act.until_ms is None else min(act.until_ms, longest_ms)
 
 
-def _find_state(rule: Rule, known: list[Event], *, is_acknowledged: bool, is_shelved: bool) -> AlarmState:
-    last = [event.change for event in known if event.change is not Change.WORSENED][-1]
-    if last is Change.CLOSED:
-        latched = rule.is_latching and not is_acknowledged
-        return AlarmState.LATCHED_UNACK if latched else AlarmState.CLOSED
-    if is_shelved:
-        return AlarmState.SHELVED
-    if last is Change.CLEARING:
-        return AlarmState.CLEARING
-    return AlarmState.ACTIVE_ACK if is_acknowledged else AlarmState.ACTIVE_UNACK
+@dataclass(slots=True)
+class _Episode:
+    """The fold: facts come in the order of their instants, and time passes in between."""
+
+    rule: Rule
+    level: Level
+    spoke_ms: int
+    acknowledged: Act | None = None
+    shelved: Act | None = None
+    calls_ms: int | None = None
+    """When it calls again: the shelf ends, or it was acknowledged long ago. Not while it is clearing."""
+    is_clearing: bool = False
+    closed_ms: int | None = None
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether somebody has answered the last call."""
+        return self.acknowledged is not None and self.acknowledged.at_ms >= self.spoke_ms
+
+    @property
+    def state(self) -> AlarmState:
+        if self.closed_ms is not None:
+            is_latched = self.rule.is_latching and not self.is_acknowledged
+            return AlarmState.LATCHED_UNACK if is_latched else AlarmState.CLOSED
+        if self.shelved is not None:
+            return AlarmState.SHELVED
+        if self.is_clearing:
+            return AlarmState.CLEARING
+        return AlarmState.ACTIVE_ACK if self.is_acknowledged else AlarmState.ACTIVE_UNACK
+
+    def live_until(self, at_ms: int) -> None:
+        if self.calls_ms is None or self.calls_ms > at_ms or self.closed_ms is not None:
+            return
+        self.shelved = None
+        if not self.is_clearing:
+            self._call(self.calls_ms)
+
+    def hear(self, event: Event) -> None:
+        match event.change:
+            case Change.WORSENED:
+                self._worsen(event)
+            case Change.CLEARING:
+                self.is_clearing = True
+            case Change.RESUMED:
+                self.is_clearing = False
+                if self.calls_ms is not None and self.calls_ms <= event.at_ms:
+                    self._call(event.at_ms)
+            case Change.CLOSED:
+                self.closed_ms, self.shelved = event.at_ms, None
+
+    def do(self, act: Act) -> None:
+        if act.kind is ActKind.ACKNOWLEDGE:
+            self._acknowledge(act)
+        elif self.closed_ms is None and act.kind is ActKind.SHELVE:
+            self._shelve(act)
+        elif self.shelved is not None:
+            self.calls_ms = act.at_ms
+            self.live_until(act.at_ms)
+
+    def _acknowledge(self, act: Act) -> None:
+        self.acknowledged = act
+        if self.shelved is None:
+            repeat_ms = self.rule.repeat_after_ms
+            self.calls_ms = None if repeat_ms is None else act.at_ms + repeat_ms
+
+    def _shelve(self, act: Act) -> None:
+        end_ms = limit_shelf_ms(act, self.level)
+        if end_ms > act.at_ms:
+            self.shelved, self.calls_ms = act, end_ms
+
+    def _worsen(self, event: Event) -> None:
+        """On its shelf it stays silent, unless it rises to a higher level."""
+        if self.shelved is None or event.level > self.level:
+            self._call(event.at_ms)
+        self.level = max(self.level, event.level)
+
+    def _call(self, at_ms: int) -> None:
+        self.spoke_ms, self.shelved, self.calls_ms = at_ms, None, None
 
 
-def _find_shelf(known: list[Event], done: list[Act], *, now_ms: int) -> Act | None:
-    """The shelf on which the alarm lies; one that rises to a higher level comes off."""
-    last = next((act for act in reversed(done) if act.kind is not ActKind.ACKNOWLEDGE), None)
-    if last is None or last.kind is ActKind.UNSHELVE or last.at_ms > now_ms:
-        return None
-    level = _level_at(known, last.at_ms)
-    if level is None or now_ms >= limit_shelf_ms(last, level):
-        return None
-    rose = any(event.at_ms > last.at_ms and event.level > level for event in known)
-    return None if rose else last
+_RANKS = {
+    change: rank
+    for rank, change in enumerate(
+        (Change.ACTIVE, Change.RESUMED, Change.WORSENED, Change.CLEARING, Change.CLOSED)
+    )
+}
+"""What an episode is made of, in the order in which it is said at one instant."""
 
 
-def _find_spoken(rule: Rule, known: list[Event], done: list[Act], *, until_ms: int) -> int:
-    """The last instant at which the alarm called: begun, worse, off its shelf, or acknowledged long ago."""
-    spoken = [event.at_ms for event in known if event.change in (Change.ACTIVE, Change.WORSENED)]
-    acknowledged = [act for act in done if act.kind is ActKind.ACKNOWLEDGE]
-    shelved = [act for act in done if act.kind is not ActKind.ACKNOWLEDGE]
-    if acknowledged and rule.repeat_after_ms is not None:
-        spoken.append(acknowledged[-1].at_ms + rule.repeat_after_ms)
-    if shelved:
-        level = _level_at(known, shelved[-1].at_ms)
-        if level is not None:
-            is_taken = shelved[-1].kind is ActKind.UNSHELVE
-            spoken.append(shelved[-1].at_ms if is_taken else limit_shelf_ms(shelved[-1], level))
-    return max(at_ms for at_ms in spoken if at_ms < until_ms or at_ms == spoken[0])
+def _rank(event: Event) -> tuple[int, int]:
+    return event.at_ms, _RANKS[event.change]
 
 
-def _level_at(known: list[Event], at_ms: int) -> Level | None:
-    """The level at an instant while the alarm is open, None before and after."""
-    closed = any(event.change is Change.CLOSED and event.at_ms <= at_ms for event in known)
-    levels = [event.level for event in known if event.at_ms <= at_ms]
-    return None if closed or not levels else max(levels)
+def _fact_order(fact: Event | Act) -> tuple[int, bool]:
+    """At one instant the events come first; else they stay in their own order."""
+    return fact.at_ms, isinstance(fact, Act)
 
 
-def _event_order(event: Event) -> tuple[int, str]:
-    return event.at_ms, event.change
+def _find_distinct(acts: Iterable[Act]) -> list[Act]:
+    """In order; of acts of one id the earliest."""
+    found: dict[str, Act] = {}
+    for act in sorted(acts, key=_act_order):
+        found.setdefault(act.id, act)
+    return list(found.values())
 
 
-def _act_order(act: Act) -> tuple[int, str]:
-    return act.at_ms, act.id
+def _act_order(act: Act) -> tuple[int, str, str, str, str, int]:
+    return act.at_ms, act.id, act.kind, act.by, act.reason, act.until_ms or 0

@@ -1,6 +1,8 @@
 """One input of the rules over time: which stream feeds it, how old its value is, what is wrong with it."""
 
+import math
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from vitals.warning.frame import Value
 from vitals.warning.rule import Input
@@ -16,9 +18,18 @@ Stream = tuple[int, str]
 """Place of the vital sign among the channel's keys (0 is best), and the sensor."""
 
 
-@dataclass(slots=True)
+class Taken(IntEnum):
+    """What a sample was for a channel; the more, the greater."""
+
+    NOTHING = 0  # of a stream that does not count
+    NOTED = 1  # the value stays, but something is known of it: gated, contradicted
+    REFUSED = 2  # the value is not known any more
+    VALUE = 3
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """The last good value of one stream."""
+    """The last good value of one stream. Numbers are floats, so that a state that was saved is the same."""
 
     at_ms: int
     value: Value
@@ -27,7 +38,10 @@ class Reading:
 
 @dataclass(slots=True)
 class Channel:
-    """Follows one stream as long as it is fresh; a better one takes over, an equal one only when it ends."""
+    """Follows one stream as long as it is fresh; a better one takes over, an equal one only when it ends.
+
+    Values that are never too old end with the next value of whatever stream; of one instant the best stays.
+    """
 
     declared: Input
     stream: Stream | None = None
@@ -37,21 +51,24 @@ class Channel:
     disagreed_ms: int | None = None
     others: dict[Stream, Reading] = field(default_factory=dict)
 
-    def take(self, sample: Sample, rank: int) -> bool:
-        """Whether the sample is of the stream that counts, so that what the rules see has changed."""
+    def take(self, sample: Sample, rank: int) -> Taken:
+        """Take a sample; one of the stream that counts, or counts from now on, changes the value."""
         stream = (rank, sample.src)
         refusal = find_refusal(sample, self.declared)
         if refusal is not None:
             return self._refuse(sample, stream, refusal)
-        reading = Reading(sample.at_ms, sample.value, sample.quality)
-        if self.stream != stream and self._outranks(stream):
+        reading = _read(sample)
+        contradicts = self._contradicts(reading, rank) if stream != self.stream else False
+        if contradicts:
+            self.disagreed_ms = reading.at_ms
+        if self.stream != stream and self._outranks(stream, sample.at_ms):
             self._keep(stream, reading)
-            return self._compare(reading, rank)
+            return Taken.NOTED if contradicts else Taken.NOTHING
         if self.stream is not None and self.stream != stream and self.reading is not None:
             self._keep(self.stream, self.reading)
         self.others.pop(stream, None)
         self.stream, self.reading, self.refusal, self.heard_ms = stream, reading, None, sample.at_ms
-        return True
+        return Taken.VALUE
 
     def expire(self, now_ms: int) -> bool:
         """Let go of what is too old at this instant; whether anything was."""
@@ -82,31 +99,31 @@ class Channel:
         """It was heard once and is not any more."""
         return self.stream is not None and self.heard_ms is None
 
-    def _outranks(self, stream: Stream) -> bool:
+    def _outranks(self, stream: Stream, at_ms: int) -> bool:
         """Whether the stream that counts goes on counting when another one has a value."""
-        if self.stream is None or self.reading is None:
+        if self.stream is None or self.reading is None or self.refusal is not None:
             return False
-        return self.refusal is None and self.stream[0] <= stream[0]
+        if self.declared.stale_after_ms is None and self.reading.at_ms < at_ms:
+            return False
+        return self.stream[0] <= stream[0]
 
-    def _refuse(self, sample: Sample, stream: Stream, refusal: Refusal) -> bool:
+    def _refuse(self, sample: Sample, stream: Stream, refusal: Refusal) -> Taken:
         if self.stream not in (None, stream):
-            return False
-        self.stream, self.refusal = stream, refusal
-        if not self.declared.keeps_last:
-            self.reading, self.heard_ms = None, sample.at_ms
-        return True
+            return Taken.NOTHING
+        self.refusal = refusal
+        if self.declared.keeps_last:
+            return Taken.NOTED
+        self.stream, self.reading, self.heard_ms = stream, None, sample.at_ms
+        return Taken.REFUSED
 
-    def _compare(self, reading: Reading, rank: int) -> bool:
-        """Whether an equal stream contradicts the one that counts."""
+    def _contradicts(self, reading: Reading, rank: int) -> bool:
+        """Whether a value of an equal stream differs too much from the one that counts."""
         limit, mine = self.declared.differ_by, self.reading
         if limit is None or mine is None or self.stream is None or self.stream[0] != rank:
             return False
-        if not isinstance(mine.value, int | float) or not isinstance(reading.value, int | float):
+        if not isinstance(mine.value, float) or not isinstance(reading.value, float):
             return False
-        if reading.at_ms - mine.at_ms > DISAGREES_WITHIN_MS or abs(mine.value - reading.value) <= limit:
-            return False
-        self.disagreed_ms = reading.at_ms
-        return True
+        return reading.at_ms - mine.at_ms <= DISAGREES_WITHIN_MS and abs(mine.value - reading.value) > limit
 
     def _keep(self, stream: Stream, reading: Reading) -> None:
         self.others.pop(stream, None)
@@ -127,3 +144,12 @@ class Channel:
         self.stream = min(fresh, key=lambda stream: (stream[0], -fresh[stream].at_ms, stream[1]))
         self.reading = self.others.pop(self.stream)
         self.heard_ms = self.reading.at_ms
+
+
+def _read(sample: Sample) -> Reading:
+    value, quality = sample.value, sample.quality
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if quality is not None:
+        quality = None if math.isnan(quality) else float(quality)
+    return Reading(sample.at_ms, value, quality)

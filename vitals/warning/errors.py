@@ -1,5 +1,7 @@
 """What can be wrong with a score that is asked for and with a rule that is loaded."""
 
+import re
+
 from vitals.errors import QianliError
 
 
@@ -52,7 +54,7 @@ class ExpressionInvalid(RuleError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.reason} (at column {self.column} of `{self.text}`)"
+        return _on_one_line(f"{self.reason} (at column {self.column} of `{self.text}`)")
 
 
 class RuleInvalid(RuleError):
@@ -67,4 +69,11 @@ class RuleInvalid(RuleError):
 
     def __str__(self) -> str:
         place = f"{self.origin}:{self.line}" if self.origin else f"line {self.line}"
-        return f"{place}: {self.rule}: {self.reason}" if self.rule else f"{place}: {self.reason}"
+        return _on_one_line(
+            f"{place}: {self.rule}: {self.reason}" if self.rule else f"{place}: {self.reason}"
+        )
+
+
+def _on_one_line(text: str) -> str:
+    """Each break becomes one space, so that columns stay what they are."""
+    return re.sub(r"\s", " ", text)

@@ -8,12 +8,14 @@ A condition is read by a clinician, so it is written as one would say it:
     news2.total >= 5
 
 There are numbers, words ("A"), truths and scores; no assignment, no loop, no call of anything but the windows
-below. Every node knows the column at which it begins, so that an error can point at it.
+below. Every node knows the column of its first word or of its operator, so that an error can point at it; two
+nodes are equal if they say the same, wherever they stand.
 """
 
+import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vitals.warning.errors import ExpressionInvalid
@@ -36,7 +38,7 @@ class Aggregate(StrEnum):
 class Number:
     """`90`."""
 
-    column: int
+    column: int = field(compare=False)
     value: float
 
 
@@ -44,7 +46,7 @@ class Number:
 class Word:
     """`"A"`."""
 
-    column: int
+    column: int = field(compare=False)
     value: str
 
 
@@ -52,7 +54,7 @@ class Word:
 class Name:
     """An input, a parameter, or a field: `spo2`, `limit`, `news2.total`, `patient.age`."""
 
-    column: int
+    column: int = field(compare=False)
     name: str
 
 
@@ -60,7 +62,7 @@ class Name:
 class Arithmetic:
     """`-x` is `0 - x`."""
 
-    column: int
+    column: int = field(compare=False)
     operator: str
     left: "Node"
     right: "Node"
@@ -70,7 +72,7 @@ class Arithmetic:
 class Comparison:
     """One comparison of two numbers, or of two words by `=` and `!=`."""
 
-    column: int
+    column: int = field(compare=False)
     operator: str
     left: "Node"
     right: "Node"
@@ -80,7 +82,7 @@ class Comparison:
 class Not:
     """The other truth; of unknown it is unknown."""
 
-    column: int
+    column: int = field(compare=False)
     operand: "Node"
 
 
@@ -88,7 +90,7 @@ class Not:
 class AtLeast:
     """At least `number` of the truths; `and` is all of them, `or` is one of them."""
 
-    column: int
+    column: int = field(compare=False)
     number: int
     operands: tuple["Node", ...]
 
@@ -97,7 +99,7 @@ class AtLeast:
 class Window:
     """An aggregate of what `operand` was at each instant of the last `span_ms`."""
 
-    column: int
+    column: int = field(compare=False)
     aggregate: Aggregate
     operand: "Node"
     span_ms: int
@@ -108,7 +110,7 @@ class Window:
 class Question:
     """About the input itself: `missing(x)`, `gated(x)`, `disagreeing(x)`, and in studies `known(x)`."""
 
-    column: int
+    column: int = field(compare=False)
     question: str
     name: str
 
@@ -119,10 +121,12 @@ QUESTIONS = ("missing", "gated", "disagreeing", "known")
 COMPARISONS = ("<", "<=", ">", ">=", "=", "!=")
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[A-Za-z_][A-Za-z0-9_.]*)|\"(?P<word>[^\"]*)\""
-    r"|(?P<sign><=|>=|!=|[-+*/()<>=,]))"
+    r"|(?P<sign><=|>=|!=|[-+*/()<>=,]))",
+    re.ASCII,
 )
-_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|min|h|d)")
-_DEPTH_MAX = 40  # of nesting: a clinician reads three
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|min|h|d)", re.ASCII)
+_DURATION_MAX_MS = 3660 * MS_BY_UNIT["d"]
+_DEPTH_MAX = 40  # of brackets, and of the tree: a clinician reads three
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,10 @@ def parse_duration_ms(text: str) -> int:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ExpressionInvalid(text, column=1, reason="must be a duration such as 30 s, 10 min, 4 h or 2 d")
-    return round(float(match["number"]) * MS_BY_UNIT[match["unit"]])
+    span_ms = _to_ms(match["number"], match["unit"])
+    if span_ms is None:
+        raise ExpressionInvalid(text, column=1, reason="is longer than ten years")
+    return span_ms
 
 
 def parse_expression(text: str) -> Node:
@@ -153,7 +160,34 @@ def parse_expression(text: str) -> Node:
     parser = _Parser(text)
     node = parser.parse_or()
     parser.expect_end()
+    _refuse_deep_tree(node, text)
     return node
+
+
+def _to_ms(number: str, unit: str) -> int | None:
+    """None if it is longer than any duration may be."""
+    span_ms = float(number) * MS_BY_UNIT[unit]
+    return round(span_ms) if span_ms <= _DURATION_MAX_MS else None
+
+
+def _refuse_deep_tree(root: Node, text: str) -> None:
+    """Chains such as `a + a + …` need no brackets to become deep; whoever walks the tree recurses."""
+    level: list[Node] = [root]
+    for _ in range(_DEPTH_MAX):
+        level = [child for node in level for child in _children(node)]
+    if level:
+        raise ExpressionInvalid(text, column=level[0].column, reason="is nested too deeply")
+
+
+def _children(node: Node) -> tuple[Node, ...]:
+    match node:
+        case Arithmetic() | Comparison():
+            return node.left, node.right
+        case Not() | Window():
+            return (node.operand,)
+        case AtLeast():
+            return node.operands
+    return ()
 
 
 def _split(text: str) -> list[_Token]:
@@ -197,8 +231,8 @@ class _Parser:
     def _token(self) -> _Token:
         return self._tokens[self._at]
 
-    def _error(self, reason: str) -> ExpressionInvalid:
-        return ExpressionInvalid(self._text, column=self._token.column, reason=reason)
+    def _error(self, reason: str, token: _Token | None = None) -> ExpressionInvalid:
+        return ExpressionInvalid(self._text, column=(token or self._token).column, reason=reason)
 
     def _take(self) -> _Token:
         token = self._token
@@ -274,7 +308,7 @@ class _Parser:
     def _parse_primary(self) -> Node:
         token = self._take()
         if token.kind == "number":
-            return Number(column=token.column, value=float(token.text))
+            return self._read_number(token)
         if token.kind == "word":
             return Word(column=token.column, value=token.text)
         if token.text == "(":
@@ -290,7 +324,14 @@ class _Parser:
             return self._parse_call(token)
         return Name(column=token.column, name=token.text)
 
+    def _read_number(self, token: _Token) -> Number:
+        value = float(token.text)
+        if not math.isfinite(value):
+            raise self._error("is too great a number", token)
+        return Number(column=token.column, value=value)
+
     def _parse_at_least(self, token: _Token) -> Node:
+        at_number = self._token
         number = self._take_whole()
         self._expect("of")
         self._expect("(")
@@ -299,7 +340,7 @@ class _Parser:
             operands.append(self.parse_or())
         self._expect(")")
         if not 1 <= number <= len(operands):
-            raise self._error(f"asks for {number} of {len(operands)}")
+            raise self._error(f"asks for {number} of {len(operands)}", at_number)
         return AtLeast(column=token.column, number=number, operands=tuple(operands))
 
     def _parse_call(self, token: _Token) -> Node:
@@ -307,14 +348,12 @@ class _Parser:
         if token.text in QUESTIONS:
             name = self._take()
             if name.kind != "name":
-                raise self._error(f"{token.text}() asks about one input")
+                raise self._error(f"{token.text}() asks about one input", name)
             self._expect(")")
             return Question(column=token.column, question=token.text, name=name.text)
         if token.text not in tuple(Aggregate):
             known = ", ".join((*Aggregate, *QUESTIONS))
-            raise ExpressionInvalid(
-                self._text, column=token.column, reason=f"knows no {token.text!r}; known: {known}"
-            )
+            raise self._error(f"knows no {token.text!r}; known: {known}", token)
         operand = self.parse_or()
         self._expect(")")
         self._expect("over")
@@ -332,18 +371,17 @@ class _Parser:
         )
 
     def _take_whole(self) -> int:
-        if self._token.kind != "number" or "." in self._token.text or len(self._token.text) > 6:
-            raise self._error("expected a whole number")
+        text = self._token.text
+        if self._token.kind != "number" or "." in text or len(text) > 6 or int(text) == 0:
+            raise self._error("expected a whole number above 0")
         return int(self._take().text)
 
     def _take_duration(self) -> int:
         number = self._take()
         unit = self._take()
-        if number.kind != "number" or unit.text not in MS_BY_UNIT:
-            raise ExpressionInvalid(
-                self._text, column=number.column, reason="expected a duration such as 10 min"
-            )
-        span_ms = round(float(number.text) * MS_BY_UNIT[unit.text])
-        if span_ms <= 0:
-            raise ExpressionInvalid(self._text, column=number.column, reason="a window needs a length")
+        if number.kind != "number" or unit.kind != "name" or unit.text not in MS_BY_UNIT:
+            raise self._error("expected a duration such as 10 min", number)
+        span_ms = _to_ms(number.text, unit.text)
+        if not span_ms:
+            raise self._error("a window has a length, of ten years at most", number)
         return span_ms

@@ -1,4 +1,4 @@
-"""What a warning rule says, as values. `rule_file` reads them from YAML, `compiled` makes them run."""
+"""What a warning rule says, as values. `rule_file` reads them from YAML, `rule_set` makes them run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelStep:
-    """The alarm has this level while the condition holds; without one, always."""
+    """The alarm has this level while the condition holds; the lowest level, and one without, in any case."""
 
     level: Level
     when: Node | None
@@ -151,7 +151,8 @@ class Rule:
     """One warning rule.
 
     `raise_when` must hold for `raise_for_ms`; unknown values pause that for `grace_ms` at most. `clear_when`
-    must hold for `clear_for_ms`; unknown values never clear. `text_of` keeps the conditions as written.
+    must hold for `clear_for_ms`; unknown values never clear. `text_of` keeps the conditions as written, and
+    `line_of` where the file says what.
     A study may ask `known(x)`, as rules of two truths do in papers; it is replayed, never run for a person.
     """
 
@@ -179,5 +180,7 @@ class Rule:
     is_study: bool
     tests: tuple[RuleTest, ...]
     text_of: Mapping[str, str]
+    origin: str
     line: int
+    line_of: Mapping[str, int]
     digest: str

@@ -5,14 +5,15 @@ rule; a file may hold several, divided by `---`.
 """
 
 import hashlib
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import yaml
 
-from vitals.vocabulary import vital_code
+from vitals.vocabulary import VitalCode, vital_code
 from vitals.warning.errors import ExpressionInvalid, RuleInvalid
 from vitals.warning.expression import QUESTIONS, Aggregate, Node, Not, parse_duration_ms, parse_expression
 from vitals.warning.rule import (
@@ -48,6 +49,9 @@ _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED = ("and", "or", "not", "over", "with", "of", "at", "patient", *Aggregate, *QUESTIONS)
 _SIZE_MAX = 1_000_000  # characters of a file
+_NODES_MAX = 20_000  # of a rule, with every alias written out
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 
 def read_rules(text: str, *, origin: str = "") -> tuple[Rule, ...]:
@@ -59,9 +63,9 @@ def read_rules(text: str, *, origin: str = "") -> tuple[Rule, ...]:
     if len(text) > _SIZE_MAX:
         raise RuleInvalid(f"is longer than {_SIZE_MAX} characters", line=1, origin=origin)
     try:
-        documents = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
+        documents = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if not _is_empty(node)]
     except yaml.YAMLError as error:
-        raise _unreadable(error, origin) from error
+        raise _unreadable(error, text, origin) from error
     except RecursionError as error:
         raise RuleInvalid("is nested too deeply", line=1, origin=origin) from error
     if not documents:
@@ -69,10 +73,21 @@ def read_rules(text: str, *, origin: str = "") -> tuple[Rule, ...]:
     return tuple(_Reader(document, origin=origin).read() for document in documents)
 
 
-def _unreadable(error: yaml.YAMLError, origin: str) -> RuleInvalid:
-    mark = getattr(error, "problem_mark", None)
+def _is_empty(document: yaml.Node | None) -> bool:
+    """Whether nothing stands between two `---`."""
+    return document is None or (
+        isinstance(document, yaml.ScalarNode) and document.start_mark == document.end_mark
+    )
+
+
+def _unreadable(error: yaml.YAMLError, text: str, origin: str) -> RuleInvalid:
+    line = 1
+    if isinstance(error, yaml.reader.ReaderError):
+        line += text.count("\n", 0, error.position)
+    elif isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        line += error.problem_mark.line
     reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return RuleInvalid(f"is not YAML: {reason}", line=1 if mark is None else mark.line + 1, origin=origin)
+    return RuleInvalid(f"is not YAML: {reason}", line=line, origin=origin)
 
 
 class _Reader:
@@ -82,6 +97,7 @@ class _Reader:
         self._origin = origin
         self._lines: dict[str, int] = {}
         self._rule = ""
+        self._nodes = 0
         self._plain = self._to_plain(document, "$", 0)
         if isinstance(self._plain, dict):
             self._rule = str(self._plain.get("id", ""))
@@ -90,24 +106,33 @@ class _Reader:
         try:
             form = msgspec.convert(self._plain, RuleForm)
         except msgspec.ValidationError as error:
-            reason, _, path = str(error).partition(" - at `")
-            raise self._error(reason, path.rstrip("`") or "$") from error
+            raise self._misformed(error) from error
         self._check_names(form)
         return self._build(form)
 
+    def _misformed(self, error: msgspec.ValidationError) -> RuleInvalid:
+        reason, place = _divide(error)
+        path = _write_path(_name_entries(self._plain, place))
+        unknown = _UNKNOWN_FIELD.fullmatch(reason)
+        if unknown is not None:
+            return self._error("is no field here", f"{path}.{unknown[1]}")
+        return self._error(reason, path)
+
     def _error(self, reason: str, path: str) -> RuleInvalid:
+        """With the line of the path, or of the nearest part of it that is in the file."""
         place = path
         while place not in self._lines:
-            place = re.sub(r"(\.[^.\[\]]*|\[[^\[\]]*\])$", "", place) if place != "$" else "$"
-            if not place:
-                place = "$"
+            place = re.sub(r"(\.[^.]*|\[\d+\])$", "", place, flags=re.DOTALL)
         where = "" if path == "$" else f"{path.removeprefix('$.')}: "
         return RuleInvalid(f"{where}{reason}", line=self._lines[place], origin=self._origin, rule=self._rule)
 
     def _to_plain(self, node: yaml.Node, path: str, depth: int) -> Any:
-        self._lines[path] = node.start_mark.line + 1
+        self._lines.setdefault(path, node.start_mark.line + 1)
+        self._nodes += 1
         if depth > 12:
             raise self._error("is nested too deeply", path)
+        if self._nodes > _NODES_MAX:
+            raise self._error(f"has more than {_NODES_MAX} parts", path)
         if isinstance(node, yaml.MappingNode):
             return self._to_mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
@@ -115,21 +140,23 @@ class _Reader:
                 self._to_plain(entry, f"{path}[{number}]", depth + 1)
                 for number, entry in enumerate(node.value)
             ]
-        loader = yaml.SafeLoader("")
+        if _SURROGATE.search(node.value):
+            raise self._error("holds half a character", path)
         try:
-            return loader.construct_object(node)
-        except ValueError as error:
-            raise self._error(str(error), path) from error
+            return yaml.SafeLoader("").construct_object(node)
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
+            # PyYAML raises all of these for a scalar whose tag does not fit: `!!int ""`, `!!bool maybe`.
+            raise self._error(f"cannot be read as {node.tag}", path) from error
 
     def _to_mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in node.value:
-            name = str(key.value)
+            name = _SURROGATE.sub("?", str(key.value))
+            place = f"{path}.{name}"
+            self._lines[place] = key.start_mark.line + 1
             if name in found:
-                self._lines[f"{path}.{name}"] = key.start_mark.line + 1
-                raise self._error("is said twice", f"{path}.{name}")
-            found[name] = self._to_plain(value, f"{path}.{name}", depth + 1)
-            self._lines[f"{path}.{name}"] = key.start_mark.line + 1
+                raise self._error("is said twice", place)
+            found[name] = self._to_plain(value, place, depth + 1)
         return found
 
     def _check_names(self, form: RuleForm) -> None:
@@ -147,6 +174,10 @@ class _Reader:
                 seen.add(name)
         self._check_filled(form.source, "$.source", ("document", "section", "reviewer"))
         self._check_filled(form.text, "$.text", ("zh", "en"))
+        if form.advice is not None:
+            self._check_filled(form.advice, "$.advice", ("zh", "en"))
+        if form.remeasure is not None:
+            self._check_filled(form.remeasure.text, "$.remeasure.text", ("zh", "en"))
         if not form.tests:
             raise self._error("a rule without a test does not load", "$.tests")
 
@@ -185,7 +216,9 @@ class _Reader:
             is_study=form.study,
             tests=tuple(self._test(number, entry) for number, entry in enumerate(form.tests)),
             text_of=self._text_of(),
+            origin=self._origin,
             line=self._lines["$"],
+            line_of={path.removeprefix("$."): line for path, line in self._lines.items()},
             digest=hashlib.sha256(msgspec.json.encode(self._plain, order="sorted")).hexdigest(),
         )
 
@@ -223,7 +256,7 @@ class _Reader:
         return _LEVELS[name]
 
     def _levels(self, priority: str | Mapping[str, str]) -> tuple[LevelStep, ...]:
-        """Highest first; the lowest holds in any case, whatever it says."""
+        """Highest first."""
         if isinstance(priority, str):
             return (LevelStep(level=self._level(priority, "$.priority"), when=None),)
         steps = sorted(
@@ -238,24 +271,25 @@ class _Reader:
         )
         if not steps:
             raise self._error("names no level", "$.priority")
-        return (*steps[:-1], LevelStep(level=steps[-1].level, when=None))
+        return tuple(steps)
 
     def _input(self, name: str, form: InputForm) -> Input:
         path = f"$.inputs.{name}"
         keys = form.keys or [name]
-        codes = []
-        for key in keys:
-            code = vital_code(key)
-            if code is None:
-                raise self._error(f"the vocabulary has no {key!r}", f"{path}.keys")
-            if form.unit is not None and code.ucum != form.unit:
-                raise self._error(f"{key} is measured in {code.ucum!r}", f"{path}.unit")
-            codes.append(code)
+        codes = [self._code(keys, place, f"{path}.keys[{place}]") for place in range(len(keys))]
+        unit = codes[0].ucum if form.unit is None else form.unit
+        for key, code in zip(keys, codes, strict=True):
+            if code.ucum != unit:
+                raise self._error(f"{key} is measured in {code.ucum!r}, not in {unit!r}", f"{path}.unit")
         low, high = codes[0].plausible_low, codes[0].plausible_high
         if form.range is not None:
             low, high = self._range(form.range, f"{path}.range")
         if form.type is InputType.NUMBER and (low is None or high is None):
             raise self._error("a number needs `range`", path)
+        if form.quality_min is not None and not 0 <= form.quality_min <= 1:
+            raise self._error("must be from 0 to 1", f"{path}.quality_min")
+        if form.differ_by is not None and not 0 < form.differ_by < math.inf:
+            raise self._error("must be above 0", f"{path}.differ_by")
         return Input(
             keys=tuple(keys),
             type=form.type,
@@ -267,8 +301,16 @@ class _Reader:
             differ_by=form.differ_by,
         )
 
+    def _code(self, keys: list[str], place: int, path: str) -> VitalCode:
+        code = vital_code(keys[place])
+        if code is None:
+            raise self._error(f"the vocabulary has no {keys[place]!r}", path)
+        if keys[place] in keys[:place]:
+            raise self._error(f"{keys[place]!r} is said twice", path)
+        return code
+
     def _range(self, limits: list[float], path: str) -> tuple[float, float]:
-        if len(limits) != 2 or not limits[0] < limits[1]:
+        if len(limits) != 2 or not -math.inf < limits[0] < limits[1] < math.inf:
             raise self._error("must be two numbers, the lower first", path)
         return limits[0], limits[1]
 
@@ -291,14 +333,14 @@ class _Reader:
         )
 
     def _parameter(self, name: str, form: ParameterForm) -> Parameter:
-        if not form.low <= form.value <= form.high:
+        if not -math.inf < form.low <= form.value <= form.high < math.inf:
             raise self._error(f"{form.value} is not within its own limits", f"$.parameters.{name}")
         return Parameter(value=form.value, low=form.low, high=form.high)
 
     def _worsening(self, form: WorseningForm | None) -> Worsening | None:
         if form is None:
             return None
-        if form.by <= 0:
+        if not 0 < form.by < math.inf:
             raise self._error("must be above 0", "$.worsens.by")
         return Worsening(value=self._condition(form.value, "$.worsens.value"), by=form.by)
 
@@ -317,6 +359,9 @@ class _Reader:
 
     def _test(self, number: int, form: TestForm) -> RuleTest:
         path = f"$.tests[{number}]"
+        step_ms = self._duration(form.step, f"{path}.step")
+        if step_ms == 0:
+            raise self._error("must be above 0", f"{path}.step")
         series = {}
         for name, text in form.series.items():
             try:
@@ -325,7 +370,7 @@ class _Reader:
                 raise self._error(str(error), f"{path}.series.{name}") from error
         return RuleTest(
             line=self._lines[path],
-            step_ms=self._duration(form.step, f"{path}.step"),
+            step_ms=step_ms,
             series=series,
             given=form.given,
             expected=tuple(
@@ -339,6 +384,52 @@ class _Reader:
                 for place, entry in enumerate(form.expect)
             ),
         )
+
+
+def _divide(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Reason and path; without a path it is the whole document."""
+    reason, _, path = str(error).rpartition(" - at `")
+    return (reason, path.removesuffix("`")) if reason else (str(error), "$")
+
+
+def _name_entries(plain: Any, place: str) -> list[str | int]:
+    """The path to a place. msgspec calls every entry of a mapping `[...]`: the one that fails alone is it."""
+    path: list[str | int] = []
+    for name, number in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", place):
+        if number == "...":
+            names = list(_reach(plain, path))
+            path.append(next(entry for entry in names if _fails_at(_keep_one(plain, path, entry), place)))
+            plain = _keep_one(plain, path[:-1], path[-1])
+        else:
+            path.append(int(number) if number else name)
+    return path
+
+
+def _reach(plain: Any, path: Sequence[str | int]) -> Any:
+    for part in path:
+        plain = plain[part]
+    return plain
+
+
+def _keep_one(plain: Any, path: Sequence[str | int], entry: str | int) -> Any:
+    """The document with one entry alone in the mapping at that path."""
+    if not path:
+        return {entry: plain[entry]}
+    first, *rest = path
+    inner = _keep_one(plain[first], rest, entry)
+    return [*plain[:first], inner] if isinstance(first, int) else plain | {first: inner}
+
+
+def _fails_at(plain: Any, place: str) -> bool:
+    try:
+        msgspec.convert(plain, RuleForm)
+    except msgspec.ValidationError as error:
+        return _divide(error)[1] == place
+    return False
+
+
+def _write_path(path: Sequence[str | int]) -> str:
+    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
 
 
 def _plain_fields(form: msgspec.Struct) -> dict[str, Any]:

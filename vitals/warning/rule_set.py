@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 
 from vitals.warning.errors import RuleInvalid, ScoreError, ScoreInputInvalid
-from vitals.warning.expression import Name, Node, Question
-from vitals.warning.frame import Frame
-from vitals.warning.rule import Input, InputType, Level, Rule, RuleKind, ScoreUse
+from vitals.warning.expression import Aggregate, Name, Node, Not, Question, Window
+from vitals.warning.frame import Frame, Value
+from vitals.warning.rule import Input, InputType, Level, Parameter, Rule, RuleKind, ScoreUse
 from vitals.warning.rule_file import PATIENT
 from vitals.warning.score import Score, find_score
-from vitals.warning.score_result import ScoreResult
-from vitals.warning.term import Kind, Read, Term, TermInvalid, build_condition, build_term
+from vitals.warning.score_result import Outcome, ScoreResult
+from vitals.warning.term import Kind, Read, Term, TermInvalid, build_condition, build_term, negate
+from vitals.warning.window import SAVED_BYTES, SAVED_BYTES_WITH_LINE, BucketWindow
 
 _KIND_BY_TYPE = {
     InputType.NUMBER: Kind.NUMBER,
@@ -33,6 +34,9 @@ PATIENT_TYPES: Mapping[str, InputType] = {
     "patient.copd": InputType.TRUTH,
 }
 """What rules may ask of a person; these come as samples too, so that a replay knows them as they were."""
+STATE_BYTES_MAX = 4096
+"""What one rule may keep for one person; vital signs are kept once for all rules."""
+_CONDITION_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +50,13 @@ class CompiledRule:
     levels: tuple[tuple[Level, Read | None], ...]
     worsens: Read | None
     channels: frozenset[int]
-    raise_channels: frozenset[int]
+    answer_channels: frozenset[int]
+    """Those of measured values whose new value may be the second reading that a rule asks for."""
     read_inputs: tuple[tuple[str, int], ...]
     read_scores: tuple[tuple[str, Callable[[Frame], ScoreResult | None]], ...]
     parameters: tuple[tuple[str, int], ...]
+    state_bytes: int
+    """What the rule keeps for one person, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +66,21 @@ class CompiledWindow:
     span_ms: int
     read: Read
     channels: frozenset[int]
+    has_line: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """Where a parameter of one rule is changed for one person."""
+
+    rule: int
+    slot: int
+    limits: Parameter
+
+    def is_allowed(self, value: Value) -> bool:
+        """Whether it is a number within the limits that the rule sets."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and self.limits.low <= value <= self.limits.high  # type: ignore[operator]  # a number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +92,7 @@ class RuleSet:
     channels: tuple[Input, ...]
     windows: tuple[CompiledWindow, ...]
     parameters: tuple[float, ...]
-    parameter_slots: Mapping[str, int]
+    overrides: Mapping[str, Override]
     channels_by_key: Mapping[str, tuple[tuple[int, int], ...]]
     """For each vital sign the channels that take it, with its place among the channel's keys."""
     scores: int
@@ -83,7 +105,7 @@ class RuleSet:
             gated=[False] * number,
             missing=[False] * number,
             disagreeing=[False] * number,
-            windows=[],
+            windows=[BucketWindow(window.span_ms, has_line=window.has_line) for window in self.windows],
             parameters=list(self.parameters),
             scored=[((), None)] * self.scores,
         )
@@ -93,15 +115,22 @@ def compile_rules(rules: Iterable[Rule]) -> RuleSet:
     """Make rules ready to run, in the order of their ids.
 
     Raises:
-        RuleInvalid: an unknown name in a condition, a wrong type, or one id twice.
+        RuleInvalid: an unknown name in a condition, a wrong type, too great a state, or one id twice.
     """
     ordered = sorted(rules, key=lambda rule: rule.id)
     shared = _Shared()
     compiled: list[CompiledRule] = []
     for rule in ordered:
         if compiled and compiled[-1].rule.id == rule.id:
-            raise RuleInvalid("another rule has this id", line=rule.line, rule=rule.id)
+            raise RuleInvalid("another rule has this id", line=rule.line, origin=rule.origin, rule=rule.id)
         compiled.append(_Scope(rule, shared).compile())
+    overrides = {
+        parameter_key(entry.rule.id, name): Override(
+            rule=number, slot=slot, limits=entry.rule.parameters[name]
+        )
+        for number, entry in enumerate(compiled)
+        for name, slot in entry.parameters
+    }
     digests = "\n".join(rule.digest for rule in ordered)
     by_key: dict[str, list[tuple[int, int]]] = {}
     for channel, declared in enumerate(shared.channels):
@@ -113,7 +142,7 @@ def compile_rules(rules: Iterable[Rule]) -> RuleSet:
         channels=tuple(shared.channels),
         windows=tuple(shared.windows),
         parameters=tuple(shared.parameters.values()),
-        parameter_slots={name: slot for slot, name in enumerate(shared.parameters)},
+        overrides=overrides,
         channels_by_key={key: tuple(entries) for key, entries in by_key.items()},
         scores=len(shared.scores),
     )
@@ -132,6 +161,14 @@ class _Shared:
     scores: dict[object, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ScoreTerms:
+    """What can be read of a score in a rule."""
+
+    total: Term | None
+    outcomes: Mapping[str, Term]
+
+
 class _Scope:
     """The names of one rule."""
 
@@ -141,16 +178,20 @@ class _Scope:
         self._is_technical = rule.kind in (RuleKind.TECHNICAL, RuleKind.MISSING_DATA)
         self._read_inputs: dict[str, int] = {}
         self._read_scores: dict[str, Callable[[Frame], ScoreResult | None]] = {}
-        self._score_terms: dict[str, Term] = {}
+        self._read_parameters: set[str] = set()
+        self._score_terms: dict[str, _ScoreTerms] = {}
+        self._windows: dict[tuple[int, Node], int] = {}
 
     def compile(self) -> CompiledRule:
         rule = self._rule
-        applies = None if rule.applies_when is None else self._condition(rule.applies_when)
-        raises, clears = self._condition(rule.raise_when), self._condition(rule.clear_when)
-        levels = tuple(
-            (step.level, None if step.when is None else self._condition(step.when)) for step in rule.levels
-        )
-        worsens = None if rule.worsens is None else self._number(rule.worsens.value)
+        applies = None if rule.applies_when is None else self._condition(rule.applies_when, "applies_when")
+        raises = self._condition(rule.raise_when, "raise_when")
+        if rule.clear_when == Not(column=1, operand=rule.raise_when):
+            clears = negate(raises)
+        else:
+            clears = self._condition(rule.clear_when, "clear_when")
+        levels = tuple((step.level, self._level_term(step.level, step.when)) for step in rule.levels)
+        worsens = None if rule.worsens is None else self._number(rule.worsens.value, "worsens.value")
         terms = [raises, clears, *(term for _, term in levels if term is not None)]
         terms += [term for term in (applies, worsens) if term is not None]
         self._find_unused()
@@ -162,10 +203,13 @@ class _Scope:
             levels=tuple((level, None if term is None else term.read) for level, term in levels),
             worsens=None if worsens is None else worsens.read,
             channels=frozenset[int]().union(*(term.channels for term in terms)),
-            raise_channels=raises.channels,
+            answer_channels=raises.channels.intersection(
+                number for name, number in self._read_inputs.items() if name in rule.inputs
+            ),
             read_inputs=tuple(sorted(self._read_inputs.items())),
             read_scores=tuple(sorted(self._read_scores.items())),
             parameters=tuple((name, self._parameter_slot(name)) for name in rule.parameters),
+            state_bytes=self._count_state(),
         )
 
     def find(self, node: Name) -> Term:
@@ -213,37 +257,66 @@ class _Scope:
         read_value = term.read
         return Term(kind=Kind.TRUTH, read=lambda frame: read_value(frame) is not None, channels=term.channels)
 
-    def open_window(self, span_ms: int, operand: Term) -> int:
-        """The slot in `Frame.windows` that gathers `operand`."""
+    def open_window(self, node: Window, operand: Term) -> int:
+        """The slot in `Frame.windows` that gathers `operand`; the same one for all that ask the same."""
         windows = self._shared.windows
-        windows.append(CompiledWindow(span_ms=span_ms, read=operand.read, channels=operand.channels))
-        return len(windows) - 1
+        has_line = node.aggregate is Aggregate.SLOPE
+        slot = self._windows.setdefault((node.span_ms, node.operand), len(windows))
+        if slot == len(windows):
+            windows.append(
+                CompiledWindow(
+                    span_ms=node.span_ms, read=operand.read, channels=operand.channels, has_line=has_line
+                )
+            )
+        elif has_line:
+            windows[slot] = replace(windows[slot], has_line=True)
+        return slot
 
-    def _condition(self, node: Node) -> Term:
-        return self._build(node, build_condition)
+    def _count_state(self) -> int:
+        windows = [self._shared.windows[slot] for slot in self._windows.values()]
+        count = _CONDITION_BYTES + sum(
+            SAVED_BYTES_WITH_LINE if window.has_line else SAVED_BYTES for window in windows
+        )
+        if count > STATE_BYTES_MAX:
+            raise self._error(
+                f"its {len(windows)} windows keep {count} bytes for a person, more than {STATE_BYTES_MAX}"
+            )
+        return count
 
-    def _number(self, node: Node) -> Term:
-        term = self._build(node, build_term)
+    def _condition(self, node: Node, place: str) -> Term:
+        return self._build(node, build_condition, place)
+
+    def _level_term(self, level: Level, node: Node | None) -> Term | None:
+        return None if node is None else self._condition(node, f"priority.{level.name.lower()}")
+
+    def _number(self, node: Node, place: str) -> Term:
+        term = self._build(node, build_term, place)
         if term.kind is Kind.INTERVAL:
             read_interval = term.read
             return replace(term, kind=Kind.NUMBER, read=lambda frame: _low_of(read_interval(frame)))
         if term.kind is not Kind.NUMBER:
-            raise self._error(f"expected a number, found {term.kind}")
+            raise self._error(f"expected a number, found {term.kind}", place)
         return term
 
-    def _build(self, node: Node, build: Callable[[Node, "_Scope"], Term]) -> Term:
+    def _build(self, node: Node, build: Callable[[Node, "_Scope"], Term], place: str) -> Term:
         try:
             return build(node, self)
         except TermInvalid as error:
-            raise self._error(f"{error.reason} (at column {error.column})") from error
+            raise self._error(f"{error.reason} (at column {error.column})", place) from error
 
-    def _error(self, reason: str) -> RuleInvalid:
-        return RuleInvalid(reason, line=self._rule.line, rule=self._rule.id)
+    def _error(self, reason: str, place: str = "") -> RuleInvalid:
+        """Of the condition at that place of the rule, or of the whole rule."""
+        rule = self._rule
+        line = rule.line_of.get(place, rule.line)
+        text = f"{place}: {reason}" if place else reason
+        return RuleInvalid(text, line=line, origin=rule.origin, rule=rule.id)
 
     def _find_unused(self) -> None:
-        for name in self._rule.inputs:
-            if name not in self._read_inputs:
-                raise self._error(f"input {name!r} is never read")
+        read = {*self._read_inputs, *self._score_terms, *self._read_parameters}
+        for part in ("inputs", "scores", "parameters"):
+            for name in getattr(self._rule, part):
+                if name not in read:
+                    raise self._error("is never read", f"{part}.{name}")
 
     def _channel(self, name: str) -> int:
         if name in self._rule.inputs:
@@ -262,69 +335,102 @@ class _Scope:
         return Term(kind=kind, read=lambda frame: frame.values[channel], channels=frozenset((channel,)))
 
     def _parameter_slot(self, name: str) -> int:
+        self._read_parameters.add(name)
         parameters = self._shared.parameters
         key = parameter_key(self._rule.id, name)
         parameters.setdefault(key, self._rule.parameters[name].value)
         return list(parameters).index(key)
 
     def _score_term(self, name: str, field_name: str, column: int) -> Term:
-        if field_name != "total":
-            raise TermInvalid(f"of a score only `{name}.total` can be read", column=column)
         if name not in self._score_terms:
             self._score_terms[name] = self._build_score(name, self._rule.scores[name])
-        return self._score_terms[name]
+        built = self._score_terms[name]
+        if field_name == "total" and built.total is not None:
+            return built.total
+        if field_name in built.outcomes:
+            return built.outcomes[field_name]
+        known = [*(["total"] if built.total is not None else []), *built.outcomes]
+        said = ", ".join(f"{name}.{field}" for field in known)
+        raise TermInvalid(f"knows no {name}.{field_name}; known: {said}", column=column)
 
-    def _build_score(self, name: str, use: ScoreUse) -> Term:
-        feeds = self._feeds(name, use)
-        compute = self._read_score(use, feeds)
+    def _build_score(self, name: str, use: ScoreUse) -> _ScoreTerms:
+        score = self._find_score(name, use)
+        feeds = self._feeds(name, use, score)
+        compute = self._read_score(use, feeds, score)
         channels = frozenset[int]().union(*(feed.channels for feed in feeds.values()))
         self._read_scores[name] = compute
-        if use.lower_bound_with is None:
-            return Term(kind=Kind.INTERVAL, read=_read_interval(compute), channels=channels)
-        counted = tuple(feed.read for fed, feed in feeds.items() if self._is_measured(fed, use))
-        read = _read_lower_bound(compute, counted, needed=use.lower_bound_with)
-        return Term(kind=Kind.NUMBER, read=read, channels=channels)
+        empty = score.compute({})
+        outcomes = {
+            outcome.name: Term(kind=kind, read=_read_outcome(compute, outcome.name), channels=channels)
+            for outcome in empty.outcomes
+            if (kind := _kind_of(outcome)) is not None
+        }
+        if empty.total_min is None:
+            return _ScoreTerms(total=None, outcomes=outcomes)
+        total = Term(kind=Kind.INTERVAL, read=_read_interval(compute), channels=channels)
+        if use.lower_bound_with is not None:
+            counted = tuple(feed.read for fed, feed in feeds.items() if self._is_measured(fed, use))
+            read = _read_lower_bound(compute, counted, needed=use.lower_bound_with)
+            total = Term(kind=Kind.NUMBER, read=read, channels=channels)
+        return _ScoreTerms(total=total, outcomes=outcomes)
 
     def _is_measured(self, fed: str, use: ScoreUse) -> bool:
         return use.fed_by.get(fed, fed) in self._rule.inputs
 
-    def _feeds(self, name: str, use: ScoreUse) -> dict[str, Term]:
+    def _feeds(self, name: str, use: ScoreUse, score: Score) -> dict[str, Term]:
         """What feeds the score's inputs; one that nothing feeds stays missing or assumed."""
-        known = [entry.name for entry in self._find_score(use).inputs]
+        known = [entry.name for entry in score.inputs]
         for given in (*use.fed_by, *use.words, *use.assumed):
             if given not in known:
-                raise self._error(f"{use.score} has no input {given!r}; known: {', '.join(known)}")
+                reason = f"{use.score} has no input {given!r}; known: {', '.join(known)}"
+                raise self._error(reason, f"scores.{name}")
+        self._try_score(name, score, use.assumed)
+        for fed, choices in use.words.items():
+            for word, _ in choices:
+                self._try_score(name, score, {fed: word})
         feeds: dict[str, Term] = {}
         for fed in known:
             source = use.fed_by.get(fed, fed)
             if fed in use.words:
-                feeds[fed] = self._word_term(use.words[fed])
+                feeds[fed] = self._word_term(use.words[fed], f"scores.{name}.words.{fed}")
             elif source in self._rule.inputs or source in PATIENT_TYPES:
                 feeds[fed] = self._channel_term(source)
             elif fed in use.fed_by:
-                raise self._error(f"score {name!r} is fed by {source!r}, which is no input")
+                raise self._error(f"is fed by {source!r}, which is no input", f"scores.{name}")
             elif PATIENT + fed in PATIENT_TYPES:
                 feeds[fed] = self._channel_term(PATIENT + fed)
         return feeds
 
-    def _word_term(self, choices: tuple[tuple[str, Node], ...]) -> Term:
-        terms = [(word, self._condition(node)) for word, node in choices]
+    def _try_score(self, name: str, score: Score, inputs: Mapping[str, object]) -> None:
+        try:
+            score.compute(inputs)
+        except ScoreInputInvalid as error:
+            raise self._error(str(error), f"scores.{name}") from error
+
+    def _word_term(self, choices: tuple[tuple[str, Node], ...], place: str) -> Term:
+        """The first word whose condition holds; unknown if that of an earlier one is."""
+        terms = [(word, self._condition(node, f"{place}.{word}")) for word, node in choices]
         channels = frozenset[int]().union(*(term.channels for _, term in terms))
         reads = tuple((word, term.read) for word, term in terms)
 
         def read(frame: Frame) -> str | None:
-            return next((word for word, read_one in reads if read_one(frame)), None)
+            for word, read_one in reads:
+                truth = read_one(frame)
+                if truth is not False:
+                    return word if truth else None
+            return None
 
         return Term(kind=Kind.WORD, read=read, channels=channels)
 
-    def _find_score(self, use: ScoreUse) -> Score:
+    def _find_score(self, name: str, use: ScoreUse) -> Score:
         try:
             return find_score(use.score)
         except ScoreError as error:
-            raise self._error(str(error)) from error
+            raise self._error(str(error), f"scores.{name}") from error
 
-    def _read_score(self, use: ScoreUse, feeds: Mapping[str, Term]) -> Callable[[Frame], ScoreResult | None]:
-        score = self._find_score(use)
+    def _read_score(
+        self, use: ScoreUse, feeds: Mapping[str, Term], score: Score
+    ) -> Callable[[Frame], ScoreResult | None]:
         assumed = dict(use.assumed)
         slot = self._score_slot(use, feeds)
         names, reads = tuple(feeds), tuple(feed.read for feed in feeds.values())
@@ -333,8 +439,11 @@ class _Scope:
             values = tuple([read_one(frame) for read_one in reads])
             last_values, last = frame.scored[slot]
             if last is None or last_values != values:
-                known = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-                last = _compute(score, assumed | known)
+                given = dict(zip(names, values, strict=True))
+                for name, value in assumed.items():
+                    if given.get(name) is None:
+                        given[name] = value
+                last = _compute(score, given)
                 frame.scored[slot] = (values, last)
             return last  # type: ignore[return-value]  # the frame keeps results of any score
 
@@ -364,13 +473,30 @@ class _Scope:
         )
 
 
-def _compute(score: Score, inputs: Mapping[str, object]) -> ScoreResult:
-    """The result; an input outside the score's domain is as if it were missing."""
-    while True:
+def _compute(score: Score, inputs: dict[str, Value | object]) -> ScoreResult:
+    """The result; an input outside the score's domain is unknown, as one that nobody measured."""
+    for _ in range(len(inputs)):
         try:
             return score.compute(inputs)
         except ScoreInputInvalid as error:
-            inputs = {name: value for name, value in inputs.items() if name != error.field}
+            inputs[error.field] = None
+    return score.compute(inputs)
+
+
+def _kind_of(outcome: Outcome) -> Kind | None:
+    """A decision is a truth, a group a word; lists of criteria are for people."""
+    known = outcome.highest if outcome.value is None else outcome.value
+    if isinstance(known, bool):
+        return Kind.TRUTH
+    return Kind.WORD if isinstance(known, str) else None
+
+
+def _read_outcome(compute: Callable[[Frame], ScoreResult | None], name: str) -> Read:
+    def read(frame: Frame) -> bool | str | None:
+        result = compute(frame)
+        return None if result is None else result.find_outcome(name).value  # type: ignore[return-value]
+
+    return read
 
 
 def _read_interval(compute: Callable[[Frame], ScoreResult | None]) -> Read:
@@ -378,7 +504,7 @@ def _read_interval(compute: Callable[[Frame], ScoreResult | None]) -> Read:
         result = compute(frame)
         if result is None or result.total_min is None or result.total_max is None:
             return None
-        return result.total_min, result.total_max
+        return float(result.total_min), float(result.total_max)
 
     return read
 
@@ -393,7 +519,7 @@ def _read_lower_bound(
         if known < needed:
             return None
         result = compute(frame)
-        return None if result is None else result.total_min
+        return None if result is None or result.total_min is None else float(result.total_min)
 
     return read
 

@@ -12,20 +12,17 @@ from vitals.warning.watch import Watch
 _SRC = "test"
 
 
-def check_rule(rule: Rule, *, origin: str = "") -> RuleSet:
+def check_rule(rule: Rule) -> RuleSet:
     """Run a rule's tests; the rule compiled alone.
 
     Raises:
         RuleInvalid: a condition says nothing, or a test fails; with the line.
     """
-    try:
-        compiled = compile_rules([rule])
-    except RuleInvalid as error:
-        raise RuleInvalid(error.reason, line=error.line, origin=origin, rule=rule.id) from error
+    compiled = compile_rules([rule])
     for test in rule.tests:
         problem = _find_problem(rule, test, compiled)
         if problem is not None:
-            raise RuleInvalid(f"its test fails: {problem}", line=test.line, origin=origin, rule=rule.id)
+            raise RuleInvalid(f"its test fails: {problem}", line=test.line, origin=rule.origin, rule=rule.id)
     return compiled
 
 

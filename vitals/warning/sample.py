@@ -4,6 +4,7 @@ Zeros, a probe that hangs in the air, a demonstration and noise are about the se
 they stop here, with a reason that technical rules can ask for.
 """
 
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -68,12 +69,7 @@ def find_refusal(sample: Sample, declared: Input) -> Refusal | None:
         return Refusal.WRONG_TYPE
     if declared.type is InputType.NUMBER and not _is_within(sample.value, declared):
         return Refusal.ZERO if sample.value == 0 else Refusal.OUT_OF_RANGE
-    too_poor = (
-        declared.quality_min is not None
-        and sample.quality is not None
-        and sample.quality < declared.quality_min
-    )
-    return Refusal.LOW_QUALITY if too_poor else None
+    return None if _is_good_enough(sample.quality, declared.quality_min) else Refusal.LOW_QUALITY
 
 
 def _fits(value: Value, declared: Input) -> bool:
@@ -82,8 +78,13 @@ def _fits(value: Value, declared: Input) -> bool:
     return isinstance(value, str if declared.type is InputType.WORD else bool)
 
 
+def _is_good_enough(quality: float | None, quality_min: float | None) -> bool:
+    """Where nobody told the quality it counts as good; a NaN is none that could be."""
+    return quality_min is None or quality is None or quality >= quality_min
+
+
 def _is_within(value: Value, declared: Input) -> bool:
-    """NaN is within nothing."""
-    low = -float("inf") if declared.low is None else declared.low
-    high = float("inf") if declared.high is None else declared.high
+    """NaN is within nothing, and what no float can hold is not either."""
+    low = -sys.float_info.max if declared.low is None else declared.low
+    high = sys.float_info.max if declared.high is None else declared.high
     return low <= value <= high  # type: ignore[operator]  # it is a number by now

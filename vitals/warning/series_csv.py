@@ -2,17 +2,19 @@
 
 One line is one instant of one person (wide form), or one value (`param` and `value`, long form). A column is
 known by its vital sign's own key (`heart_rate`, `nibp_sys` …), by `patient.…`, or by one of the short names
-below. Cells may be empty. A column that nobody knows is left out and named in the result.
+below. Cells may be empty; NaN is an empty cell. What nobody knows, a column or a `param`, is left out and
+named in the result.
 """
 
 import csv
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 
 from vitals.observation import Flag
-from vitals.vocabulary import vital_code
+from vitals.vocabulary import VitalKind, vital_code
 from vitals.warning.errors import RuleError
 from vitals.warning.rule import InputType
 from vitals.warning.rule_file import PATIENT
@@ -51,6 +53,7 @@ _SHORT_NAMES: Mapping[str, tuple[str, float]] = MappingProxyType(
         "pregnant": ("patient.pregnant", 1),
     }
 )
+_TRUE = ("1", "1.0", "true")
 _FRACTIONS = ("fio2",)  # charted as 0.21 or as 21
 _RECORD_COLUMNS = ("period", "recording")
 """Divide a person's lines into records, whose times may overlap."""
@@ -98,20 +101,19 @@ def read_table(lines: Iterable[str], *, outcome: str | None = None) -> SeriesTab
     Raises:
         SeriesInvalid: no person or time column, a line with too many cells, a cell that is no number.
     """
-    reader = csv.reader(lines)
-    header = next(reader, None)
+    rows = _read_rows(lines)
+    _, header = next(rows, (1, None))
     if header is None:
         raise SeriesInvalid("the file is empty", line=1)
     columns = _Columns([name.strip() for name in header], outcome=outcome)
-    table = SeriesTable(unknown_columns=columns.unknown)
-    for cells in reader:
-        if not cells:
-            continue
+    table = SeriesTable()
+    for line, cells in rows:
         if len(cells) != len(header):
-            raise SeriesInvalid(f"has {len(cells)} cells instead of {len(header)}", line=reader.line_num)
-        person, instant = columns.read_line(cells, reader.line_num)
+            raise SeriesInvalid(f"has {len(cells)} cells instead of {len(header)}", line=line)
+        person, instant = columns.read_line(cells, line)
         table.instants_by_person.setdefault(person, []).append(instant)
         table.lines += 1
+    table.unknown_columns = columns.unknown
     return table
 
 
@@ -154,6 +156,17 @@ def _read_of_person(key: str, text: str, line: int) -> float | str | bool:
     return number != 0 if kind is InputType.TRUTH else number
 
 
+def _read_rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Every line that is not empty, with its number."""
+    reader = csv.reader(lines)
+    try:
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise SeriesInvalid(str(error), line=reader.line_num) from error
+
+
 class _Columns:
     """Which column means what."""
 
@@ -175,7 +188,12 @@ class _Columns:
         self._param, self._value = self._find_long_form(lower)
         used = {number for number, _, _ in self._values} | {self._person, self._record, self._time}
         used |= {self._outcome, self._quality, self._contact, self._param, self._value}
-        self.unknown = tuple(name for number, name in enumerate(header) if number not in used)
+        self._unknown = dict.fromkeys(name for number, name in enumerate(header) if number not in used)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The columns and, so far, the values of `param` that nothing reads."""
+        return tuple(self._unknown)
 
     def read_line(self, cells: list[str], line: int) -> tuple[str, Instant]:
         person = cells[self._person].strip()
@@ -184,7 +202,7 @@ class _Columns:
         if self._record is not None:
             person = f"{person}/{cells[self._record].strip()}"
         at_ms = self._read_time(cells[self._time].strip(), line)
-        outcome = None if self._outcome is None else cells[self._outcome].strip() in ("1", "1.0", "true")
+        outcome = None if self._outcome is None else cells[self._outcome].strip().lower() in _TRUE
         samples = self._read_long(cells, at_ms, line) if self._param is not None else ()
         return person, Instant(
             at_ms=at_ms, samples=(*samples, *self._read_wide(cells, at_ms, line)), outcome=outcome
@@ -195,35 +213,40 @@ class _Columns:
         touches = None if self._contact is None else self._number(cells, self._contact, line)
         flags = (Flag.NO_CONTACT.value,) if touches == 0 else ()
         for number, key, factor in self._values:
-            value = self._number(cells, number, line)
+            value = self._value_of(key, factor, cells, number, line)
             if value is None:
                 continue
             is_worn = key in _FROM_WEARABLE
-            yield Sample(
-                key,
-                "csv",
-                at_ms,
-                _to_unit(key, value * factor),
-                quality if is_worn else None,
-                flags if is_worn else (),
-            )
+            yield Sample(key, "csv", at_ms, value, quality if is_worn else None, flags if is_worn else ())
 
     def _read_long(self, cells: list[str], at_ms: int, line: int) -> tuple[Sample, ...]:
-        name = cells[self._param or 0].strip().lower()
-        value = self._number(cells, self._value or 0, line)
-        if value is None or not _is_known(name):
+        name = cells[self._param or 0].strip()
+        if not _is_known(name.lower()):
+            self._unknown[name] = None
             return ()
-        key, factor = _SHORT_NAMES.get(name, (name, 1.0))
-        return (Sample(key, "csv", at_ms, _to_unit(key, value * factor)),)
+        key, factor = _SHORT_NAMES.get(name.lower(), (name.lower(), 1.0))
+        value = self._value_of(key, factor, cells, self._value or 0, line)
+        return () if value is None else (Sample(key, "csv", at_ms, value),)
+
+    def _value_of(
+        self, key: str, factor: float, cells: list[str], number: int, line: int
+    ) -> float | bool | str | None:
+        if _is_word(key):
+            return cells[number].strip() or None
+        value = self._number(cells, number, line)
+        return None if value is None else _to_unit(key, value * factor)
 
     def _number(self, cells: list[str], number: int, line: int) -> float | None:
         text = cells[number].strip()
         if not text:
             return None
         try:
-            return float(text)
+            value = float(text.replace("_", "?"))  # Python would read 1_0 as 10
         except ValueError:
-            raise SeriesInvalid(f"{text!r} is no number", line=line, column=self._header[number]) from None
+            value = math.inf
+        if math.isinf(value):
+            raise SeriesInvalid(f"{text!r} is no number", line=line, column=self._header[number])
+        return None if math.isnan(value) else value
 
     def _read_time(self, text: str, line: int) -> int:
         try:
@@ -255,6 +278,11 @@ class _Columns:
 
 def _is_known(name: str) -> bool:
     return name in _SHORT_NAMES or name in PATIENT_TYPES or vital_code(name) is not None
+
+
+def _is_word(key: str) -> bool:
+    code = vital_code(key)
+    return PATIENT_TYPES.get(key) is InputType.WORD or (code is not None and code.kind is VitalKind.CODED)
 
 
 def _to_unit(key: str, value: float) -> float | bool:

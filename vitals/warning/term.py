@@ -9,6 +9,7 @@ A number is a float, or None. A score whose inputs are incomplete is the interva
 have; a comparison with it is decided if the whole interval agrees.
 """
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Scope(Protocol):
         """The answer to a question about an input, or `TermInvalid`."""
         ...
 
-    def open_window(self, span_ms: int, operand: Term) -> int:
+    def open_window(self, node: Window, operand: Term) -> int:
         """The slot in `Frame.windows` that gathers `operand`."""
         ...
 
@@ -90,6 +91,17 @@ def build_term(node: Node, scope: Scope) -> Term:
 def build_condition(node: Node, scope: Scope) -> Term:
     """The closure of a tree that must be a truth."""
     return _build_of_kind(node, scope, kind=Kind.TRUTH)
+
+
+def negate(term: Term) -> Term:
+    """The other truth; of unknown it is unknown."""
+    read_operand = term.read
+
+    def read(frame: Frame) -> bool | None:
+        truth = read_operand(frame)
+        return None if truth is None else not truth
+
+    return Term(kind=Kind.TRUTH, read=read, channels=term.channels)
 
 
 def _build_of_kind(node: Node, scope: Scope, *, kind: Kind) -> Term:
@@ -126,7 +138,7 @@ def _build_word(node: Word, _: Scope) -> Term:
 
 
 def _build_not(node: Not, scope: Scope) -> Term:
-    return _negate(_build_of_kind(node.operand, scope, kind=Kind.TRUTH))
+    return negate(_build_of_kind(node.operand, scope, kind=Kind.TRUTH))
 
 
 def _build_arithmetic(node: Arithmetic, scope: Scope) -> Term:
@@ -139,9 +151,10 @@ def _build_arithmetic(node: Arithmetic, scope: Scope) -> Term:
         if first is None or second is None:
             return None
         try:
-            return compute(first, second)
+            result = compute(first, second)
         except ZeroDivisionError:
-            return None  # nothing is known of it
+            return None
+        return result if math.isfinite(result) else None  # nothing is known of what is no number
 
     return Term(kind=Kind.NUMBER, read=read, channels=left.channels | right.channels)
 
@@ -198,16 +211,6 @@ def _compare_interval(sign: str, read_interval: Read, read_number: Read) -> Read
         return at_low
 
     return read
-
-
-def _negate(term: Term) -> Term:
-    read_operand = term.read
-
-    def read(frame: Frame) -> bool | None:
-        truth = read_operand(frame)
-        return None if truth is None else not truth
-
-    return Term(kind=Kind.TRUTH, read=read, channels=term.channels)
 
 
 def _build_at_least(node: AtLeast, scope: Scope) -> Term:
@@ -278,7 +281,7 @@ def _build_window(node: Window, scope: Scope) -> Term:
     wanted = Kind.TRUTH if node.aggregate is Aggregate.COUNT else Kind.NUMBER
     if operand.kind is not wanted:
         raise TermInvalid(f"{node.aggregate}() takes {wanted}, found {operand.kind}", column=node.column)
-    slot = scope.open_window(node.span_ms, operand)
+    slot = scope.open_window(node, operand)
     read_operand, aggregate, values_min = operand.read, _READ_WINDOW[node.aggregate], node.values_min
 
     def read(frame: Frame) -> float | None:

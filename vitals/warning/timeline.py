@@ -90,12 +90,17 @@ class Timeline:
         return events
 
     def _put(self, sample: Sample) -> bool:
-        """Whether it is new; of two values of one stream at one instant the first stays."""
+        """Whether it is new. Of two values of one stream at one instant the same stays in any order."""
         at_instant = self._samples.get(sample.at_ms)
         if at_instant is None:
             at_instant = self._samples[sample.at_ms] = {}
             insort(self._instants, sample.at_ms)
-        return at_instant.setdefault((sample.key, sample.src), sample) is sample
+        stream = (sample.key, sample.src)
+        held = at_instant.get(stream)
+        if held is not None and _weight(held) <= _weight(sample):
+            return False
+        at_instant[stream] = sample
+        return True
 
     def _go_back(self, before_ms: int) -> list[Event]:
         """Become as it was before an instant; the events that were said since."""
@@ -137,3 +142,8 @@ def _compare(old: list[Event], new: list[Event], too_late: list[Sample]) -> Amen
         withdrawn=tuple(event for event in old if event not in new),
         too_late=tuple(too_late),
     )
+
+
+def _weight(sample: Sample) -> tuple[bool, str, str, tuple[str, ...]]:
+    """An order of samples that differ in what they say; one with a value comes first."""
+    return sample.value is None, repr(sample.value), repr(sample.quality), sample.flags

@@ -1,25 +1,24 @@
 """The engine for one person: samples in, events out. The same code runs on the edge and in the cloud.
 
-Time is the data's own. All samples of one instant are taken together, then the rules that read them are
-looked at, then the deadlines of that instant. An instant in between at which something becomes too old or a
-delay ends is lived through first. So the events depend on what was measured and when, not on when it arrived
-or how often anybody looked.
+Time is the data's own. At one instant what is too old goes first, then all samples are taken together, then
+the rules that read what changed are looked at once, then the delays that end are ended. An instant in between
+at which something becomes too old or a delay ends is lived through first. So the events depend on what was
+measured and when, not on when it arrived or how often anybody looked.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
-from vitals.warning.channel import Channel, Reading
-from vitals.warning.condition import Condition, Phase
+from vitals.warning.channel import Channel, Reading, Stream, Taken
+from vitals.warning.condition import Condition, Phase, Step
 from vitals.warning.event import Change, Event, InputSeen, ScoreSeen
 from vitals.warning.frame import Frame
 from vitals.warning.rule import Level
 from vitals.warning.rule_set import CompiledRule, RuleSet
 from vitals.warning.sample import Refusal, Sample
-from vitals.warning.window import BucketWindow
+from vitals.warning.window import SavedWindow
 
 _NEVER_MS = 2**62
 _SHOWN = (Change.ACTIVE, Change.WORSENED, Change.REMEASURE, Change.TECHNICAL)
@@ -29,14 +28,23 @@ class SavedWatchInvalid(Exception):
     """A saved state belongs to other rules or cannot be read; the samples give it anew."""
 
 
+class _SavedChannel(msgspec.Struct, array_like=True, frozen=True):
+    stream: Stream | None
+    reading: Reading | None
+    refusal: Refusal | None
+    heard_ms: int | None
+    disagreed_ms: int | None
+    others: list[tuple[Stream, Reading]]
+
+
 class _Saved(msgspec.Struct, array_like=True, frozen=True):
     """The state as it is kept."""
 
     digest: str
     now_ms: int
     parameters: list[float]
-    channels: list[tuple[Any, ...]]
-    windows: list[list[tuple[int, int, float, float, float, float, float, float]]]
+    channels: list[_SavedChannel]
+    windows: list[SavedWindow]
     conditions: list[Condition]
 
 
@@ -60,7 +68,6 @@ class Watch:
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
         self._frame = rules.build_frame()
-        self._frame.windows = [BucketWindow(window.span_ms) for window in rules.windows]
         self._channels = [Channel(declared) for declared in rules.channels]
         self._conditions = [Condition() for _ in rules.rules]
         self._readers = _find_readers(rules)
@@ -77,26 +84,32 @@ class Watch:
         return None if self._due_ms == _NEVER_MS else self._due_ms
 
     def take(self, at_ms: int, samples: Iterable[Sample]) -> list[Event]:
-        """Take every sample of one instant, which must not lie before the last one.
+        """Take every sample of one instant, which must lie after all that has been lived through.
 
         Without any, it is an instant at which somebody looked and found nothing new: what is known counts
         in the windows once more.
         """
         events = self._live_until(at_ms - 1)
-        frame = self._frame
-        frame.now_ms = at_ms
-        changed: set[int] = set()
+        self._frame.now_ms = at_ms
+        taken = dict.fromkeys(self._expire(at_ms), Taken.NOTED) if self._due_ms <= at_ms else {}
+        rules: set[int] = set()
         ordered = sorted(samples, key=_by_stream)
         for sample in ordered:
-            self._take_one(sample, changed)
+            self._take_one(sample, taken, rules)
         if not ordered:
-            changed.update(range(len(self._channels)))
-        if changed:
-            self._add_to_windows(changed)
-            events += self._judge(changed, is_fresh=True)
+            self._look(rules)
+        elif taken:
+            self._add_to_windows({number for number, what in taken.items() if what >= Taken.REFUSED})
+        if taken or rules:
+            fresh = {number for number, what in taken.items() if what is Taken.VALUE}
+            events += self._judge(rules.union(*(self._readers[number] for number in taken)), fresh=fresh)
         if self._due_ms <= at_ms:
             events += self._live_until(at_ms)
         return events
+
+    def _look(self, rules: set[int]) -> None:
+        self._add_to_windows(set(range(len(self._channels))))
+        rules.update(range(len(self._rules.rules)))
 
     def advance(self, to_ms: int) -> list[Event]:
         """Live on without samples up to and including an instant."""
@@ -127,7 +140,7 @@ class Watch:
                 now_ms=frame.now_ms,
                 parameters=frame.parameters,
                 channels=[_save_channel(channel) for channel in self._channels],
-                windows=[list(window.save()) for window in frame.windows],
+                windows=[window.save() for window in frame.windows],
                 conditions=self._conditions,
             )
         )
@@ -146,13 +159,19 @@ class Watch:
         if state.digest != rules.digest:
             raise SavedWatchInvalid("saved by other rules")
         watch = cls(rules)
-        watch._restore(state)
+        try:
+            watch._restore(state)
+        except (TypeError, ValueError) as error:
+            raise SavedWatchInvalid("saved by another engine") from error
         return watch
 
     def _restore(self, state: _Saved) -> None:
         frame = self._frame
-        frame.now_ms, frame.parameters = state.now_ms, state.parameters
-        self._conditions = state.conditions
+        frame.now_ms = state.now_ms
+        frame.parameters = [value for value, _ in zip(state.parameters, self._rules.parameters, strict=True)]
+        self._conditions = [
+            condition for condition, _ in zip(state.conditions, self._rules.rules, strict=True)
+        ]
         for window, saved in zip(frame.windows, state.windows, strict=True):
             window.restore(saved)
         for number, (channel, saved_channel) in enumerate(zip(self._channels, state.channels, strict=True)):
@@ -160,15 +179,17 @@ class Watch:
             self._show(number)
         self._find_due()
 
-    def _take_one(self, sample: Sample, changed: set[int]) -> None:
-        slot = self._rules.parameter_slots.get(sample.key)
-        if slot is not None and isinstance(sample.value, int | float):
-            self._frame.parameters[slot] = float(sample.value)
-            changed.update(range(len(self._channels)))
+    def _take_one(self, sample: Sample, taken: dict[int, Taken], rules: set[int]) -> None:
+        """Note what became of it: of each channel the most, and the rule whose parameter it changes."""
+        override = self._rules.overrides.get(sample.key)
+        if override is not None and override.is_allowed(sample.value):
+            self._frame.parameters[override.slot] = float(sample.value)  # type: ignore[arg-type]  # allowed
+            rules.add(override.rule)
         for number, rank in self._rules.channels_by_key.get(sample.key, ()):
             channel = self._channels[number]
-            if channel.take(sample, rank):
-                changed.add(number)
+            what = channel.take(sample, rank)
+            if what:
+                taken[number] = max(what, taken.get(number, what))
                 self._show(number)
                 due_ms = channel.due_ms()
                 if due_ms is not None and due_ms < self._due_ms:
@@ -191,22 +212,18 @@ class Watch:
                 if value is not None:
                     window.add(frame.now_ms, float(value))
 
-    def _judge(self, changed: set[int], *, is_fresh: bool) -> list[Event]:
+    def _judge(self, rules: Iterable[int], *, fresh: Set[int]) -> list[Event]:
+        """Look at these rules; those that read a channel of `fresh` may have their second reading."""
         events: list[Event] = []
-        for number in self._find_affected(changed):
+        for number in sorted(rules):
             compiled, condition = self._rules.rules[number], self._conditions[number]
-            answers = is_fresh and not compiled.raise_channels.isdisjoint(changed)
-            changes = condition.judge(compiled, self._frame, is_fresh=answers)
+            is_fresh = not compiled.answer_channels.isdisjoint(fresh)
+            steps = condition.judge(compiled, self._frame, is_fresh=is_fresh)
             if condition.deadline_ms is not None and condition.deadline_ms < self._due_ms:
                 self._due_ms = condition.deadline_ms
-            if changes:
-                events += self._tell(changes, compiled, condition)
+            if steps:
+                events += self._tell(steps, compiled)
         return events
-
-    def _find_affected(self, changed: set[int]) -> Sequence[int]:
-        if len(changed) == 1:
-            return self._readers[next(iter(changed))]
-        return sorted(set().union(*(self._readers[number] for number in changed)))
 
     def _live_until(self, limit_ms: int) -> list[Event]:
         events: list[Event] = []
@@ -222,14 +239,19 @@ class Watch:
         """What is too old goes first, then the rules that read it, then the delays that end."""
         frame = self._frame
         frame.now_ms = max(frame.now_ms, at_ms)
-        changed = {number for number, channel in enumerate(self._channels) if channel.expire(at_ms)}
-        for number in changed:
-            self._show(number)
-        events = self._judge(changed, is_fresh=False) if changed else []
+        expired = self._expire(at_ms)
+        rules = frozenset[int]().union(*(self._readers[number] for number in expired))
+        events = self._judge(rules, fresh=frozenset())
         for compiled, condition in zip(self._rules.rules, self._conditions, strict=True):
             if condition.deadline_ms is not None and condition.deadline_ms <= at_ms:
-                events += self._tell(condition.fire(compiled, frame), compiled, condition)
+                events += self._tell(condition.fire(compiled, frame), compiled)
         return events
+
+    def _expire(self, at_ms: int) -> list[int]:
+        expired = [number for number, channel in enumerate(self._channels) if channel.expire(at_ms)]
+        for number in expired:
+            self._show(number)
+        return expired
 
     def _find_due(self) -> None:
         due_ms = _NEVER_MS
@@ -242,7 +264,7 @@ class Watch:
                 due_ms = condition.deadline_ms
         self._due_ms = due_ms
 
-    def _tell(self, changes: Iterable[Change], compiled: CompiledRule, condition: Condition) -> list[Event]:
+    def _tell(self, steps: Iterable[Step], compiled: CompiledRule) -> list[Event]:
         rule = compiled.rule
         return [
             Event(
@@ -250,13 +272,13 @@ class Watch:
                 rule=rule.id,
                 version=rule.version,
                 kind=rule.kind,
-                change=change,
-                level=condition.level,
-                onset_ms=condition.onset_ms,
-                inputs=self._see_inputs(compiled) if change in _SHOWN else (),
-                scores=_see_scores(compiled, self._frame) if change in _SHOWN else (),
+                change=step.change,
+                level=step.level,
+                onset_ms=step.onset_ms,
+                inputs=self._see_inputs(compiled) if step.change in _SHOWN else (),
+                scores=_see_scores(compiled, self._frame) if step.change in _SHOWN else (),
             )
-            for change in changes
+            for step in steps
         ]
 
     def _see_inputs(self, compiled: CompiledRule) -> tuple[InputSeen, ...]:
@@ -309,8 +331,8 @@ def _see_scores(compiled: CompiledRule, frame: Frame) -> tuple[ScoreSeen, ...]:
     return tuple(found)
 
 
-def _save_channel(channel: Channel) -> tuple[object, ...]:
-    return (
+def _save_channel(channel: Channel) -> _SavedChannel:
+    return _SavedChannel(
         channel.stream,
         channel.reading,
         channel.refusal,
@@ -320,9 +342,10 @@ def _save_channel(channel: Channel) -> tuple[object, ...]:
     )
 
 
-def _restore_channel(channel: Channel, saved: Sequence[Any]) -> None:
-    stream, reading, refusal, channel.heard_ms, channel.disagreed_ms, others = saved
-    channel.stream = None if stream is None else (stream[0], stream[1])
-    channel.reading = None if reading is None else msgspec.convert(reading, Reading)
-    channel.refusal = None if refusal is None else Refusal(refusal)
-    channel.others = {(key[0], key[1]): msgspec.convert(entry, Reading) for key, entry in others}
+def _restore_channel(channel: Channel, saved: _SavedChannel) -> None:
+    channel.stream = saved.stream
+    channel.reading = saved.reading
+    channel.refusal = saved.refusal
+    channel.heard_ms = saved.heard_ms
+    channel.disagreed_ms = saved.disagreed_ms
+    channel.others = dict(saved.others)
