@@ -96,6 +96,7 @@ class RuleSet:
     channels_by_key: Mapping[str, tuple[tuple[int, int], ...]]
     """For each vital sign the channels that take it, with its place among the channel's keys."""
     scores: int
+    totals: int
 
     def build_frame(self) -> Frame:
         """An empty frame for one person."""
@@ -108,6 +109,7 @@ class RuleSet:
             windows=[BucketWindow(window.span_ms, has_line=window.has_line) for window in self.windows],
             parameters=list(self.parameters),
             scored=[((), None)] * self.scores,
+            totals=[(-1, None)] * self.totals,
         )
 
 
@@ -145,6 +147,7 @@ def compile_rules(rules: Iterable[Rule]) -> RuleSet:
         overrides=overrides,
         channels_by_key={key: tuple(entries) for key, entries in by_key.items()},
         scores=len(shared.scores),
+        totals=len(shared.totals),
     )
 
 
@@ -159,6 +162,7 @@ class _Shared:
     windows: list[CompiledWindow] = field(default_factory=list)
     parameters: dict[str, float] = field(default_factory=dict)
     scores: dict[object, int] = field(default_factory=dict)
+    totals: dict[object, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,11 +371,13 @@ class _Scope:
         }
         if empty.total_min is None:
             return _ScoreTerms(total=None, outcomes=outcomes)
-        total = Term(kind=Kind.INTERVAL, read=_read_interval(compute), channels=channels)
+        kind, read_total = Kind.INTERVAL, _read_interval(compute)
         if use.lower_bound_with is not None:
             counted = tuple(feed.read for fed, feed in feeds.items() if self._is_measured(fed, use))
-            read = _read_lower_bound(compute, counted, needed=use.lower_bound_with)
-            total = Term(kind=Kind.NUMBER, read=read, channels=channels)
+            kind, read_total = Kind.NUMBER, _read_lower_bound(compute, counted, needed=use.lower_bound_with)
+        totals = self._shared.totals
+        slot = totals.setdefault((self._score_slot(use, feeds), use.lower_bound_with), len(totals))
+        total = Term(kind=kind, read=_read_once(read_total, slot), channels=channels)
         return _ScoreTerms(total=total, outcomes=outcomes)
 
     def _is_measured(self, fed: str, use: ScoreUse) -> bool:
@@ -495,6 +501,19 @@ def _read_outcome(compute: Callable[[Frame], ScoreResult | None], name: str) -> 
     def read(frame: Frame) -> bool | str | None:
         result = compute(frame)
         return None if result is None else result.find_outcome(name).value  # type: ignore[return-value]
+
+    return read
+
+
+def _read_once(read_total: Read, slot: int) -> Read:
+    """Many rules ask for one total at one instant."""
+
+    def read(frame: Frame) -> object:
+        edition, last = frame.totals[slot]
+        if edition != frame.edition:
+            last = read_total(frame)
+            frame.totals[slot] = (frame.edition, last)
+        return last
 
     return read
 

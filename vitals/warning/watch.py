@@ -183,6 +183,7 @@ class Watch:
         """Note what became of it: of each channel the most, and the rule whose parameter it changes."""
         override = self._rules.overrides.get(sample.key)
         if override is not None and override.is_allowed(sample.value):
+            self._frame.edition += 1
             self._frame.parameters[override.slot] = float(sample.value)  # type: ignore[arg-type]  # allowed
             rules.add(override.rule)
         for number, rank in self._rules.channels_by_key.get(sample.key, ()):
@@ -199,6 +200,7 @@ class Watch:
         """Put what a channel knows before the closures."""
         channel, frame = self._channels[number], self._frame
         reading = channel.reading
+        frame.edition += 1
         frame.values[number] = None if reading is None else reading.value
         frame.gated[number] = channel.refusal is not None
         frame.missing[number] = channel.is_missing
