@@ -131,6 +131,7 @@ def bench(session: nox.Session) -> None:
     _python(session, "tests.benchmarks.measure_bindings")
     _python(session, "tests.benchmarks.measure_edge")
     _python(session, "tests.benchmarks.measure_rights")
+    _python(session, "tests.benchmarks.measure_scores")
     _python(session, "tests.benchmarks.measure_ingest")
     _python(session, "tests.benchmarks.measure_store")
     _python(session, "tests.benchmarks.measure_trend")

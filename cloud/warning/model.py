@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from cloud.events import MissingReason, PatientScore, PatientScorePart, Reading, ScoreQuestion
 from vitals.observation import VitalKey
 from vitals.warning.errors import ScoreInputInvalid
-from vitals.warning.score import ScoreResult
+from vitals.warning.score_result import ScoreResult
 from vitals.warning.scores.news2 import NEWS2_INPUT_KEYS, compute_news2
 
 CONTINUOUS_EXPIRES_AFTER = timedelta(seconds=60)
@@ -34,14 +34,15 @@ def score_patient(question: ScoreQuestion) -> PatientScore:
     """The score at a moment."""
     inputs = {name: _choose(keys, question) for name, keys in NEWS2_INPUT_KEYS.items() if name != _SCALE}
     result = _compute(inputs, scale=question.spo2_scale)
+    risk = result.find_outcome("risk")
     return PatientScore(
         name="NEWS2",
-        total=result.total,
-        total_min=result.total_min,
-        total_max=result.total_max,
-        risk=result.risk,
-        risk_min=result.risk_min,
-        risk_max=result.risk_max,
+        total=None if result.total is None else int(result.total),
+        total_min=int(result.total_min or 0),
+        total_max=int(result.total_max or 0),
+        risk=None if risk.value is None else str(risk.value),
+        risk_min=str(risk.lowest),
+        risk_max=str(risk.highest),
         missing=result.missing,
         parts=tuple(
             PatientScorePart(

@@ -10,11 +10,12 @@ import json
 import math
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qianli.errors import CommandInvalid
 from vitals.warning.backtest import Burden, PersonReplay, count_burden, replay_person
@@ -25,12 +26,13 @@ from vitals.warning.rule import Rule
 from vitals.warning.rule_file import read_rules
 from vitals.warning.rule_set import compile_rules
 from vitals.warning.rule_test import check_rule
-from vitals.warning.series_csv import SeriesInvalid, SeriesTable, read_table
+from vitals.warning.series_csv import SeriesInvalid, read_persons, read_table
 
 HELP = "Check early-warning rules (`check FILE…`) and replay stored series through them (`backtest`)."
 
 
 _Answer = dict[str, Any]
+_Table = TypeVar("_Table")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     backtest.add_argument(
         "--json", action="store_true", help="everything, with every event, as one JSON object"
     )
+    backtest.add_argument("--persons", type=Path, metavar="CSV", help="age, spo2_scale … of each person")
     backtest.add_argument("--outcome", metavar="COLUMN", help="a column that is 1 from the outcome on")
     backtest.add_argument(
         "--outcome-lead", type=float, default=0.0, metavar="HOURS",
@@ -105,12 +108,16 @@ def load_rules(path: Path) -> tuple[Rule, ...]:
 
 def _backtest(arguments: argparse.Namespace) -> int:
     rules = compile_rules(rule for path in arguments.rules for rule in load_rules(path))
+    persons = {} if arguments.persons is None else _read(arguments.persons, read_persons)
     replays: list[PersonReplay] = []
     unknown: dict[str, tuple[str, ...]] = {}
     for path in arguments.series:
-        table = _read_series(path, outcome=arguments.outcome)
+        table = _read(path, partial(read_table, outcome=arguments.outcome))
         unknown[str(path)] = table.unknown_columns
-        replays += [replay_person(rules, person, rows) for person, rows in table.instants_by_person.items()]
+        replays += [
+            replay_person(rules, person, rows, known=persons.get(person, ()))
+            for person, rows in table.instants_by_person.items()
+        ]
     lead_ms = _read_lead_ms(arguments.outcome_lead)
     answer: _Answer = {
         "rule_set": rules.digest,
@@ -137,10 +144,10 @@ def _read_lead_ms(hours: float) -> int:
     return round(hours * 3_600_000)
 
 
-def _read_series(path: Path, *, outcome: str | None) -> SeriesTable:
+def _read(path: Path, read: Callable[[Iterable[str]], _Table]) -> _Table:
     try:
         with _open_text(path) as lines:
-            return read_table(lines, outcome=outcome)
+            return read(lines)
     except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise CommandInvalid(f"cannot read {path}: {error}") from error
     except SeriesInvalid as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from vitals.warning.event import Change, Event
+from vitals.warning.rule_file import PATIENT
 from vitals.warning.rule_set import RuleSet
 from vitals.warning.sample import Sample
 from vitals.warning.series_csv import Instant
@@ -87,15 +88,18 @@ class Burden:
         return self.hours_in_alarm / (24 * self.patient_days) if self.patient_days else None
 
 
-def replay_person(rules: RuleSet, person: str, instants: Sequence[Instant]) -> PersonReplay:
-    """Run one record, in the order of its own times."""
+def replay_person(
+    rules: RuleSet, person: str, instants: Sequence[Instant], *, known: Sequence[Sample] = ()
+) -> PersonReplay:
+    """Run one record, in the order of its own times; `known` is true of the person from the beginning."""
     ordered = sorted(instants, key=lambda instant: instant.at_ms)
     steps = [later.at_ms - earlier.at_ms for earlier, later in itertools.pairwise(ordered)]
     step_ms = round(median(step for step in steps if step > 0)) if any(steps) else 0
     watch = Watch(rules)
-    events: list[Event] = []
+    events = watch.take(ordered[0].at_ms, known) if known else []
+    read = _Reader(rules)
     for at_ms, samples in join_instants(ordered):
-        events += watch.take(at_ms, samples)
+        events += watch.take(at_ms, [sample for sample in samples if read.has_news(sample)])
     end_ms = ordered[-1].at_ms + step_ms
     events += watch.advance(max(ordered[-1].at_ms, end_ms - 1))
     marked = [instant.at_ms for instant in ordered if instant.outcome]
@@ -108,6 +112,22 @@ def replay_person(rules: RuleSet, person: str, instants: Sequence[Instant]) -> P
         events=tuple(events),
         suppressed=sum(seen.suppressed for seen in watch.conditions()),
     )
+
+
+class _Reader:
+    """What of a line the rules read, and of the person only what is new: the rest of the line is a look."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._known: dict[str, object] = {}
+
+    def has_news(self, sample: Sample) -> bool:
+        """Whether the watch must have it."""
+        if sample.key.startswith(PATIENT):
+            if self._known.get(sample.key) == sample.value:
+                return False
+            self._known[sample.key] = sample.value
+        return sample.key in self._rules.channels_by_key
 
 
 def join_instants(ordered: Iterable[Instant]) -> Iterator[tuple[int, list[Sample]]]:

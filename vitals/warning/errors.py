@@ -33,6 +33,13 @@ class ScoreInputInvalid(ScoreError):
         return f"input {self.field!r} {self.reason}"
 
 
+class ScoreItemOutOfRange(ScoreInputInvalid):
+    """A number that an item of a scale does not have: the form was filled in for another scale, or wrongly.
+
+    The scale itself has this answer, so `qianli score` gives it on the answer's line too.
+    """
+
+
 class RuleError(QianliError):
     """Base of the errors of rules."""
 

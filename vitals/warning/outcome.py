@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from vitals.warning.backtest import PersonReplay
 
 _MS_PER_H = 3_600_000
+_MS_PER_DAY = 86_400_000
 _IN_ALARM_MS = 12 * _MS_PER_H
 _FRESH_MS = 24 * _MS_PER_H
 
@@ -28,6 +29,8 @@ class OutcomeJudged:
     fresh_24h: float | None
     ppv_24h: float | None
     alarms_per_patient_day_without_outcome: float | None
+    share_of_time_without_outcome: float | None
+    share_of_persons_without_outcome: float | None
 
 
 def judge_outcome(rule: str, replays: Sequence[PersonReplay], *, lead_ms: int) -> OutcomeJudged:
@@ -55,6 +58,10 @@ def judge_outcome(rule: str, replays: Sequence[PersonReplay], *, lead_ms: int) -
         fresh_24h=_share(sum(fresh), len(fresh)),
         ppv_24h=_share(followed, alarms),
         alarms_per_patient_day_without_outcome=_share(quiet, days),
+        share_of_time_without_outcome=_share(_days_in_alarm(without, rule), days),
+        share_of_persons_without_outcome=_share(
+            sum(bool(replay.disturbances(rule)) for replay in without), len(without)
+        ),
     )
 
 
@@ -62,6 +69,10 @@ def _was_in_alarm(replay: PersonReplay, rule: str, onset_ms: int) -> bool:
     return any(
         span.from_ms <= onset_ms and span.to_ms > onset_ms - _IN_ALARM_MS for span in replay.spans(rule)
     )
+
+
+def _days_in_alarm(replays: Sequence[PersonReplay], rule: str) -> float:
+    return sum(span.to_ms - span.from_ms for replay in replays for span in replay.spans(rule)) / _MS_PER_DAY
 
 
 def _share(part: float, whole: float) -> float | None:

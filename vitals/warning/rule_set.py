@@ -4,15 +4,16 @@ Rules that read the same vital sign through the same gate share a channel.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 
 from vitals.warning.errors import RuleInvalid, ScoreError, ScoreInputInvalid
-from vitals.warning.expression import Aggregate, Name, Node, Not, Question, Window
+from vitals.warning.expression import Aggregate, Name, Node, Not, Question, Window, walk
 from vitals.warning.frame import Frame, Value
 from vitals.warning.rule import Input, InputType, Level, Parameter, Rule, RuleKind, ScoreUse
 from vitals.warning.rule_file import PATIENT
-from vitals.warning.score import Score, ScoreResult, find_score
+from vitals.warning.score import Score, find_score
+from vitals.warning.score_result import Outcome, ScoreResult
 from vitals.warning.term import Kind, Read, Term, TermInvalid, build_condition, build_term, negate
 from vitals.warning.window import SAVED_BYTES, SAVED_BYTES_WITH_LINE, BucketWindow
 
@@ -95,6 +96,7 @@ class RuleSet:
     channels_by_key: Mapping[str, tuple[tuple[int, int], ...]]
     """For each vital sign the channels that take it, with its place among the channel's keys."""
     scores: int
+    totals: int
 
     def build_frame(self) -> Frame:
         """An empty frame for one person."""
@@ -107,6 +109,7 @@ class RuleSet:
             windows=[BucketWindow(window.span_ms, has_line=window.has_line) for window in self.windows],
             parameters=list(self.parameters),
             scored=[((), None)] * self.scores,
+            totals=[(-1, None)] * self.totals,
         )
 
 
@@ -144,6 +147,7 @@ def compile_rules(rules: Iterable[Rule]) -> RuleSet:
         overrides=overrides,
         channels_by_key={key: tuple(entries) for key, entries in by_key.items()},
         scores=len(shared.scores),
+        totals=len(shared.totals),
     )
 
 
@@ -158,6 +162,15 @@ class _Shared:
     windows: list[CompiledWindow] = field(default_factory=list)
     parameters: dict[str, float] = field(default_factory=dict)
     scores: dict[object, int] = field(default_factory=dict)
+    totals: dict[object, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ScoreTerms:
+    """What can be read of a score in a rule."""
+
+    total: Term | None
+    outcomes: Mapping[str, Term]
 
 
 class _Scope:
@@ -170,7 +183,7 @@ class _Scope:
         self._read_inputs: dict[str, int] = {}
         self._read_scores: dict[str, Callable[[Frame], ScoreResult]] = {}
         self._read_parameters: set[str] = set()
-        self._score_terms: dict[str, Term] = {}
+        self._score_terms: dict[str, _ScoreTerms] = {}
         self._windows: dict[tuple[int, Node], int] = {}
 
     def compile(self) -> CompiledRule:
@@ -333,23 +346,40 @@ class _Scope:
         return list(parameters).index(key)
 
     def _score_term(self, name: str, field_name: str, column: int) -> Term:
-        if field_name != "total":
-            raise TermInvalid(f"of a score only `{name}.total` can be read", column=column)
         if name not in self._score_terms:
             self._score_terms[name] = self._build_score(name, self._rule.scores[name])
-        return self._score_terms[name]
+        built = self._score_terms[name]
+        if field_name == "total" and built.total is not None:
+            return built.total
+        if field_name in built.outcomes:
+            return built.outcomes[field_name]
+        known = [*(["total"] if built.total is not None else []), *built.outcomes]
+        said = ", ".join(f"{name}.{field}" for field in known)
+        raise TermInvalid(f"knows no {name}.{field_name}; known: {said}", column=column)
 
-    def _build_score(self, name: str, use: ScoreUse) -> Term:
+    def _build_score(self, name: str, use: ScoreUse) -> _ScoreTerms:
         score = self._find_score(name, use)
         feeds = self._feeds(name, use, score)
         compute = self._read_score(use, feeds, score)
         channels = frozenset[int]().union(*(feed.channels for feed in feeds.values()))
         self._read_scores[name] = compute
-        if use.lower_bound_with is None:
-            return Term(kind=Kind.INTERVAL, read=_read_interval(compute), channels=channels)
-        counted = tuple(feed.read for fed, feed in feeds.items() if self._is_measured(fed, use))
-        read = _read_lower_bound(compute, counted, needed=use.lower_bound_with)
-        return Term(kind=Kind.NUMBER, read=read, channels=channels)
+        empty = score.compute({})
+        outcomes = {
+            outcome.name: Term(kind=kind, read=_read_outcome(compute, outcome.name), channels=channels)
+            for outcome in empty.outcomes
+            if (kind := _kind_of(outcome)) is not None
+        }
+        if empty.total_min is None:
+            return _ScoreTerms(total=None, outcomes=outcomes)
+        kind, read_total = Kind.INTERVAL, _read_interval(compute)
+        if use.lower_bound_with is not None:
+            counted = tuple(feed.read for fed, feed in feeds.items() if self._is_measured(fed, use))
+            kind, read_total = Kind.NUMBER, _read_lower_bound(compute, counted, needed=use.lower_bound_with)
+        if not any(isinstance(node, Window) for node in _walk_words(use)):  # a window changes with time alone
+            totals = self._shared.totals
+            slot = totals.setdefault((self._score_slot(use, feeds), use.lower_bound_with), len(totals))
+            read_total = _read_once(read_total, slot)
+        return _ScoreTerms(total=Term(kind=kind, read=read_total, channels=channels), outcomes=outcomes)
 
     def _is_measured(self, fed: str, use: ScoreUse) -> bool:
         return use.fed_by.get(fed, fed) in self._rule.inputs
@@ -416,35 +446,89 @@ class _Scope:
             values = tuple([read_one(frame) for read_one in reads])
             last_values, last = frame.scored[slot]
             if last is None or last_values != values:
-                known = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-                last = _compute(score, assumed | known)
+                given = dict(zip(names, values, strict=True))
+                for name, value in assumed.items():
+                    if given.get(name) is None:
+                        given[name] = value
+                last = _compute(score, given)
                 frame.scored[slot] = (values, last)
             return last  # type: ignore[return-value]  # the frame keeps results of any score
 
         return read
 
     def _score_slot(self, use: ScoreUse, feeds: Mapping[str, Term]) -> int:
-        """Rules that score the same channels share the result; words are each rule's own."""
+        """Rules that score the same channels in the same way share the result."""
         scores = self._shared.scores
-        own = self._rule.id if use.words else ""
-        fed = tuple((name, feed.channels) for name, feed in feeds.items())
-        return scores.setdefault((use.score, own, fed, tuple(sorted(use.assumed.items()))), len(scores))
+        key = (
+            use.score,
+            tuple(sorted(use.assumed.items())),
+            tuple((name, feed.channels) for name, feed in feeds.items()),
+            tuple((name, self._sign(choices)) for name, choices in sorted(use.words.items())),
+        )
+        return scores.setdefault(key, len(scores))
+
+    def _sign(self, part: object) -> object:
+        """A tree with channels for this rule's own names and without columns: equal if it means the same."""
+        if isinstance(part, Name):
+            is_channel = part.name in self._rule.inputs or part.name in PATIENT_TYPES
+            return self.find(part).channels, "" if is_channel else parameter_key(self._rule.id, part.name)
+        if isinstance(part, tuple):
+            return tuple(self._sign(entry) for entry in part)
+        if not is_dataclass(part):
+            return part
+        return type(part).__name__, *(
+            self._sign(getattr(part, entry.name)) for entry in fields(part) if entry.name != "column"
+        )
 
 
-def _compute(score: Score, inputs: Mapping[str, object]) -> ScoreResult:
-    """The result; an input outside the score's domain is as if it were missing."""
+def _compute(score: Score, inputs: dict[str, Value | object]) -> ScoreResult:
+    """The result; an input outside the score's domain is unknown, as one that nobody measured."""
     for _ in range(len(inputs)):
         try:
             return score.compute(inputs)
         except ScoreInputInvalid as error:
-            inputs = {name: value for name, value in inputs.items() if name != error.field}
+            inputs[error.field] = None
     return score.compute(inputs)
+
+
+def _walk_words(use: ScoreUse) -> Iterator[Node]:
+    for choices in use.words.values():
+        for _, node in choices:
+            yield from walk(node)
+
+
+def _kind_of(outcome: Outcome) -> Kind | None:
+    """A decision is a truth, a group a word; lists of criteria are for people."""
+    known = outcome.highest if outcome.value is None else outcome.value
+    if isinstance(known, bool):
+        return Kind.TRUTH
+    return Kind.WORD if isinstance(known, str) else None
+
+
+def _read_outcome(compute: Callable[[Frame], ScoreResult], name: str) -> Read:
+    def read(frame: Frame) -> bool | str | None:
+        return compute(frame).find_outcome(name).value  # type: ignore[return-value]  # of a kind for rules
+
+    return read
+
+
+def _read_once(read_total: Read, slot: int) -> Read:
+    """Many rules ask for one total at one instant."""
+
+    def read(frame: Frame) -> object:
+        edition, last = frame.totals[slot]
+        if edition != frame.edition:
+            last = read_total(frame)
+            frame.totals[slot] = (frame.edition, last)
+        return last
+
+    return read
 
 
 def _read_interval(compute: Callable[[Frame], ScoreResult]) -> Read:
     def read(frame: Frame) -> tuple[float, float]:
         result = compute(frame)
-        return float(result.total_min), float(result.total_max)
+        return float(result.total_min), float(result.total_max)  # type: ignore[arg-type]  # it has a total
 
     return read
 
@@ -458,6 +542,6 @@ def _read_lower_bound(
             known += read_one(frame) is not None
         if known < needed:
             return None
-        return float(compute(frame).total_min)
+        return float(compute(frame).total_min)  # type: ignore[arg-type]  # it has a total
 
     return read

@@ -17,6 +17,7 @@ from vitals.observation import Flag
 from vitals.vocabulary import VitalKind, vital_code
 from vitals.warning.errors import RuleError
 from vitals.warning.rule import InputType
+from vitals.warning.rule_file import PATIENT
 from vitals.warning.rule_set import PATIENT_TYPES
 from vitals.warning.sample import Sample
 
@@ -44,6 +45,7 @@ _SHORT_NAMES: Mapping[str, tuple[str, float]] = MappingProxyType(
         "sysabp": ("abp_sys", 1),
         "diasabp": ("abp_dia", 1),
         "step_count": ("steps", 1),
+        "resting_heart_rate": ("heart_rate_resting", 1),
         "glucose_mmol_l": ("glucose_cap_mmol", 1),
         "cgm_mg_dl": ("glucose_isf", 1),
         "age": ("patient.age", 1),
@@ -53,6 +55,8 @@ _SHORT_NAMES: Mapping[str, tuple[str, float]] = MappingProxyType(
 )
 _TRUE = ("1", "1.0", "true")
 _FRACTIONS = ("fio2",)  # charted as 0.21 or as 21
+_RECORD_COLUMNS = ("period", "recording")
+"""Divide a person's lines into records, whose times may overlap."""
 _QUALITY_COLUMNS = ("sqi", "quality")
 _CONTACT_COLUMN = "contact"
 _FROM_WEARABLE = frozenset({"heart_rate", "spo2", "resp_rate", "pulse_rate", "pulse_rate_spo2"})
@@ -113,6 +117,45 @@ def read_table(lines: Iterable[str], *, outcome: str | None = None) -> SeriesTab
     return table
 
 
+def read_persons(lines: Iterable[str]) -> dict[str, tuple[Sample, ...]]:
+    """What is known of each person from the beginning: a person column and `patient.…` columns.
+
+    Raises:
+        SeriesInvalid: no person column, a column that is not of the person, a cell that cannot be read.
+    """
+    reader = csv.reader(lines)
+    header = [name.strip().lower() for name in next(reader, [])]
+    person = next((header.index(name) for name in _PERSON_COLUMNS if name in header), None)
+    if person is None:
+        raise SeriesInvalid(f"has no column of the person: one of {', '.join(_PERSON_COLUMNS)}", line=1)
+    keys = [name if name.startswith(PATIENT) else PATIENT + name for name in header]
+    for number, key in enumerate(keys):
+        if number != person and key not in PATIENT_TYPES:
+            raise SeriesInvalid(f"knows no {key!r}; known: {', '.join(PATIENT_TYPES)}", line=1)
+    found: dict[str, tuple[Sample, ...]] = {}
+    for cells in reader:
+        if cells:
+            found[cells[person].strip()] = tuple(
+                Sample(key, "csv", 0, _read_of_person(key, text.strip(), reader.line_num))
+                for number, (key, text) in enumerate(zip(keys, cells, strict=False))
+                if number != person and text.strip()
+            )
+    return found
+
+
+def _read_of_person(key: str, text: str, line: int) -> float | str | bool:
+    kind = PATIENT_TYPES[key]
+    if kind is InputType.WORD:
+        return text
+    if kind is InputType.TRUTH and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        number = float(text)
+    except ValueError:
+        raise SeriesInvalid(f"{text!r} is no number", line=line, column=key) from None
+    return number != 0 if kind is InputType.TRUTH else number
+
+
 def _read_rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """Every line that is not empty, with its number."""
     reader = csv.reader(lines)
@@ -134,6 +177,7 @@ class _Columns:
         self._time = self._find(lower, (*_MS_BY_TIME_COLUMN, *_ISO_COLUMNS), "of time")
         self._time_name = lower[self._time]
         self._outcome = self._find_named(outcome)
+        self._record = next((lower.index(name) for name in _RECORD_COLUMNS if name in lower), None)
         self._quality = next((lower.index(name) for name in _QUALITY_COLUMNS if name in lower), None)
         self._contact = lower.index(_CONTACT_COLUMN) if _CONTACT_COLUMN in lower else None
         self._values = [
@@ -142,9 +186,8 @@ class _Columns:
             if number not in (self._person, self._time, self._outcome) and _is_known(name)
         ]
         self._param, self._value = self._find_long_form(lower)
-        used = {number for number, _, _ in self._values} | {
-            self._person, self._time, self._outcome, self._quality, self._contact, self._param, self._value,
-        }  # fmt: skip
+        used = {number for number, _, _ in self._values} | {self._person, self._record, self._time}
+        used |= {self._outcome, self._quality, self._contact, self._param, self._value}
         self._unknown = dict.fromkeys(name for number, name in enumerate(header) if number not in used)
 
     @property
@@ -156,6 +199,8 @@ class _Columns:
         person = cells[self._person].strip()
         if not person:
             raise SeriesInvalid("names no person", line=line, column=self._header[self._person])
+        if self._record is not None:
+            person = f"{person}/{cells[self._record].strip()}"
         at_ms = self._read_time(cells[self._time].strip(), line)
         outcome = None if self._outcome is None else cells[self._outcome].strip().lower() in _TRUE
         samples = self._read_long(cells, at_ms, line) if self._param is not None else ()

@@ -84,14 +84,21 @@ class Watch:
         return None if self._due_ms == _NEVER_MS else self._due_ms
 
     def take(self, at_ms: int, samples: Iterable[Sample]) -> list[Event]:
-        """Take every sample of one instant, which must lie after all that has been lived through."""
+        """Take every sample of one instant, which must lie after all that has been lived through.
+
+        Without any, it is an instant at which somebody looked and found nothing new: what is known counts
+        in the windows once more.
+        """
         events = self._live_until(at_ms - 1)
         self._frame.now_ms = at_ms
         taken = dict.fromkeys(self._expire(at_ms), Taken.NOTED) if self._due_ms <= at_ms else {}
         rules: set[int] = set()
-        for sample in sorted(samples, key=_by_stream):
+        ordered = sorted(samples, key=_by_stream)
+        for sample in ordered:
             self._take_one(sample, taken, rules)
-        if taken:
+        if not ordered:
+            self._look(rules)
+        elif taken:
             self._add_to_windows({number for number, what in taken.items() if what >= Taken.REFUSED})
         if taken or rules:
             fresh = {number for number, what in taken.items() if what is Taken.VALUE}
@@ -99,6 +106,10 @@ class Watch:
         if self._due_ms <= at_ms:
             events += self._live_until(at_ms)
         return events
+
+    def _look(self, rules: set[int]) -> None:
+        self._add_to_windows(set(range(len(self._channels))))
+        rules.update(range(len(self._rules.rules)))
 
     def advance(self, to_ms: int) -> list[Event]:
         """Live on without samples up to and including an instant."""
@@ -172,6 +183,7 @@ class Watch:
         """Note what became of it: of each channel the most, and the rule whose parameter it changes."""
         override = self._rules.overrides.get(sample.key)
         if override is not None and override.is_allowed(sample.value):
+            self._frame.edition += 1
             self._frame.parameters[override.slot] = float(sample.value)  # type: ignore[arg-type]  # allowed
             rules.add(override.rule)
         for number, rank in self._rules.channels_by_key.get(sample.key, ()):
@@ -188,6 +200,7 @@ class Watch:
         """Put what a channel knows before the closures."""
         channel, frame = self._channels[number], self._frame
         reading = channel.reading
+        frame.edition += 1
         frame.values[number] = None if reading is None else reading.value
         frame.gated[number] = channel.refusal is not None
         frame.missing[number] = channel.is_missing

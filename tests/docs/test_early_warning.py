@@ -1,0 +1,27 @@
+"""The page on early warning shows every score as it is declared."""
+
+from pathlib import Path
+
+from qianli.commands.score import build_table
+from vitals.warning.score import score_by_name
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "early-warning.md").read_text(encoding="utf-8")
+BEGINS = "<!-- written by `qianli score --table` -->\n"
+ENDS = "\n<!-- end of the table -->"
+
+
+def test_table_is_the_one_that_the_command_writes() -> None:
+    table = PAGE.split(BEGINS)[1].split(ENDS)[0]
+    assert table == build_table(score_by_name().values())
+
+
+def test_every_score_stands_in_the_table_with_both_names() -> None:
+    for score in score_by_name().values():
+        assert f"| `{score.name}` {score.title_en} {score.title_zh} |" in PAGE
+
+
+def test_scores_named_where_sources_differ_exist() -> None:
+    rows = PAGE.split("## Where sources differ")[1].split("|---|---|---|---|\n")[1].splitlines()
+    named = {name.strip() for row in rows if row.startswith("|") for name in row.split("|")[1].split(",")}
+    assert len(named) >= 7
+    assert named <= set(score_by_name())
