@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.measure_rules [--data DIR] [PART …]
 
-Parts: `study` (the baselines of PhysioNet/CinC 2019, and the rule for charted values), `ward` (24 simulated days),
-`wearable`, `glucose`, `equal` (shuffled, doubled and late: the same log), `speed`. All but `speed` read the
+Parts: `study` (the baselines of PhysioNet/CinC 2019, and the rule for charted values), `ward` (24 simulated
+days), `wearable`, `glucose`, `equal` (shuffled, doubled and late: the same log), `speed`. All but `speed` read
 recordings in DIR, which are too large for the repository; tests/recordings/ews/README.md names them.
 """
 
@@ -53,6 +53,7 @@ BASELINE_COLUMNS = {
     "sens_onset24h": "fresh_24h",
     "ppv_24h": "ppv_24h",
 }
+NOT_ON_A_WARD = ("cgm", "home", "glucose", "resting", "newborn")
 SIX_HOURS_MS = 6 * 3_600_000
 TWO_HOURS_MS = 2 * 3_600_000
 
@@ -205,11 +206,7 @@ def _disturb(ordered: Sequence[list[Sample]], chance: random.Random) -> list[lis
 
 def speed(persons: int = 5_000, seconds: int = 20) -> dict[str, object]:
     """Every second a value of three vital signs of each person, by twenty rules; one core."""
-    names = sorted(
-        path.stem
-        for path in RULES.glob("*.yaml")
-        if not path.stem.startswith(("cgm", "home", "glucose", "resting", "newborn"))
-    )
+    names = sorted(path.stem for path in RULES.glob("*.yaml") if not path.stem.startswith(NOT_ON_A_WARD))
     rules = rules_of(*names[:20])
     chance = random.Random(7)
     watches = [Watch(rules) for _ in range(persons)]
@@ -217,10 +214,7 @@ def speed(persons: int = 5_000, seconds: int = 20) -> dict[str, object]:
         watch.take(0, [Sample("patient.age", "s", 0, 70.0), Sample("patient.spo2_scale", "s", 0, 1.0)])
     passes = []
     for second in range(1, seconds + 1):
-        values = [
-            [Sample("heart_rate", "s", second * 1000, chance.gauss(85, 20)), Sample("spo2", "s", second * 1000, chance.gauss(94, 3)), Sample("resp_rate", "s", second * 1000, chance.gauss(18, 5))]
-            for _ in range(persons)
-        ]  # fmt: skip
+        values = [_measure(second * 1000, chance) for _ in range(persons)]
         started = time.perf_counter()
         for watch, samples in zip(watches, values, strict=True):
             watch.take(second * 1000, samples)
@@ -232,6 +226,11 @@ def speed(persons: int = 5_000, seconds: int = 20) -> dict[str, object]:
         "slowest_second_s": round(max(passes), 3),
         "state_bytes": len(watches[0].save()),
     }
+
+
+def _measure(at_ms: int, chance: random.Random) -> list[Sample]:
+    means = {"heart_rate": (85, 20), "spo2": (94, 3), "resp_rate": (18, 5)}
+    return [Sample(key, "s", at_ms, chance.gauss(*shape)) for key, shape in means.items()]
 
 
 PARTS: dict[str, Callable[[Path], dict[str, object]]] = {
