@@ -3,7 +3,7 @@
     python -m tests.benchmarks.measure_rules [--data DIR] [PART …]
 
 Parts: `study` (the baselines of PhysioNet/CinC 2019, and the rule for charted values), `ward` (24 simulated
-days), `wearable`, `glucose`, `equal` (shuffled, doubled and late: the same log), `speed`. All but `speed` read
+days), `wearable`, `glucose`, `equal` (shuffled, doubled, late: the same log), `speed`. All but `speed` read
 recordings in DIR, which are too large for the repository; tests/recordings/ews/README.md names them.
 """
 
