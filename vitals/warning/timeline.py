@@ -75,13 +75,16 @@ class Timeline:
         self._live_through()
         if lived_ms > self._lived_ms:
             self._advance(lived_ms)
+        new = self._log[before:]
         self._forget()
-        return _compare(old, self._log[before:], too_late)
+        return _compare(old, new, too_late)
 
     def advance(self, to_ms: int) -> list[Event]:
         """Live on without samples. Where nothing is due time stands still: a sample may yet come."""
         due_ms = self._watch.due_ms
-        return [] if due_ms is None or due_ms > to_ms else self._advance(to_ms)
+        if to_ms <= self._lived_ms or due_ms is None or due_ms > to_ms:
+            return []
+        return self._advance(to_ms)
 
     def _advance(self, to_ms: int) -> list[Event]:
         events = self._watch.advance(to_ms)

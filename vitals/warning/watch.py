@@ -80,7 +80,7 @@ class Watch:
 
     @property
     def due_ms(self) -> int | None:
-        """Before this instant nothing happens without a sample."""
+        """Before this instant nothing happens without a sample; at it, something may."""
         return None if self._due_ms == _NEVER_MS else self._due_ms
 
     def take(self, at_ms: int, samples: Iterable[Sample]) -> list[Event]:

@@ -61,11 +61,11 @@ def fail(text):
     return caught.value
 
 
-def change(line, *, to):
+def change(number, *, to):
     """The file with one line changed."""
     lines = RULE.splitlines()
-    assert lines.count(line) == 1
-    return "\n".join(to if entry == line else entry for entry in lines)
+    lines[number - 1] = to
+    return "\n".join(lines)
 
 
 def test_rule_is_read_as_it_is_written():
@@ -103,7 +103,7 @@ def test_inputs_scores_and_tests_are_read_as_they_are_written():
     assert (hr.keys, hr.low, hr.high, hr.stale_after_ms) == (("heart_rate",), 30, 200, None)
     assert (use.score, dict(use.fed_by), dict(use.assumed)) == ("NEWS2", {"pulse": "hr"}, {"oxygen": "air"})
     assert [word for word, _ in use.words["acvpu"]] == ["A"]
-    assert (test.line, test.step_ms, test.given) == (40, 10_000, {"limit": 91})
+    assert (test.line, test.step_ms, test.given) == (39, 10_000, {"limit": 91})
     assert test.series == {"spo2": (95.0,) * 6 + (88.0,) * 4}
     assert test.expected == (Expected(at_ms=90_000, change="active", level=Level.LOW),)
 
@@ -119,100 +119,93 @@ def test_what_is_not_said_has_its_usual_meaning():
 
 
 ERRORS = [
-    ("id: spo2-low", "id: Spo2_low", 1, "id: must be small letters, digits and single hyphens"),
-    ("version: 1", "version: 0", 2, "version: begins at 1"),
-    ("version: 1", "version: one", 2, "version: Expected `int`, got `str`"),
-    ("version: 1", "version: 1\nversion: 2", 3, "version: is said twice"),
-    ("version: 1", "version: !!int ''", 2, "version: cannot be read as tag:yaml.org,2002:int"),
-    ("version: 1", "version: !!bool maybe", 2, "version: cannot be read as tag:yaml.org,2002:bool"),
-    ("version: 1", "version: !!timestamp x", 2, "version: cannot be read as tag:yaml.org,2002:timestamp"),
-    ("version: 1", "version: !own 1", 2, "version: cannot be read as !own"),
-    ("version: 1", "version: 2020-13-45", 2, "version: cannot be read as tag:yaml.org,2002:timestamp"),
-    ("packs: [adult]", "packs: [adult, 5]", 3, "packs[1]: Expected `str`, got `int`"),
-    ("packs: [adult]", "kind: odd\npacks: []", 3, "kind: Invalid enum value 'odd'"),
-    ("  section: chapter 2", "", 4, "source: Object missing required field `section`"),
-    ("  section: chapter 2", "  section: ' '", 6, "source.section: must not be empty"),
-    ("  reviewer: nobody", "  reviewer: nobody\n  page: 5", 9, "source.page: is no field here"),
-    ("text: {zh: 血氧低, en: Low SpO2}", "text: {zh: '', en: Low}", 9, "text.zh: must not be empty"),
-    ("repeat_after: 15 min", "advice: {zh: '', en: x}", 37, "advice.zh: must not be empty"),
-    ("repeat_after: 15 min", "colour: red", 37, "colour: is no field here"),
-    ("repeat_after: 15 min", "repeat_after: 15 weeks", 37,
-     "repeat_after: must be a duration such as 30 s, 10 min, 4 h or 2 d"),
-    ("  spo2: {stale_after: 120 s}", "  spo: {range: [1, 2]}", 11, "inputs.spo.keys[0]: the vocabulary has no 'spo'"),
-    ("  spo2: {stale_after: 120 s}", "  spo2: {stale_after: 120}", 11,
-     "inputs.spo2.stale_after: Expected `str | null`, got `int`"),
-    ("  spo2: {stale_after: 120 s}", "  spo2: {stale_after: soon}", 11,
+    (1, "id: Spo2_low", 1, "id: must be small letters, digits and single hyphens"),
+    (2, "version: 0", 2, "version: begins at 1"),
+    (2, "version: one", 2, "version: Expected `int`, got `str`"),
+    (2, "version: 1\nversion: 2", 3, "version: is said twice"),
+    (2, "version: !!int ''", 2, "version: cannot be read as tag:yaml.org,2002:int"),
+    (2, "version: !!bool maybe", 2, "version: cannot be read as tag:yaml.org,2002:bool"),
+    (2, "version: !!timestamp x", 2, "version: cannot be read as tag:yaml.org,2002:timestamp"),
+    (2, "version: !own 1", 2, "version: cannot be read as !own"),
+    (2, "version: 2020-13-45", 2, "version: cannot be read as tag:yaml.org,2002:timestamp"),
+    (3, "packs: [adult, 5]", 3, "packs[1]: Expected `str`, got `int`"),
+    (3, "kind: odd\npacks: []", 3, "kind: Invalid enum value 'odd'"),
+    (6, "", 4, "source: Object missing required field `section`"),
+    (6, "  section: ' '", 6, "source.section: must not be empty"),
+    (8, "  reviewer: nobody\n  page: 5", 9, "source.page: is no field here"),
+    (9, "text: {zh: '', en: Low}", 9, "text.zh: must not be empty"),
+    (37, "advice: {zh: '', en: x}", 37, "advice.zh: must not be empty"),
+    (37, "colour: red", 37, "colour: is no field here"),
+    (37, "repeat_after: 15 weeks", 37, "repeat_after: must be a duration such as 30 s, 10 min, 4 h or 2 d"),
+    (11, "  spo: {range: [1, 2]}", 11, "inputs.spo.keys[0]: the vocabulary has no 'spo'"),
+    (11, "  spo2: {stale_after: 120}", 11, "inputs.spo2.stale_after: Expected `str | null`, got `int`"),
+    (11, "  spo2: {stale_after: soon}", 11,
      "inputs.spo2.stale_after: must be a duration such as 30 s, 10 min, 4 h or 2 d"),
-    ("  spo2: {stale_after: 120 s}", "  spo2: {unit: Cel}", 11,
-     "inputs.spo2.unit: spo2 is measured in '%', not in 'Cel'"),
-    ("  spo2: {stale_after: 120 s}", "  spo2: {keys: [spo2, temp]}", 11,
-     "inputs.spo2.unit: temp is measured in 'Cel', not in '%'"),
-    ("  spo2: {stale_after: 120 s}", "  spo2: {quality_min: 50}", 11, "inputs.spo2.quality_min: must be from 0 to 1"),
-    ("  spo2: {stale_after: 120 s}", "  spo2: {quality_min: .nan}", 11, "inputs.spo2.quality_min: must be from 0 to 1"),
-    ("  spo2: {stale_after: 120 s}", "  spo2: {differ_by: 0}", 11, "inputs.spo2.differ_by: must be above 0"),
-    ("  spo2: {stale_after: 120 s}", "  spo2: {differ_by: .nan}", 11, "inputs.spo2.differ_by: must be above 0"),
-    ("  spo2: {stale_after: 120 s}", "  spo2: {differ_by: .inf}", 11, "inputs.spo2.differ_by: must be above 0"),
-    ("  spo2: {stale_after: 120 s}", "  Spo2: {}", 11, "inputs.Spo2: must be small letters, digits and underscores"),
-    ("  spo2: {stale_after: 120 s}", "  mean: {}", 11, "inputs.mean: must be small letters, digits and underscores"),
-    ("    keys: [heart_rate]", "    keys: [heart_rate, pulse]", 13, "inputs.hr.keys[1]: the vocabulary has no 'pulse'"),
-    ("    keys: [heart_rate]", "    keys: [heart_rate, heart_rate]", 13, "inputs.hr.keys[1]: 'heart_rate' is said twice"),
-    ("    keys: [heart_rate]", "    keys: heart_rate", 13, "inputs.hr.keys: Expected `array`, got `str`"),
-    ("    keys: [heart_rate]", "    key: heart_rate", 13, "inputs.hr.key: is no field here"),
-    ("    range: [30, 200]", "    range: [30]", 14, "inputs.hr.range: must be two numbers, the lower first"),
-    ("    range: [30, 200]", "    range: [200, 30]", 14, "inputs.hr.range: must be two numbers, the lower first"),
-    ("    range: [30, 200]", "    range: [30, .inf]", 14, "inputs.hr.range: must be two numbers, the lower first"),
-    ("    range: [30, 200]", "    range: [-.inf, 30]", 14, "inputs.hr.range: must be two numbers, the lower first"),
-    ("    range: [30, 200]", "    range: [.nan, 30]", 14, "inputs.hr.range: must be two numbers, the lower first"),
-    ("    range: [30, 200]", "    range: [30, 'x']", 14, "inputs.hr.range[1]: Expected `float`, got `str`"),
-    ("  limit: {value: 90, from: 85, to: 92}", "  limit: {value: 93, from: 85, to: 92}", 16,
+    (11, "  spo2: {unit: Cel}", 11, "inputs.spo2.unit: spo2 is measured in '%', not in 'Cel'"),
+    (11, "  spo2: {keys: [spo2, temp]}", 11, "inputs.spo2.unit: temp is measured in 'Cel', not in '%'"),
+    (11, "  spo2: {quality_min: 50}", 11, "inputs.spo2.quality_min: must be from 0 to 1"),
+    (11, "  spo2: {quality_min: .nan}", 11, "inputs.spo2.quality_min: must be from 0 to 1"),
+    (11, "  spo2: {differ_by: 0}", 11, "inputs.spo2.differ_by: must be above 0"),
+    (11, "  spo2: {differ_by: .nan}", 11, "inputs.spo2.differ_by: must be above 0"),
+    (11, "  spo2: {differ_by: .inf}", 11, "inputs.spo2.differ_by: must be above 0"),
+    (11, "  Spo2: {}", 11, "inputs.Spo2: must be small letters, digits and underscores"),
+    (11, "  mean: {}", 11, "inputs.mean: must be small letters, digits and underscores"),
+    (13, "    keys: [heart_rate, pulse]", 13, "inputs.hr.keys[1]: the vocabulary has no 'pulse'"),
+    (13, "    keys: [heart_rate, heart_rate]", 13, "inputs.hr.keys[1]: 'heart_rate' is said twice"),
+    (13, "    keys: heart_rate", 13, "inputs.hr.keys: Expected `array`, got `str`"),
+    (13, "    key: heart_rate", 13, "inputs.hr.key: is no field here"),
+    (14, "    range: [30]", 14, "inputs.hr.range: must be two numbers, the lower first"),
+    (14, "    range: [200, 30]", 14, "inputs.hr.range: must be two numbers, the lower first"),
+    (14, "    range: [30, .inf]", 14, "inputs.hr.range: must be two numbers, the lower first"),
+    (14, "    range: [-.inf, 30]", 14, "inputs.hr.range: must be two numbers, the lower first"),
+    (14, "    range: [.nan, 30]", 14, "inputs.hr.range: must be two numbers, the lower first"),
+    (14, "    range: [30, 'x']", 14, "inputs.hr.range[1]: Expected `float`, got `str`"),
+    (16, "  limit: {value: 93, from: 85, to: 92}", 16,
      "parameters.limit: 93.0 is not within its own limits"),
-    ("  limit: {value: 90, from: 85, to: 92}", "  limit: {value: 90, from: 85, to: .inf}", 16,
+    (16, "  limit: {value: 90, from: 85, to: .inf}", 16,
      "parameters.limit: 90.0 is not within its own limits"),
-    ("  limit: {value: 90, from: 85, to: 92}", "  limit: {value: 90, from: -.inf, to: 92}", 16,
+    (16, "  limit: {value: 90, from: -.inf, to: 92}", 16,
      "parameters.limit: 90.0 is not within its own limits"),
-    ("  limit: {value: 90, from: 85, to: 92}", "  hr: {value: 90, from: 85, to: 92}", 16, "parameters.hr: names two things"),
-    ('    words: {acvpu: {A: "hr > 50"}}', '    words: {acvpu: {A: "hr > > 50"}}', 21,
+    (16, "  hr: {value: 90, from: 85, to: 92}", 16, "parameters.hr: names two things"),
+    (21, '    words: {acvpu: {A: "hr > > 50"}}', 21,
      "scores.news2.words.acvpu.A: did not expect '>' (at column 6 of `hr > > 50`)"),
-    ('    words: {acvpu: {A: "hr > 50"}}', "    words: {acvpu: {A: true}}", 21,
-     "scores.news2.words.acvpu.A: Expected `str`, got `bool`"),
-    ("    assume: {oxygen: air}", "    assume: {oxygen: [air]}", 22,
+    (21, "    words: {acvpu: {A: true}}", 21, "scores.news2.words.acvpu.A: Expected `str`, got `bool`"),
+    (22, "    assume: {oxygen: [air]}", 22,
      "scores.news2.assume.oxygen: Expected `bool | int | float | str`, got `array`"),
-    ("raise_when: spo2 < limit and hr > 100", "raise_when: spo2 <", 23, "raise_when: expected a value (at column 7 of `spo2 <`)"),
-    ("raise_when: spo2 < limit and hr > 100", "raise_when: |\n  spo2\n  <", 23,
-     "raise_when: expected a value (at column 7 of `spo2 < `)"),
-    ("for: 30 s", "for: 30", 24, "for: must be a duration such as 30 s, 10 min, 4 h or 2 d"),
-    ("for: 30 s", "for: no", 24, "for: Expected `int | str`, got `bool`"),
-    ("grace: 45 s", "grace: long", 25, "grace: must be a duration such as 30 s, 10 min, 4 h or 2 d"),
-    ("clear_when: spo2 >= 92", "clear_when: spo2 >= ", 26, "clear_when: expected a value (at column 8 of `spo2 >=`)"),
-    ("  high: spo2 < 80", "  urgent: spo2 < 80", 29, "priority.urgent: must be one of info, low, medium, high"),
-    ("  high: spo2 < 80", "  high: spo2 < ?", 29, "priority.high: cannot read '?' (at column 8 of `spo2 < ?`)"),
-    ("  low: spo2 < limit", "  low: spo2 < ?", 30, "priority.low: cannot read '?' (at column 8 of `spo2 < ?`)"),
-    ("worsens: {value: news2.total, by: 2}", "worsens: {value: news2.total, by: 0}", 31, "worsens.by: must be above 0"),
-    ("worsens: {value: news2.total, by: 2}", "worsens: {value: news2.total, by: .nan}", 31, "worsens.by: must be above 0"),
-    ("worsens: {value: news2.total, by: 2}", "worsens: {value: news2.total, by: .inf}", 31, "worsens.by: must be above 0"),
-    ("  rest: 1 min", "  rest: 5 min", 33, "remeasure.rest: must end before `within`"),
-    ("  unanswered: low", "  unanswered: never", 35, "remeasure.unanswered: must be one of info, low, medium, high"),
-    ("  text: {zh: 休息, en: Rest}", "  text: {zh: 休息, en: ''}", 36, "remeasure.text.en: must not be empty"),
-    ("  - step: 10 s", "  - step: 0 s", 39, "tests[0].step: must be above 0"),
-    ("      spo2: 95x6 88x4", "      spo2: 95z6", 41,
+    (23, "raise_when: spo2 <", 23, "raise_when: expected a value (at column 7 of `spo2 <`)"),
+    (23, "raise_when: |\n  spo2\n  <", 23, "raise_when: expected a value (at column 7 of `spo2 < `)"),
+    (24, "for: 30", 24, "for: must be a duration such as 30 s, 10 min, 4 h or 2 d"),
+    (24, "for: no", 24, "for: Expected `int | str`, got `bool`"),
+    (25, "grace: long", 25, "grace: must be a duration such as 30 s, 10 min, 4 h or 2 d"),
+    (26, "clear_when: spo2 >= ", 26, "clear_when: expected a value (at column 8 of `spo2 >=`)"),
+    (29, "  urgent: spo2 < 80", 29, "priority.urgent: must be one of info, low, medium, high"),
+    (29, "  high: spo2 < ?", 29, "priority.high: cannot read '?' (at column 8 of `spo2 < ?`)"),
+    (30, "  low: spo2 < ?", 30, "priority.low: cannot read '?' (at column 8 of `spo2 < ?`)"),
+    (31, "worsens: {value: news2.total, by: 0}", 31, "worsens.by: must be above 0"),
+    (31, "worsens: {value: news2.total, by: .nan}", 31, "worsens.by: must be above 0"),
+    (31, "worsens: {value: news2.total, by: .inf}", 31, "worsens.by: must be above 0"),
+    (33, "  rest: 5 min", 33, "remeasure.rest: must end before `within`"),
+    (35, "  unanswered: never", 35, "remeasure.unanswered: must be one of info, low, medium, high"),
+    (36, "  text: {zh: 休息, en: ''}", 36, "remeasure.text.en: must not be empty"),
+    (39, "  - step: 0 s", 39, "tests[0].step: must be above 0"),
+    (41, "      spo2: 95z6", 41,
      "tests[0].series.spo2: cannot read '95z6'; write 95x6, null x3 or 100..90x11"),
-    ("      spo2: 95x6 88x4", "      spo2.quality: 5", 41, "tests[0].series.spo2.quality: Expected `str`, got `int`"),
-    ("    given: {limit: 91}", "    given: {limit: 91, patient.age: null}", 42,
+    (41, "      spo2.quality: 5", 41, "tests[0].series.spo2.quality: Expected `str`, got `int`"),
+    (42, "    given: {limit: 91, patient.age: null}", 42,
      "tests[0].given.patient.age: Expected `bool | int | float | str`, got `null`"),
-    ("      - {at: 90 s, event: active, priority: low}", "      - {at: late, event: active}", 44,
+    (44, "      - {at: late, event: active}", 44,
      "tests[0].expect[0].at: must be a duration such as 30 s, 10 min, 4 h or 2 d"),
-    ("      - {at: 90 s, event: active, priority: low}", "      - {at: 90 s, event: active, priority: loud}", 44,
+    (44, "      - {at: 90 s, event: active, priority: loud}", 44,
      "tests[0].expect[0].priority: must be one of info, low, medium, high"),
-    ("      - {at: 90 s, event: active, priority: low}", "      - {at: 90 s, event: active, level: low}", 44,
-     "tests[0].expect[0].level: is no field here"),
+    (44, "      - {at: 90 s, event: active, level: low}", 44, "tests[0].expect[0].level: is no field here"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("line", "to", "number", "reason"), ERRORS, ids=[entry[1].strip() for entry in ERRORS]
+    ("changed", "to", "number", "reason"), ERRORS, ids=[entry[1].strip() for entry in ERRORS]
 )
-def test_error_names_its_line(line, to, number, reason):
-    error = fail(change(line, to=to))
+def test_error_names_its_line(changed, to, number, reason):
+    error = fail(change(changed, to=to))
 
     assert (error.line, error.reason) == (number, reason)
     assert str(error).startswith(f"a.yaml:{number}: ")
@@ -227,7 +220,7 @@ def test_rule_without_tests_or_levels_does_not_load():
 
 
 def test_second_document_has_its_own_lines():
-    error = fail(f"{RULE}---\n{change('id: spo2-low', to='id: other').replace('for: 30 s', 'for: ever')}")
+    error = fail(f"{RULE}---\n{change(1, to='id: other').replace('for: 30 s', 'for: ever')}")
 
     assert (error.line, error.rule) == (45 + 24, "other")
     assert str(error).startswith("a.yaml:69: other: for: must be a duration")
@@ -249,7 +242,7 @@ def test_byte_order_mark_and_line_ends_of_windows_change_nothing():
     (other,) = read_rules("\ufeff" + RULE.replace("\n", "\r\n"))
 
     assert (other.digest, other.line_of) == (rule.digest, rule.line_of)
-    assert fail("\ufeff" + change("for: 30 s", to="for: ever").replace("\n", "\r\n")).line == 24
+    assert fail("\ufeff" + change(24, to="for: ever").replace("\n", "\r\n")).line == 24
 
 
 @pytest.mark.parametrize(
@@ -265,7 +258,7 @@ def test_byte_order_mark_and_line_ends_of_windows_change_nothing():
         ("- a list\n", 1, "Expected `object`, got `array`"),
         ("{[a]: 1}\n", 1, None),
         ('id: "\\ud800"\n', 1, "id: holds half a character"),
-        ('"\\ud800": 1\n', 1, "Object missing required field `id`"),
+        ('"\\ud800": 1\n', 1, "?: is no field here"),
         ("a: &x [*x]\n", 1, None),
         ("&x {a: *x}\n", 1, None),
         ("a: " + "[" * 600 + "]" * 600, 1, "is nested too deeply"),
@@ -290,9 +283,7 @@ def test_bomb_of_aliases_is_refused_before_it_goes_off():
 
 
 def test_anchor_may_be_used_twice():
-    text = change("  rest: 1 min", to="  rest: &short 1 min").replace(
-        "repeat_after: 15 min", "repeat_after: *short"
-    )
+    text = change(33, to="  rest: &short 1 min").replace("repeat_after: 15 min", "repeat_after: *short")
     (rule,) = read_rules(text)
 
     assert rule.repeat_after_ms == rule.remeasure.rest_ms == 60_000
@@ -314,10 +305,11 @@ def test_digest_is_of_what_is_said_and_not_of_how():
 ))  # fmt: skip
 def test_any_value_of_any_field_is_read_or_refused(field, value):
     try:
-        read_rules(write_rule(**{field: value}))
+        answer = read_rules(write_rule(**{field: value}))[0].id
     except RuleInvalid as error:
-        assert error.line == 1
-        assert len(str(error).splitlines()) == 1
+        answer = str(error)
+
+    assert len(answer.splitlines()) == 1
 
 
 @given(st.text(alphabet="ab:-[]{}&*!|>#'\"%@`?, \n\t", max_size=60))
