@@ -46,6 +46,8 @@ class Condition:
     """Since when the on-delay stands still."""
     left_ms: int = 0
     """What was left of the on-delay then."""
+    rested_ms: int = 0
+    """From then on a second reading counts."""
     level: Level = Level.INFO
     lowest: float | None = None
     """The least that `worsens` was since the alarm last spoke."""
@@ -94,6 +96,7 @@ class Condition:
             return [self._tell(Change.TECHNICAL)]
         if compiled.rule.remeasure is not None:
             self.phase = Phase.ASKED
+            self.rested_ms = frame.now_ms + compiled.rule.remeasure.rest_ms
             self.deadline_ms = frame.now_ms + compiled.rule.remeasure.within_ms
             return [self._tell(Change.REMEASURE)]
         return self._raise(compiled, frame)
@@ -118,11 +121,7 @@ class Condition:
 
     def _judge_answer(self, compiled: CompiledRule, frame: Frame, *, truth: bool | None) -> list[Step]:
         """A reading after enough rest confirms or refutes."""
-        remeasure = compiled.rule.remeasure
-        if remeasure is None or self.deadline_ms is None or truth is None:
-            return []
-        asked_ms = self.deadline_ms - remeasure.within_ms
-        if frame.now_ms < asked_ms + remeasure.rest_ms:
+        if truth is None or frame.now_ms < self.rested_ms:
             return []
         return self._raise(compiled, frame) if truth else self._refute()
 

@@ -84,8 +84,8 @@ def _unreadable(error: yaml.YAMLError, text: str, origin: str) -> RuleInvalid:
     line = 1
     if isinstance(error, yaml.reader.ReaderError):
         line += text.count("\n", 0, error.position)
-    elif isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        line += error.problem_mark.line
+    else:
+        line += error.problem_mark.line  # type: ignore[attr-defined]  # every other one has its mark
     reason = getattr(error, "problem", None) or str(error).splitlines()[0]
     return RuleInvalid(f"is not YAML: {reason}", line=line, origin=origin)
 

@@ -53,7 +53,7 @@ class CompiledRule:
     answer_channels: frozenset[int]
     """Those of measured values whose new value may be the second reading that a rule asks for."""
     read_inputs: tuple[tuple[str, int], ...]
-    read_scores: tuple[tuple[str, Callable[[Frame], ScoreResult | None]], ...]
+    read_scores: tuple[tuple[str, Callable[[Frame], ScoreResult]], ...]
     parameters: tuple[tuple[str, int], ...]
     state_bytes: int
     """What the rule keeps for one person, at most."""
@@ -181,7 +181,7 @@ class _Scope:
         self._shared = shared
         self._is_technical = rule.kind in (RuleKind.TECHNICAL, RuleKind.MISSING_DATA)
         self._read_inputs: dict[str, int] = {}
-        self._read_scores: dict[str, Callable[[Frame], ScoreResult | None]] = {}
+        self._read_scores: dict[str, Callable[[Frame], ScoreResult]] = {}
         self._read_parameters: set[str] = set()
         self._score_terms: dict[str, _ScoreTerms] = {}
         self._windows: dict[tuple[int, Node], int] = {}
@@ -297,7 +297,7 @@ class _Scope:
         term = self._build(node, build_term, place)
         if term.kind is Kind.INTERVAL:
             read_interval = term.read
-            return replace(term, kind=Kind.NUMBER, read=lambda frame: _low_of(read_interval(frame)))
+            return replace(term, kind=Kind.NUMBER, read=lambda frame: read_interval(frame)[0])
         if term.kind is not Kind.NUMBER:
             raise self._error(f"expected a number, found {term.kind}", place)
         return term
@@ -436,12 +436,12 @@ class _Scope:
 
     def _read_score(
         self, use: ScoreUse, feeds: Mapping[str, Term], score: Score
-    ) -> Callable[[Frame], ScoreResult | None]:
+    ) -> Callable[[Frame], ScoreResult]:
         assumed = dict(use.assumed)
         slot = self._score_slot(use, feeds)
         names, reads = tuple(feeds), tuple(feed.read for feed in feeds.values())
 
-        def read(frame: Frame) -> ScoreResult | None:
+        def read(frame: Frame) -> ScoreResult:
             values = tuple([read_one(frame) for read_one in reads])
             last_values, last = frame.scored[slot]
             if last is None or last_values != values:
@@ -497,10 +497,9 @@ def _kind_of(outcome: Outcome) -> Kind | None:
     return Kind.WORD if isinstance(known, str) else None
 
 
-def _read_outcome(compute: Callable[[Frame], ScoreResult | None], name: str) -> Read:
+def _read_outcome(compute: Callable[[Frame], ScoreResult], name: str) -> Read:
     def read(frame: Frame) -> bool | str | None:
-        result = compute(frame)
-        return None if result is None else result.find_outcome(name).value  # type: ignore[return-value]
+        return compute(frame).find_outcome(name).value  # type: ignore[return-value]  # by _kind_of
 
     return read
 
@@ -518,18 +517,20 @@ def _read_once(read_total: Read, slot: int) -> Read:
     return read
 
 
-def _read_interval(compute: Callable[[Frame], ScoreResult | None]) -> Read:
-    def read(frame: Frame) -> tuple[float, float] | None:
-        result = compute(frame)
-        if result is None or result.total_min is None or result.total_max is None:
-            return None
-        return float(result.total_min), float(result.total_max)
+def _bounds(result: ScoreResult) -> tuple[float, float]:
+    """Of a score that has a total: `_build_score` asks before."""
+    return float(result.total_min or 0), float(result.total_max or 0)
+
+
+def _read_interval(compute: Callable[[Frame], ScoreResult]) -> Read:
+    def read(frame: Frame) -> tuple[float, float]:
+        return _bounds(compute(frame))
 
     return read
 
 
 def _read_lower_bound(
-    compute: Callable[[Frame], ScoreResult | None], counted: Sequence[Read], *, needed: int
+    compute: Callable[[Frame], ScoreResult], counted: Sequence[Read], *, needed: int
 ) -> Read:
     def read(frame: Frame) -> float | None:
         known = 0
@@ -537,11 +538,6 @@ def _read_lower_bound(
             known += read_one(frame) is not None
         if known < needed:
             return None
-        result = compute(frame)
-        return None if result is None or result.total_min is None else float(result.total_min)
+        return _bounds(compute(frame))[0]
 
     return read
-
-
-def _low_of(interval: tuple[float, float] | None) -> float | None:
-    return None if interval is None else interval[0]

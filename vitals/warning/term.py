@@ -200,7 +200,7 @@ def _compare_interval(sign: str, read_interval: Read, read_number: Read) -> Read
 
     def read(frame: Frame) -> bool | None:
         interval, number = read_interval(frame), read_number(frame)
-        if interval is None or number is None:
+        if number is None:
             return None
         low, high = interval
         at_low, at_high = compare(low, number), compare(high, number)

@@ -319,20 +319,15 @@ def _see_input(name: str, channel: Channel) -> InputSeen:
 
 
 def _see_scores(compiled: CompiledRule, frame: Frame) -> tuple[ScoreSeen, ...]:
-    found = []
-    for name, read in compiled.read_scores:
-        result = read(frame)
-        if result is not None:
-            use = compiled.rule.scores[name]
-            found.append(
-                ScoreSeen(
-                    name=name,
-                    score=use.score,
-                    assumed=tuple(sorted(use.assumed.items())),
-                    answer=tuple(sorted(result.build_answer().items())),
-                )
-            )
-    return tuple(found)
+    return tuple(
+        ScoreSeen(
+            name=name,
+            score=compiled.rule.scores[name].score,
+            assumed=tuple(sorted(compiled.rule.scores[name].assumed.items())),
+            answer=tuple(sorted(read(frame).build_answer().items())),
+        )
+        for name, read in compiled.read_scores
+    )
 
 
 def _save_channel(channel: Channel) -> _SavedChannel:

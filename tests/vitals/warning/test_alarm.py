@@ -85,7 +85,8 @@ CLEARING, RESUMED, CLOSED = event(Change.CLEARING, 9), event(Change.RESUMED, 11)
         ((SHELVE, CLEARING, RESUMED), 12, "shelved", 0),
         ((CLEARING, act("shelve", 9.5), act("unshelve", 10)), 10, "clearing", 0),
         ((CLEARING, act("shelve", 9.5), act("unshelve", 10), RESUMED), 11, "active_unack", 11),
-        ((CLEARING, act("shelve", 9.5), act("unshelve", 10), act("acknowledge", 10.5), RESUMED), 11, "active_ack", 0),
+        ((CLEARING, act("shelve", 9.5), act("unshelve", 10), act("acknowledge", 10.5), RESUMED), 11,
+         "active_ack", 0),
         ((SHELVE, CLEARING, CLOSED), 99, "closed", 0),
         ((CLEARING, CLOSED, act("shelve", 11)), 12, "closed", 0),
         ((CLEARING, CLOSED, act("unshelve", 11)), 12, "closed", 0),
@@ -191,7 +192,8 @@ def test_the_shelf_of_a_worse_alarm_is_shorter():
 
 
 FACTS = [
-    ACK, act("acknowledge", 12), SHELVE, UNSHELVE, CLEARING, CLOSED, LATE_ACK, event(Change.WORSENED, 4, Level.HIGH),
+    ACK, act("acknowledge", 12), SHELVE, UNSHELVE, CLEARING, CLOSED, LATE_ACK, event(Change.WORSENED, 4,
+    Level.HIGH),
 ]  # fmt: skip
 
 

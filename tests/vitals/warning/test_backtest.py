@@ -122,7 +122,8 @@ def test_of_two_values_of_one_stream_at_one_instant_the_first_stays():
     first, second, other = Sample("spo2", "a", 5, 1), Sample("spo2", "a", 5, 2), Sample("spo2", "b", 5, 3)
     later = Sample("spo2", "a", 6, 4)
     instants = [
-        Instant(at_ms=5, samples=(first,), outcome=None), Instant(at_ms=5, samples=(second, other), outcome=None),
+        Instant(at_ms=5, samples=(first,), outcome=None), Instant(at_ms=5, samples=(second, other),
+        outcome=None),
         Instant(at_ms=6, samples=(later,), outcome=None),
     ]  # fmt: skip
 

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from vitals.warning.channel import DISAGREES_FOR_MS, DISAGREES_WITHIN_MS, Channel, Reading, Taken
-from vitals.warning.rule import Input
+from vitals.warning.rule import Input, InputType
 from vitals.warning.sample import Refusal, Sample
 
 STALE_MS = 60_000
@@ -58,7 +58,8 @@ def test_quality_that_is_no_number_is_not_kept():
         ([(0, 70, "a", 0), (STALE_MS, 72, "b", 0)], ((0, "a"), 70)),
         ([(0, 70, "a", 0), (STALE_MS + 1, 72, "b", 0)], ((0, "b"), 72)),
     ],
-    ids=["better takes over", "worse does not", "equal does not", "it goes on", "worse when the better is refused",
+    ids=["better takes over", "worse does not", "equal does not", "it goes on",
+    "worse when the better is refused",
          "refused is unknown", "refusal of another", "after a refusal", "still fresh", "equal when it ended"],
 )  # fmt: skip
 def test_one_stream_counts(samples, expected):
@@ -196,7 +197,7 @@ def test_no_crowd_of_sensors_fills_the_memory():
 
 
 def test_words_are_not_compared():
-    channel = Channel(Input(keys=("acvpu",), type="word", stale_after_ms=STALE_MS, differ_by=1))
+    channel = Channel(Input(keys=("acvpu",), type=InputType.WORD, stale_after_ms=STALE_MS, differ_by=1))
     take(channel, 0, "A")
 
     assert take(channel, 1, "V", src="b") is Taken.NOTHING

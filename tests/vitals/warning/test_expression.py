@@ -60,8 +60,10 @@ A, B, C = (compare(name(letter), "<", number(1)) for letter in "abc")
         ("at least 2 of (a < 1, b < 1, c < 1)", joined(2, A, B, C)),
         ("at least 1 of (a < 1)", joined(1, A)),
         ("at < 1", compare(name("at"), "<", number(1))),
-        ("x = 1 + 2 * 3", compare(name("x"), "=", arithmetic(number(1), "+", arithmetic(number(2), "*", number(3))))),
-        ("x = 8 - 2 - 1", compare(name("x"), "=", arithmetic(arithmetic(number(8), "-", number(2)), "-", number(1)))),
+        ("x = 1 + 2 * 3", compare(name("x"), "=", arithmetic(number(1), "+", arithmetic(number(2), "*",
+         number(3))))),
+        ("x = 8 - 2 - 1", compare(name("x"), "=", arithmetic(arithmetic(number(8), "-", number(2)), "-",
+         number(1)))),
         ("x <= 8 / 2", compare(name("x"), "<=", arithmetic(number(8), "/", number(2)))),
         ("x > -3", compare(name("x"), ">", arithmetic(number(0), "-", number(3)))),
         ("x > - -3.5", compare(name("x"), ">", number(3.5))),
@@ -104,7 +106,8 @@ def test_condition_becomes_its_tree(text, tree):
         ("at least 2 of a", 15, "expected '('"),
         ("missing(5)", 9, "missing() asks about one input"),
         ("missing(spo2", 13, "expected ')'"),
-        ("sqrt(a)", 1, "knows no 'sqrt'; known: mean, min, max, sum, slope, count, missing, gated, disagreeing, known"),
+        ("sqrt(a)", 1,
+         "knows no 'sqrt'; known: mean, min, max, sum, slope, count, missing, gated, disagreeing, known"),
         ("mean(hr)", 9, "expected 'over'"),
         ("mean(hr) over", 14, "expected a duration such as 10 min"),
         ("mean(hr) over 10", 15, "expected a duration such as 10 min"),
@@ -155,8 +158,49 @@ def test_wide_conditions_are_not_deep():
 
 
 PIECES = st.sampled_from(
-    "a b spo2 news2.total 90 1.5 ( ) , < <= > >= = != + - * / and or not at least of over with values mean slope "
-    'count missing known min 10 h "A" "" " % .'.split()
+    [
+        "a",
+        "b",
+        "spo2",
+        "news2.total",
+        "90",
+        "1.5",
+        "(",
+        ")",
+        ",",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "=",
+        "!=",
+        "+",
+        "-",
+        "*",
+        "/",
+        "and",
+        "or",
+        "not",
+        "at",
+        "least",
+        "of",
+        "over",
+        "with",
+        "values",
+        "mean",
+        "slope",
+        "count",
+        "missing",
+        "known",
+        "min",
+        "10",
+        "h",
+        '"A"',
+        '""',
+        '"',
+        "%",
+        ".",
+    ]
 )
 
 
@@ -172,7 +216,8 @@ def test_any_text_gives_a_tree_or_an_error_inside_it(text):
 
 @pytest.mark.parametrize(
     ("text", "span_ms"),
-    [("30 s", 30_000), ("1.5min", 90_000), (" 4h ", 14_400_000), ("2 d", 172_800_000), ("5 ms", 5), ("0 s", 0),
+    [("30 s", 30_000), ("1.5min", 90_000), (" 4h ", 14_400_000), ("2 d", 172_800_000), ("5 ms", 5),
+    ("0 s", 0),
      ("3660 d", 3660 * 86_400_000)],
 )  # fmt: skip
 def test_duration_is_read_in_milliseconds(text, span_ms):

@@ -18,7 +18,8 @@ def stay(*alarms, outcome=None, hours=72):
 @pytest.mark.parametrize(
     ("alarm", "outcome", "in_alarm", "fresh"),
     [
-        (10, 10, 1, 1), (10, 11, 1, 1), (11, 10, 0, 0), (10, 23, 1, 1), (10, 24, 0, 1), (10, 34, 0, 1), (10, 35, 0, 0),
+        (10, 10, 1, 1), (10, 11, 1, 1), (11, 10, 0, 0), (10, 23, 1, 1), (10, 24, 0, 1), (10, 34, 0, 1),
+        (10, 35, 0, 0),
     ],
 )  # fmt: skip
 def test_an_alarm_counts_by_how_long_it_was_before(alarm, outcome, in_alarm, fresh):

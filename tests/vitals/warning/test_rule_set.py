@@ -20,43 +20,85 @@ def fail(**changes):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"clear_when": "spo < 5"}, "clear_when: knows no 'spo'; known: spo2 and patient.age, patient.age_days, "
-         "patient.pregnant, patient.spo2_scale, patient.oxygen, patient.resting_hr, patient.hypertension, "
-         "patient.diabetes, patient.copd (at column 1)"),
+        (
+            {"clear_when": "spo < 5"},
+            "clear_when: knows no 'spo'; known: spo2 and patient.age, patient.age_days, "
+            "patient.pregnant, patient.spo2_scale, patient.oxygen, patient.resting_hr, patient.hypertension, "
+            "patient.diabetes, patient.copd (at column 1)",
+        ),
         ({"applies_when": "spo2"}, "applies_when: expected a truth, found a number (at column 1)"),
-        ({"priority": {"low": "spo2", "high": "spo2 < 85"}}, "priority.low: expected a truth, found a number (at column 1)"),
+        (
+            {"priority": {"low": "spo2", "high": "spo2 < 85"}},
+            "priority.low: expected a truth, found a number (at column 1)",
+        ),
         ({"priority": {"high": "spo2 + 1"}}, "priority.high: expected a truth, found a number (at column 6)"),
         ({"worsens": {"value": "spo2 < 5", "by": 1}}, "worsens.value: expected a number, found a truth"),
-        ({"worsens": {"value": "spo", "by": 1}, "inputs": {"spo2": {}, "rr": {"keys": ["resp_rate"]}}},
-         "worsens.value: knows no 'spo'; known: spo2, rr and patient.age, patient.age_days, patient.pregnant, "
-         "patient.spo2_scale, patient.oxygen, patient.resting_hr, patient.hypertension, patient.diabetes, "
-         "patient.copd (at column 1)"),
+        (
+            {"worsens": {"value": "spo", "by": 1}, "inputs": {"spo2": {}, "rr": {"keys": ["resp_rate"]}}},
+            "worsens.value: knows no 'spo'; known: spo2, rr and patient.age, patient.age_days, "
+            "patient.pregnant, patient.spo2_scale, patient.oxygen, patient.resting_hr, "
+            "patient.hypertension, patient.diabetes, patient.copd (at column 1)",
+        ),
         ({"inputs": {"spo2": {}, "temp": {}}}, "inputs.temp: is never read"),
         ({"parameters": {"p": {"value": 1, "from": 0, "to": 2}}}, "parameters.p: is never read"),
         ({"scores": {"n": NEWS2}}, "scores.n: is never read"),
-        ({"scores": {"n": NEWS2}, "raise_when": "n.grade > 5"},
-         "raise_when: knows no n.grade; known: n.total, n.risk (at column 1)"),
-        ({"scores": {"n": NEWS2}, "raise_when": "n.risk > 5"},
-         "raise_when: cannot compare a word with a number (at column 8)"),
-        ({"scores": {"n": "NEWS3"}, "raise_when": "n.total > 5"}, "scores.n: no score named 'NEWS3'; known: "),
-        ({"scores": {"n": {"score": "NEWS2", "inputs": {"spo": "spo2"}}}, "raise_when": "n.total > 5"},
-         "scores.n: NEWS2 has no input 'spo'; known: rr, spo2, "),
-        ({"scores": {"n": {"score": "NEWS2", "inputs": {"spo2": "ox"}}}, "raise_when": "n.total > 5"},
-         "scores.n: is fed by 'ox', which is no input"),
-        ({"scores": {"n": {"score": "NEWS2", "assume": {"oxygen": "maybe"}}}, "raise_when": "n.total > 5"},
-         "scores.n: input 'oxygen' must be one of "),
-        ({"scores": {"n": {"score": "NEWS2", "words": {"oxygen": {"maybe": "spo2 > 5"}}}}, "raise_when": "n.total > 5"},
-         "scores.n: input 'oxygen' must be one of "),
-        ({"scores": {"n": {"score": "NEWS2", "words": {"oxygen": {"air": "spo2"}}}}, "raise_when": "n.total > 5"},
-         "scores.n.words.oxygen.air: expected a truth, found a number (at column 1)"),
-        ({"raise_when": "missing(spo2)"},
-         "raise_when: missing() is for technical rules: elsewhere it would answer for unknown (at column 1)"),
-        ({"raise_when": "missing(temp)", "kind": "technical"}, "raise_when: knows no input 'temp' (at column 1)"),
-        ({"raise_when": "known(spo2)"},
-         "raise_when: known() is for studies: elsewhere it would hide silence (at column 1)"),
-        ({"raise_when": "known(spo)", "study": True}, "raise_when: knows no 'spo'; known: spo2 and patient.age"),
+        (
+            {"scores": {"n": NEWS2}, "raise_when": "n.grade > 5"},
+            "raise_when: knows no n.grade; known: n.total, n.risk (at column 1)",
+        ),
+        (
+            {"scores": {"n": NEWS2}, "raise_when": "n.risk > 5"},
+            "raise_when: cannot compare a word with a number (at column 8)",
+        ),
+        (
+            {"scores": {"n": "NEWS3"}, "raise_when": "n.total > 5"},
+            "scores.n: no score named 'NEWS3'; known: ",
+        ),
+        (
+            {"scores": {"n": {"score": "NEWS2", "inputs": {"spo": "spo2"}}}, "raise_when": "n.total > 5"},
+            "scores.n: NEWS2 has no input 'spo'; known: rr, spo2, ",
+        ),
+        (
+            {"scores": {"n": {"score": "NEWS2", "inputs": {"spo2": "ox"}}}, "raise_when": "n.total > 5"},
+            "scores.n: is fed by 'ox', which is no input",
+        ),
+        (
+            {"scores": {"n": {"score": "NEWS2", "assume": {"oxygen": "maybe"}}}, "raise_when": "n.total > 5"},
+            "scores.n: input 'oxygen' must be one of ",
+        ),
+        (
+            {
+                "scores": {"n": {"score": "NEWS2", "words": {"oxygen": {"maybe": "spo2 > 5"}}}},
+                "raise_when": "n.total > 5",
+            },
+            "scores.n: input 'oxygen' must be one of ",
+        ),
+        (
+            {
+                "scores": {"n": {"score": "NEWS2", "words": {"oxygen": {"air": "spo2"}}}},
+                "raise_when": "n.total > 5",
+            },
+            "scores.n.words.oxygen.air: expected a truth, found a number (at column 1)",
+        ),
+        (
+            {"raise_when": "missing(spo2)"},
+            "raise_when: missing() is for technical rules: elsewhere it would answer for unknown "
+            "(at column 1)",
+        ),
+        (
+            {"raise_when": "missing(temp)", "kind": "technical"},
+            "raise_when: knows no input 'temp' (at column 1)",
+        ),
+        (
+            {"raise_when": "known(spo2)"},
+            "raise_when: known() is for studies: elsewhere it would hide silence (at column 1)",
+        ),
+        (
+            {"raise_when": "known(spo)", "study": True},
+            "raise_when: knows no 'spo'; known: spo2 and patient.age",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_rule_that_says_nothing_is_refused(changes, reason):
     assert fail(**changes).startswith(reason)
 
@@ -91,9 +133,13 @@ def test_rules_that_read_alike_share_what_they_read():
 
 def test_one_window_serves_all_that_ask_the_same():
     rules = make_rule_set(
-        raise_when="mean(spo2) over 5 min < 90 and max(spo2) over 5 min < 95", clear_when=None,
-        priority={"low": "mean(spo2) over 5 min < 90", "high": "slope(spo2) over 5 min < -5 or mean(spo2) over 6 min < 9"},
-    )  # fmt: skip
+        raise_when="mean(spo2) over 5 min < 90 and max(spo2) over 5 min < 95",
+        clear_when=None,
+        priority={
+            "low": "mean(spo2) over 5 min < 90",
+            "high": "slope(spo2) over 5 min < -5 or mean(spo2) over 6 min < 9",
+        },
+    )
 
     assert [(window.span_ms, window.has_line) for window in rules.windows] == [
         (300_000, True),
@@ -158,18 +204,43 @@ def test_an_incomplete_score_is_compared_as_all_that_it_can_be(values, truth):
 @pytest.mark.parametrize(
     ("sign", "number", "truth"),
     [
-        (">=", 3, True), (">=", 4, None), (">", 2, True), (">", 3, None), ("<", 3, False), ("<", 4, None),
-        ("<=", 2, False), ("<=", 3, None), ("=", 2, False), ("=", 3, None), ("=", 10, None), ("=", 20.5, False),
-        ("!=", 2, True), ("!=", 3, None), ("!=", 10, None), (">=", 20, None), (">", 20, False), ("<=", 20, True),
-        ("<", 20, None), ("=", 20, None), ("!=", 20.5, True),
+        (">=", 3, True),
+        (">=", 4, None),
+        (">", 2, True),
+        (">", 3, None),
+        ("<", 3, False),
+        ("<", 4, None),
+        ("<=", 2, False),
+        ("<=", 3, None),
+        ("=", 2, False),
+        ("=", 3, None),
+        ("=", 10, None),
+        ("=", 20.5, False),
+        ("!=", 2, True),
+        ("!=", 3, None),
+        ("!=", 10, None),
+        (">=", 20, None),
+        (">", 20, False),
+        ("<=", 20, True),
+        ("<", 20, None),
+        ("=", 20, None),
+        ("!=", 20.5, True),
     ],
-)  # fmt: skip
+)
 def test_a_comparison_with_a_score_is_decided_by_both_its_ends(sign, number, truth):
-    rules = make_rule_set(scores={"n": {"score": "NEWS2", "assume": {"spo2_scale": 1}}}, clear_when=None,
-                          raise_when=f"n.total {sign} {number}", priority="low")  # fmt: skip
+    rules = make_rule_set(
+        scores={"n": {"score": "NEWS2", "assume": {"spo2_scale": 1}}},
+        clear_when=None,
+        raise_when=f"n.total {sign} {number}",
+        priority="low",
+    )
     mirrored = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(sign, sign)
-    other = make_rule_set(scores={"n": {"score": "NEWS2", "assume": {"spo2_scale": 1}}}, clear_when=None,
-                          raise_when=f"{number} {mirrored} n.total", priority="low")  # fmt: skip
+    other = make_rule_set(
+        scores={"n": {"score": "NEWS2", "assume": {"spo2_scale": 1}}},
+        clear_when=None,
+        raise_when=f"{number} {mirrored} n.total",
+        priority="low",
+    )
     for compiled in (rules, other):
         frame = compiled.build_frame()
         frame.values[compiled.channels_by_key["spo2"][0][0]] = 85.0
@@ -183,8 +254,13 @@ WORDS = {"oxygen": {"oxygen": "temp > 37", "air": "spo2 > 0"}}
     ("temp", "known", "points"), [(38.0, "oxygen", 2), (36.0, "air", 0), (None, None, None)]
 )
 def test_a_word_is_unknown_while_an_earlier_one_may_hold(temp, known, points):
-    rules = make_rule_set(inputs={"spo2": {}, "temp": {}}, raise_when="n.total > 19", clear_when=None, priority="low",
-                          scores={"n": {"score": "NEWS2", "words": WORDS}})  # fmt: skip
+    rules = make_rule_set(
+        inputs={"spo2": {}, "temp": {}},
+        raise_when="n.total > 19",
+        clear_when=None,
+        priority="low",
+        scores={"n": {"score": "NEWS2", "words": WORDS}},
+    )
     frame = rules.build_frame()
     frame.values[rules.channels_by_key["spo2"][0][0]] = 95.0
     frame.values[rules.channels_by_key["temp"][0][0]] = temp
@@ -196,8 +272,13 @@ def test_a_word_is_unknown_while_an_earlier_one_may_hold(temp, known, points):
 
 def test_no_word_that_holds_is_no_word():
     words = {"oxygen": {"oxygen": "temp > 37"}}
-    rules = make_rule_set(inputs={"spo2": {}, "temp": {}}, raise_when="n.total > 19", clear_when=None, priority="low",
-                          scores={"n": {"score": "NEWS2", "words": words}})  # fmt: skip
+    rules = make_rule_set(
+        inputs={"spo2": {}, "temp": {}},
+        raise_when="n.total > 19",
+        clear_when=None,
+        priority="low",
+        scores={"n": {"score": "NEWS2", "words": words}},
+    )
     frame = rules.build_frame()
     frame.values[rules.channels_by_key["temp"][0][0]] = 36.0
 
@@ -207,8 +288,14 @@ def test_no_word_that_holds_is_no_word():
 @pytest.mark.parametrize(("values", "told"), [((88, 26), True), ((88, None), False), ((88, 16), False)])
 def test_a_lower_bound_needs_enough_that_is_measured(values, told):
     use = {"score": "NEWS2", "assume": {"spo2_scale": 1}, "lower_bound_with": 2}
-    rules = make_rule_set(inputs={"spo2": {}, "rr": {"keys": ["resp_rate"]}}, raise_when="n.total >= 6", clear_when=None,
-                          raise_for="0 s", priority="low", scores={"n": use})  # fmt: skip
+    rules = make_rule_set(
+        inputs={"spo2": {}, "rr": {"keys": ["resp_rate"]}},
+        raise_when="n.total >= 6",
+        clear_when=None,
+        raise_for="0 s",
+        priority="low",
+        scores={"n": use},
+    )
     spo2_value, rate = values
     samples = [
         spo2(0, spo2_value),
@@ -232,8 +319,14 @@ def test_a_value_outside_the_domain_of_a_score_is_as_if_missing():
 
 
 def test_a_worsening_score_counts_from_its_lower_bound():
-    rules = make_rule_set(scores={"n": {"score": "NEWS2", "assume": {"spo2_scale": 1}}}, raise_when="n.total >= 1",
-                          worsens={"value": "n.total", "by": 2}, raise_for="0 s", priority="low", clear_when=None)  # fmt: skip
+    rules = make_rule_set(
+        scores={"n": {"score": "NEWS2", "assume": {"spo2_scale": 1}}},
+        raise_when="n.total >= 1",
+        worsens={"value": "n.total", "by": 2},
+        raise_for="0 s",
+        priority="low",
+        clear_when=None,
+    )
     events = watch_samples(rules, [spo2(0, 95), spo2(10, 93), spo2(20, 91)])
 
     assert say(events) == [(0, "active"), (20, "worsened")]
@@ -242,9 +335,17 @@ def test_a_worsening_score_counts_from_its_lower_bound():
 def test_rules_share_the_result_of_a_score(monkeypatch):
     calls = []
     compute = SCORE.compute
-    monkeypatch.setattr("vitals.warning.rule_set.find_score", lambda _: type(
-        "Counted", (), {"inputs": SCORE.inputs, "compute": staticmethod(lambda given: (calls.append(1), compute(given))[1])}
-    ))  # fmt: skip
+    monkeypatch.setattr(
+        "vitals.warning.rule_set.find_score",
+        lambda _: type(
+            "Counted",
+            (),
+            {
+                "inputs": SCORE.inputs,
+                "compute": staticmethod(lambda given: (calls.append(1), compute(given))[1]),
+            },
+        ),
+    )
     use = {
         "scores": {"n": "NEWS2"},
         "raise_when": "n.total > 19",
@@ -268,9 +369,14 @@ def test_rules_share_the_result_of_a_score(monkeypatch):
 )
 def test_technical_rules_may_ask_about_the_input_itself(kind, text, told):
     rules = make_rule_set(
-        inputs={"spo2": {"stale_after": "70 s", "differ_by": 3}}, kind=kind, raise_when=text, raise_for="0 s",
-        clear_when=None, clear_for="0 s", priority="low",
-    )  # fmt: skip
+        inputs={"spo2": {"stale_after": "70 s", "differ_by": 3}},
+        kind=kind,
+        raise_when=text,
+        raise_for="0 s",
+        clear_when=None,
+        clear_for="0 s",
+        priority="low",
+    )
     samples = [spo2(0, 95), spo2(20, 80, src="b"), spo2(40, 95), spo2(50, 0)]
 
     assert say(watch_samples(rules, samples, until_s=200)) == told

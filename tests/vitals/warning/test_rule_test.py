@@ -33,18 +33,27 @@ def test_a_rule_that_keeps_its_word_loads():
     [
         ({"expect": []}, "did not expect active (medium) at 40 s"),
         ({"expect": [ACTIVE]}, "expected active at 30 s, found active (medium) at 40 s"),
-        ({"expect": [ACTIVE | {"at": "40 s", "event": "closed"}]},
-         "expected closed at 40 s, found active (medium) at 40 s"),
-        ({"expect": [ACTIVE | {"at": "40 s", "priority": "high"}]},
-         "expected active (high) at 40 s, found active (medium) at 40 s"),
-        ({"expect": [ACTIVE | {"at": "40 s"}, ACTIVE | {"at": "50 s", "priority": "low"}]},
-         "expected active (low) at 50 s, found nothing more"),
+        (
+            {"expect": [ACTIVE | {"at": "40 s", "event": "closed"}]},
+            "expected closed at 40 s, found active (medium) at 40 s",
+        ),
+        (
+            {"expect": [ACTIVE | {"at": "40 s", "priority": "high"}]},
+            "expected active (high) at 40 s, found active (medium) at 40 s",
+        ),
+        (
+            {"expect": [ACTIVE | {"at": "40 s"}, ACTIVE | {"at": "50 s", "priority": "low"}]},
+            "expected active (low) at 50 s, found nothing more",
+        ),
         ({"expect": [], "more": {"temp": "37"}}, "there is no input 'temp'"),
         ({"expect": [], "more": {"temp.quality": "1"}}, "there is no input 'temp.quality'"),
         ({"expect": [], "given": {"limit": 5}}, "'limit' is neither of the person nor a parameter"),
-        ({"expect": [], "given": {"patient.height": 5}}, "'patient.height' is neither of the person nor a parameter"),
+        (
+            {"expect": [], "given": {"patient.height": 5}},
+            "'patient.height' is neither of the person nor a parameter",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_rule_that_does_not_keep_its_word_does_not_load(test, reason):
     assert fail(**test) == reason
 
@@ -71,9 +80,10 @@ def test_a_series_may_have_a_quality(quality, events):
 
 def test_what_is_given_is_known_from_the_first_step_on():
     changes = {
-        "applies_when": "not patient.pregnant", "raise_when": "spo2 < limit",
+        "applies_when": "not patient.pregnant",
+        "raise_when": "spo2 < limit",
         "parameters": {"limit": {"value": 85, "from": 80, "to": 90}},
-    }  # fmt: skip
+    }
 
     assert check(expect=[], changes=changes)
     assert check(expect=[ACTIVE | {"at": "40 s"}], given={"limit": 90}, changes=changes)

@@ -30,7 +30,8 @@ def refuse(value, declared=SPO2, *, quality=None, flags=()):
         (-math.inf, AGE, Refusal.OUT_OF_RANGE), (10**400, AGE, Refusal.OUT_OF_RANGE),
         (-(10**400), AGE, Refusal.OUT_OF_RANGE),
         ("A", WORD, None), (1, WORD, Refusal.WRONG_TYPE), (False, WORD, Refusal.WRONG_TYPE),
-        (False, TRUTH, None), (True, TRUTH, None), (1, TRUTH, Refusal.WRONG_TYPE), ("true", TRUTH, Refusal.WRONG_TYPE),
+        (False, TRUTH, None), (True, TRUTH, None), (1, TRUTH, Refusal.WRONG_TYPE),
+        ("true", TRUTH, Refusal.WRONG_TYPE),
     ],
 )  # fmt: skip
 def test_gate_lets_values_of_the_person_pass(value, declared, refusal):

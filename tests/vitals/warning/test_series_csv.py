@@ -25,7 +25,8 @@ def test_wide_lines_are_samples_of_one_instant():
     table = read("pid,hour,HR,O2Sat,SBP,Age", "a,0,80,97,120,60", "a,1,81,,,60", "b,0,,95,,")
 
     assert seen(table) == [
-        ("a", 0, "heart_rate", 80), ("a", 0, "spo2", 97), ("a", 0, "nibp_sys", 120), ("a", 0, "patient.age", 60),
+        ("a", 0, "heart_rate", 80), ("a", 0, "spo2", 97), ("a", 0, "nibp_sys", 120),
+        ("a", 0, "patient.age", 60),
         ("a", H, "heart_rate", 81), ("a", H, "patient.age", 60), ("b", 0, "spo2", 95),
     ]  # fmt: skip
     assert (table.unknown_columns, table.lines) == ((), 3)
@@ -48,8 +49,10 @@ def test_a_param_without_values_is_an_ordinary_column():
     ("column", "cell", "at_ms"),
     [
         ("at_ms", "1500", 1500), ("t_ms", "7", 7), ("t_s", "1.5", 1500), ("second", "2", 2000),
-        ("minute", "2", 120_000), ("hour", "-1.5", -5_400_000), ("time", "2026-01-01T00:00:00Z", 1_767_225_600_000),
-        ("time", "2026-01-01", 1_767_225_600_000), ("measured_at", "2026-01-01 08:00:00+08:00", 1_767_225_600_000),
+        ("minute", "2", 120_000), ("hour", "-1.5", -5_400_000),
+        ("time", "2026-01-01T00:00:00Z", 1_767_225_600_000),
+        ("time", "2026-01-01", 1_767_225_600_000),
+        ("measured_at", "2026-01-01 08:00:00+08:00", 1_767_225_600_000),
         ("Hour ", " 1 ", H),
     ],
 )  # fmt: skip
@@ -120,8 +123,10 @@ def test_empty_lines_are_nothing():
     ("lines", "reason"),
     [
         ((), "line 1: the file is empty"),
-        (("pid,hr",), "line 1: has no column of time: one of at_ms, t_ms, t_s, second, minute, hour, time, measured_at"),
-        (("hour,hr",), "line 1: has no column of the person: one of patient, person, pid, subject, record_id"),
+        (("pid,hr",),
+         "line 1: has no column of time: one of at_ms, t_ms, t_s, second, minute, hour, time, measured_at"),
+        (("hour,hr",),
+         "line 1: has no column of the person: one of patient, person, pid, subject, record_id"),
         (("pid,hour,hr", "a,0"), "line 2: has 2 cells instead of 3"),
         (("pid,hour,hr", "a,0,1,2"), "line 2: has 4 cells instead of 3"),
         (("pid,hour,hr", "a,0,1", " ,0,1"), "line 3, column 'pid': names no person"),

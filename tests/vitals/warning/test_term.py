@@ -12,7 +12,7 @@ TYPES = {"a": "spo2", "b": "temp", "c": "resp_rate", "t": "steps", "w": "acvpu"}
 
 
 def build(text, **fields):
-    """The answer to a condition, as a function of the values of a, b, c (numbers), t (a truth) and w (a word)."""
+    """The answer to a condition as a function of a, b, c (numbers), t (a truth) and w (a word)."""
     kinds = {"t": "truth", "w": "word"}
     inputs = {
         name: {"keys": [key], "type": kinds.get(name, "number"), "range": [-1000, 1000]}
@@ -41,7 +41,8 @@ def build(text, **fields):
         ("a > 90", {"a": 90.0}, False), ("a > 90", {"a": 90.1}, True),
         ("a >= 90", {"a": 90.0}, True), ("a >= 90", {"a": 89.9}, False),
         ("a = 90", {"a": 90.0}, True), ("a != 90", {"a": 90.0}, False), ("a = 90", {}, None),
-        ("90 > a", {"a": 89.0}, True), ("90 > a", {}, None), ("a < b", {"a": 1.0}, None), ("a < b", {"b": 1.0}, None),
+        ("90 > a", {"a": 89.0}, True), ("90 > a", {}, None), ("a < b", {"a": 1.0}, None),
+        ("a < b", {"b": 1.0}, None),
         ("a < b", {"a": 1.0, "b": 2.0}, True), ("a < b", {"a": 2.0, "b": 2.0}, False),
         ("a + b * 2 = 8", {"a": 2.0, "b": 3.0}, True), ("a - b = -1", {"a": 2.0, "b": 3.0}, True),
         ("a / b = 2", {"a": 6.0, "b": 3.0}, True), ("a / b > 0", {"a": 6.0, "b": 0.0}, None),
@@ -109,6 +110,14 @@ def test_a_tree_that_says_nothing_is_refused(text, reason):
         build(text, scores={"n": {"score": "NEWS2", "inputs": {"spo2": "a"}}})
 
     assert caught.value.reason == f"raise_when: {reason}"
+
+
+@pytest.mark.parametrize("text", ["n.total > a", "a < n.total", "n.total = a"])
+def test_a_score_is_compared_with_a_known_number_only(text):
+    ask = build(text, scores={"n": {"score": "NEWS2", "inputs": {"rr": "c"}}})
+
+    assert ask(c=25.0) is None
+    assert ask(c=25.0, a=-1.0) is ("=" not in text)
 
 
 @given(st.integers(0, 2**32))

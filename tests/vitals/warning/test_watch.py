@@ -14,8 +14,8 @@ from tests.fixtures.warning_rules import (
     make_stream,
     say,
     spo2,
+    watch_samples,
 )
-from tests.fixtures.warning_rules import watch_samples
 from vitals.warning.rule_set import compile_rules, parameter_key
 from vitals.warning.sample import Sample
 from vitals.warning.watch import SavedWatchInvalid, Watch
@@ -24,24 +24,61 @@ RULES = make_rule_set()
 
 
 def make_many_rules():
-    """Rules that use whatever the engine has: windows, scores, technical questions, second readings, overrides."""
+    """Rules that use whatever the engine has: windows, scores, technical questions, second readings."""
     text = {"zh": "休息", "en": "Rest"}
     spo2_input = {"spo2": {"quality_min": 0.5, "stale_after": "120 s", "differ_by": 3}}
-    return compile_rules([
-        make_rule(id="low", worsens={"value": "100 - spo2", "by": 2}),
-        make_rule(id="asking", remeasure={"rest": "20 s", "within": "2 min", "unanswered": "low", "text": text}),
-        make_rule(id="mean", raise_when="mean(spo2) over 2 min with 3 values < 91", raise_for="10 s", clear_when=None),
-        make_rule(id="slope", raise_when="slope(spo2) over 5 min < 0", raise_for="1 min", clear_when=None),
-        make_rule(id="count", raise_when="count(spo2 < 92) over 3 min >= 4", raise_for="0 s", clear_when=None),
-        make_rule(id="off", kind="technical", inputs=spo2_input, raise_when="gated(spo2) or disagreeing(spo2)",
-                  raise_for="20 s", clear_when=None, priority="low"),
-        make_rule(id="gone", kind="missing_data", raise_when="missing(spo2)", raise_for="0 s", clear_when=None,
-                  priority="low"),
-        make_rule(id="score", scores={"news2": {"score": "NEWS2", "inputs": {"spo2": "spo2"}}}, grace="5 min",
-                  raise_when="news2.total >= 2", clear_when="spo2 > 93", worsens={"value": "news2.total", "by": 1}),
-        make_rule(id="kept", inputs={"spo2": {"keeps_last": True}}, raise_when="spo2 < limit",
-                  parameters={"limit": {"value": 88, "from": 80, "to": 92}}, priority="low"),
-    ])  # fmt: skip
+    return compile_rules(
+        [
+            make_rule(id="low", worsens={"value": "100 - spo2", "by": 2}),
+            make_rule(
+                id="asking", remeasure={"rest": "20 s", "within": "2 min", "unanswered": "low", "text": text}
+            ),
+            make_rule(
+                id="mean",
+                raise_when="mean(spo2) over 2 min with 3 values < 91",
+                raise_for="10 s",
+                clear_when=None,
+            ),
+            make_rule(
+                id="slope", raise_when="slope(spo2) over 5 min < 0", raise_for="1 min", clear_when=None
+            ),
+            make_rule(
+                id="count", raise_when="count(spo2 < 92) over 3 min >= 4", raise_for="0 s", clear_when=None
+            ),
+            make_rule(
+                id="off",
+                kind="technical",
+                inputs=spo2_input,
+                raise_when="gated(spo2) or disagreeing(spo2)",
+                raise_for="20 s",
+                clear_when=None,
+                priority="low",
+            ),
+            make_rule(
+                id="gone",
+                kind="missing_data",
+                raise_when="missing(spo2)",
+                raise_for="0 s",
+                clear_when=None,
+                priority="low",
+            ),
+            make_rule(
+                id="score",
+                scores={"news2": {"score": "NEWS2", "inputs": {"spo2": "spo2"}}},
+                grace="5 min",
+                raise_when="news2.total >= 2",
+                clear_when="spo2 > 93",
+                worsens={"value": "news2.total", "by": 1},
+            ),
+            make_rule(
+                id="kept",
+                inputs={"spo2": {"keeps_last": True}},
+                raise_when="spo2 < limit",
+                parameters={"limit": {"value": 88, "from": 80, "to": 92}},
+                priority="low",
+            ),
+        ]
+    )
 
 
 MANY = make_many_rules()
@@ -117,9 +154,12 @@ def test_samples_of_one_instant_count_together_in_any_order():
 def test_what_is_too_old_at_an_instant_is_not_looked_at_once_more():
     inputs = {"spo2": {"stale_after": "60 s"}, "rr": {"keys": ["resp_rate"], "stale_after": "10 min"}}
     rules = make_rule_set(
-        inputs=inputs, raise_when="spo2 < 90 or rr > 20", raise_for="0 s", clear_when="spo2 >= 92 and rr <= 20",
+        inputs=inputs,
+        raise_when="spo2 < 90 or rr > 20",
+        raise_for="0 s",
+        clear_when="spo2 >= 92 and rr <= 20",
         clear_for="0 s",
-    )  # fmt: skip
+    )
     rate = [Sample("resp_rate", "b", at_ms, value) for at_ms, value in ((0, 30), (60_001, 10))]
 
     assert say(watch_samples(rules, [*rate, spo2(0, 95)], until_s=100)) == [(0, "active")]
@@ -154,19 +194,31 @@ def test_samples_that_no_rule_reads_change_nothing():
 
 
 LIMITED = make_rule_set(
-    parameters={"limit": {"value": 90, "from": 85, "to": 92}}, raise_when="spo2 < limit", clear_when=None,
-    raise_for="0 s", priority="low", inputs={"spo2": {}},
-)  # fmt: skip
+    parameters={"limit": {"value": 90, "from": 85, "to": 92}},
+    raise_when="spo2 < limit",
+    clear_when=None,
+    raise_for="0 s",
+    priority="low",
+    inputs={"spo2": {}},
+)
 LIMIT = parameter_key("spo2-low", "limit")
 
 
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (92, True), (91.5, True), (92.1, False), (85, False), (84, False), (True, False), ("92", False),
-        (None, False), (float("nan"), False), (10**400, False),
+        (92, True),
+        (91.5, True),
+        (92.1, False),
+        (85, False),
+        (84, False),
+        (True, False),
+        ("92", False),
+        (None, False),
+        (float("nan"), False),
+        (10**400, False),
     ],
-)  # fmt: skip
+)
 def test_a_parameter_is_changed_for_a_person_within_its_limits(value, told):
     override = Sample(LIMIT, "staff", 5 * S, value)
 
@@ -175,11 +227,18 @@ def test_a_parameter_is_changed_for_a_person_within_its_limits(value, told):
 
 def test_a_changed_parameter_is_no_new_value():
     text = {"zh": "休息", "en": "Rest"}
-    rules = compile_rules([
-        make_rule(id="asking", raise_for="0 s", remeasure={"rest": "1 s", "within": "9 s", "unanswered": "drop", "text": text},
-                  raise_when="spo2 < limit", parameters={"limit": {"value": 90, "from": 85, "to": 92}}),
-        make_rule(id="count", raise_when="count(spo2 < 90) over 1 min >= 2", raise_for="0 s"),
-    ])  # fmt: skip
+    rules = compile_rules(
+        [
+            make_rule(
+                id="asking",
+                raise_for="0 s",
+                remeasure={"rest": "1 s", "within": "9 s", "unanswered": "drop", "text": text},
+                raise_when="spo2 < limit",
+                parameters={"limit": {"value": 90, "from": 85, "to": 92}},
+            ),
+            make_rule(id="count", raise_when="count(spo2 < 90) over 1 min >= 2", raise_for="0 s"),
+        ]
+    )
     override = Sample(parameter_key("asking", "limit"), "staff", 5 * S, 91)
 
     assert say(watch_samples(rules, [spo2(0, 88), override], until_s=100)) == [
@@ -194,13 +253,17 @@ def test_a_changed_parameter_is_no_new_value():
 )
 def test_a_refused_sample_is_no_value_of_a_window(keeps_last, refused, count):
     rules = make_rule_set(
-        inputs={"spo2": {"keeps_last": keeps_last}}, raise_for="0 s", clear_when=None,
+        inputs={"spo2": {"keeps_last": keeps_last}},
+        raise_for="0 s",
+        clear_when=None,
         raise_when=f"count(spo2 < 90) over 10 min >= {count}",
-    )  # fmt: skip
+    )
     more = make_rule_set(
-        inputs={"spo2": {"keeps_last": keeps_last}}, raise_for="0 s", clear_when=None,
+        inputs={"spo2": {"keeps_last": keeps_last}},
+        raise_for="0 s",
+        clear_when=None,
         raise_when=f"count(spo2 < 90) over 10 min >= {count + 1}",
-    )  # fmt: skip
+    )
 
     assert say(watch_samples(rules, [spo2(0, 88), spo2(5, refused)]))[:1] == [(5 * (count - 1), "active")]
     assert say(watch_samples(more, [spo2(0, 88), spo2(5, refused)])) == []
@@ -209,20 +272,30 @@ def test_a_refused_sample_is_no_value_of_a_window(keeps_last, refused, count):
 @pytest.mark.parametrize(
     ("sample", "told"),
     [
-        (spo2(100, 95), "refuted"), (spo2(100, 88), "active"), (spo2(100, 0), None), (spo2(100, 70, src="b"), None),
-        (Sample("patient.copd", "staff", 100 * S, False), None), (Sample("resp_rate", "b", 100 * S, 10), None),
+        (spo2(100, 95), "refuted"),
+        (spo2(100, 88), "active"),
+        (spo2(100, 0), None),
+        (spo2(100, 70, src="b"), None),
+        (Sample("patient.copd", "staff", 100 * S, value=False), None),
+        (Sample("resp_rate", "b", 100 * S, 10), None),
     ],
     ids=["well", "ill", "refused", "of another sensor", "of the record", "of another rule"],
-)  # fmt: skip
+)
 def test_only_a_new_value_of_the_measured_thing_is_a_second_reading(sample, told):
     text = {"zh": "休息", "en": "Rest"}
     asking = make_rule(
-        inputs={"spo2": {"keeps_last": True, "stale_after": "10 min"}}, raise_when="spo2 < 90 and not patient.copd",
+        inputs={"spo2": {"keeps_last": True, "stale_after": "10 min"}},
+        raise_when="spo2 < 90 and not patient.copd",
         remeasure={"rest": "1 min", "within": "5 min", "unanswered": "drop", "text": text},
-    )  # fmt: skip
-    other = make_rule(id="other", inputs={"rr": {"keys": ["resp_rate"]}}, raise_when="rr > 99", clear_when=None,
-                      priority="low")  # fmt: skip
-    first = [Sample("patient.copd", "staff", 0, False), spo2(0, 88)]
+    )
+    other = make_rule(
+        id="other",
+        inputs={"rr": {"keys": ["resp_rate"]}},
+        raise_when="rr > 99",
+        clear_when=None,
+        priority="low",
+    )
+    first = [Sample("patient.copd", "staff", 0, value=False), spo2(0, 88)]
     events = watch_samples(compile_rules([asking, other]), [*first, sample], until_s=101)
 
     assert say(events) == [(30, "remeasure"), *([(100, told)] if told else [])]
@@ -230,22 +303,36 @@ def test_only_a_new_value_of_the_measured_thing_is_a_second_reading(sample, told
 
 def test_an_event_shows_what_the_rule_saw():
     rules = make_rule_set(
-        inputs={"spo2": {"stale_after": "120 s"}, "rr": {"keys": ["resp_rate"]}, "temp": {"stale_after": "5 s"}},
+        inputs={
+            "spo2": {"stale_after": "120 s"},
+            "rr": {"keys": ["resp_rate"]},
+            "temp": {"stale_after": "5 s"},
+        },
         raise_when="spo2 < 90 or rr > 99 or temp > 99 or n.total > 19",
         scores={"n": {"score": "NEWS2", "assume": {"oxygen": "air"}}},
-    )  # fmt: skip
+    )
     samples = [spo2(0, 88, quality=1), Sample("resp_rate", "b", 0, 0), Sample("temp", "c", 0, 37)]
     (event,) = watch_samples(rules, samples, until_s=30)
     plain = event.to_plain()
 
     assert plain["level"] == "medium"
-    assert {entry["name"]: (entry["key"], entry["src"], entry["value"], entry["at_ms"], entry["quality"], entry["reason"])
-            for entry in plain["inputs"]} == {
-        "spo2": ("spo2", "a", 88.0, 0, 1.0, None), "rr": ("resp_rate", "b", None, None, None, "zero"),
+    assert {
+        entry["name"]: (
+            entry["key"],
+            entry["src"],
+            entry["value"],
+            entry["at_ms"],
+            entry["quality"],
+            entry["reason"],
+        )
+        for entry in plain["inputs"]
+    } == {
+        "spo2": ("spo2", "a", 88.0, 0, 1.0, None),
+        "rr": ("resp_rate", "b", None, None, None, "zero"),
         "temp": ("temp", "c", None, None, None, "silent"),
         "patient.oxygen": (None, None, None, None, None, "never"),
         "patient.spo2_scale": (None, None, None, None, None, "never"),
-    }  # fmt: skip
+    }
     (score,) = plain["scores"]
     assert (score["name"], score["score"], score["assumed"]) == ("n", "NEWS2", (("oxygen", "air"),))
     assert dict(score["answer"])["total"] is None
