@@ -24,6 +24,7 @@ from vitals.warning.event import Event
 from vitals.warning.outcome import judge_outcome
 from vitals.warning.rule import Rule
 from vitals.warning.rule_file import read_rules
+from vitals.warning.rule_pack import shipped_rules
 from vitals.warning.rule_set import compile_rules
 from vitals.warning.rule_test import check_rule
 from vitals.warning.series_csv import SeriesInvalid, read_persons, read_table
@@ -40,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     check = actions.add_parser("check", help="read rule files and run their own tests")
     check.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    actions.add_parser("list", help="the shipped rules, as the table of docs/early-warning.md")
     backtest = actions.add_parser("backtest", help="replay series through rules: what would have happened")
     backtest.add_argument("--rules", nargs="+", required=True, type=Path, metavar="FILE")
     backtest.add_argument("--series", nargs="+", required=True, type=Path, metavar="CSV")
@@ -56,6 +58,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check or replay; 1 if a rule or a series is wrong."""
+    if arguments.action == "list":
+        print(build_table(shipped_rules()))
+        return 0
     return _check(arguments.files) if arguments.action == "check" else _backtest(arguments)
 
 
@@ -104,6 +109,20 @@ def load_rules(path: Path) -> tuple[Rule, ...]:
     for rule in rules:
         check_rule(rule)
     return rules
+
+
+def build_table(rules: Iterable[Rule]) -> str:
+    """Rules as a table in Markdown."""
+    lines = ["| rule | packs | raises when | level | source |", "|---|---|---|---|---|"]
+    for rule in rules:
+        delay = f" for {rule.raise_for_ms / 1000:g} s" if rule.raise_for_ms else ""
+        levels = ", ".join(step.level.name.lower() for step in rule.levels)
+        lines.append(
+            f"| `{rule.id}` {rule.text.zh} {rule.text.en} | {', '.join(rule.packs)} "
+            f"| `{rule.text_of['raise_when']}`{delay} | {levels} "
+            f"| {rule.source.document}, {rule.source.year}: {rule.source.section} |"
+        )
+    return "\n".join(lines)
 
 
 def _backtest(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from qianli.commands import rules
 from qianli.commands.score import build_table
+from vitals.warning.rule_pack import shipped_rules
 from vitals.warning.score import score_by_name
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "early-warning.md").read_text(encoding="utf-8")
@@ -21,7 +23,13 @@ def test_every_score_stands_in_the_table_with_both_names() -> None:
 
 
 def test_scores_named_where_sources_differ_exist() -> None:
-    rows = PAGE.split("## Where sources differ")[1].split("|---|---|---|---|\n")[1].splitlines()
+    section = PAGE.split("## Where sources differ")[1].split("\n## ")[0]
+    rows = section.split("|---|---|---|---|\n")[1].splitlines()
     named = {name.strip() for row in rows if row.startswith("|") for name in row.split("|")[1].split(",")}
     assert len(named) >= 7
     assert named <= set(score_by_name())
+
+
+def test_table_of_rules_is_the_one_that_the_command_writes() -> None:
+    table = PAGE.split("<!-- written by `qianli rules list` -->\n")[1].split("\n<!-- end of the rules -->")[0]
+    assert table == rules.build_table(shipped_rules())

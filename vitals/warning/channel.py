@@ -8,10 +8,10 @@ from vitals.warning.frame import Value
 from vitals.warning.rule import Input
 from vitals.warning.sample import Refusal, Sample, find_refusal
 
-DISAGREES_WITHIN_MS = 120_000
+DISAGREES_WITHIN_MS = 180_000
 """Two values of one vital sign this close in time should be alike."""
-DISAGREES_FOR_MS = 600_000
-"""So long after the last contradiction two streams count as disagreeing."""
+DISAGREES_FOR_MS = 1_200_000
+"""So long after the last contradiction nobody knows which is right; some sensors tell every 15 minutes."""
 _STREAMS_MAX = 8
 
 Stream = tuple[int, str]
@@ -58,7 +58,7 @@ class Channel:
         if refusal is not None:
             return self._refuse(sample, stream, refusal)
         reading = _read(sample)
-        contradicts = self._contradicts(reading, rank) if stream != self.stream else False
+        contradicts = self._contradicts(reading, stream)
         if contradicts:
             self.disagreed_ms = reading.at_ms
         if self.stream != stream and self._outranks(stream, sample.at_ms):
@@ -116,10 +116,11 @@ class Channel:
         self.stream, self.reading, self.heard_ms = stream, None, sample.at_ms
         return Taken.REFUSED
 
-    def _contradicts(self, reading: Reading, rank: int) -> bool:
-        """Whether a value of an equal stream differs too much from the one that counts."""
-        limit, mine = self.declared.differ_by, self.reading
-        if limit is None or mine is None or self.stream is None or self.stream[0] != rank:
+    def _contradicts(self, reading: Reading, stream: Stream) -> bool:
+        """Whether a value of the same or of an equal stream differs too much from the one that counts."""
+        mine = self.reading
+        limit = self.declared.jump_by if stream == self.stream else self.declared.differ_by
+        if limit is None or mine is None or self.stream is None or self.stream[0] != stream[0]:
             return False
         if not isinstance(mine.value, float) or not isinstance(reading.value, float):
             return False

@@ -58,7 +58,8 @@ class Input:
     `keys` are vital signs, best first: while a better one is fresh the others are not used. A value is known
     for `stale_after_ms` after it was measured; None means until the next one. A sample that the gate refuses
     makes the value unknown at once, unless `keeps_last` (charted values: a mistyped line is as if not there).
-    Two streams of one vital sign that differ by more than `differ_by` disagree.
+    Two streams of one vital sign that differ by more than `differ_by` disagree, and so does one that jumps by
+    more than `jump_by` within minutes, as two do that came under one name. Which is right nobody knows then.
     """
 
     keys: tuple[str, ...]
@@ -69,6 +70,7 @@ class Input:
     stale_after_ms: int | None = None
     keeps_last: bool = False
     differ_by: float | None = None
+    jump_by: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

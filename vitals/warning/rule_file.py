@@ -299,6 +299,7 @@ class _Reader:
             stale_after_ms=self._duration_or_none(form.stale_after, f"{path}.stale_after"),
             keeps_last=form.keeps_last,
             differ_by=form.differ_by,
+            jump_by=form.jump_by,
         )
 
     def _code(self, keys: list[str], place: int, path: str) -> VitalCode:

@@ -35,6 +35,7 @@ class InputForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     stale_after: str | None = None
     keeps_last: bool = False
     differ_by: float | None = None
+    jump_by: float | None = None
 
 
 class ScoreForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -507,7 +507,7 @@ def _kind_of(outcome: Outcome) -> Kind | None:
 
 def _read_outcome(compute: Callable[[Frame], ScoreResult], name: str) -> Read:
     def read(frame: Frame) -> bool | str | None:
-        return compute(frame).find_outcome(name).value  # type: ignore[return-value]  # of a kind for rules
+        return compute(frame).find_outcome(name).value  # type: ignore[return-value]  # by _kind_of
 
     return read
 
@@ -525,10 +525,14 @@ def _read_once(read_total: Read, slot: int) -> Read:
     return read
 
 
+def _bounds(result: ScoreResult) -> tuple[float, float]:
+    """Of a score that has a total: `_build_score` asks before."""
+    return float(result.total_min or 0), float(result.total_max or 0)
+
+
 def _read_interval(compute: Callable[[Frame], ScoreResult]) -> Read:
     def read(frame: Frame) -> tuple[float, float]:
-        result = compute(frame)
-        return float(result.total_min), float(result.total_max)  # type: ignore[arg-type]  # it has a total
+        return _bounds(compute(frame))
 
     return read
 
@@ -542,6 +546,6 @@ def _read_lower_bound(
             known += read_one(frame) is not None
         if known < needed:
             return None
-        return float(compute(frame).total_min)  # type: ignore[arg-type]  # it has a total
+        return _bounds(compute(frame))[0]
 
     return read

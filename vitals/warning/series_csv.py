@@ -53,6 +53,9 @@ _SHORT_NAMES: Mapping[str, tuple[str, float]] = MappingProxyType(
         "pregnant": ("patient.pregnant", 1),
     }
 )
+_MEANINGS_BESIDE: Mapping[str, tuple[tuple[str, float], ...]] = MappingProxyType(
+    {"glucose_mmol_l": (("glucose_isf", 18.0182),)}  # of a meter or of a sensor; in mg/dL
+)
 _TRUE = ("1", "1.0", "true")
 _FRACTIONS = ("fio2",)  # charted as 0.21 or as 21
 _RECORD_COLUMNS = ("period", "recording")
@@ -181,9 +184,10 @@ class _Columns:
         self._quality = next((lower.index(name) for name in _QUALITY_COLUMNS if name in lower), None)
         self._contact = lower.index(_CONTACT_COLUMN) if _CONTACT_COLUMN in lower else None
         self._values = [
-            (number, *_SHORT_NAMES.get(name, (name, 1.0)))
+            (number, *meaning)
             for number, name in enumerate(lower)
             if number not in (self._person, self._time, self._outcome) and _is_known(name)
+            for meaning in (_SHORT_NAMES.get(name, (name, 1.0)), *_MEANINGS_BESIDE.get(name, ()))
         ]
         self._param, self._value = self._find_long_form(lower)
         used = {number for number, _, _ in self._values} | {self._person, self._record, self._time}

@@ -201,7 +201,7 @@ class Watch:
         channel, frame = self._channels[number], self._frame
         reading = channel.reading
         frame.edition += 1
-        frame.values[number] = None if reading is None else reading.value
+        frame.values[number] = None if reading is None or channel.disagreed_ms is not None else reading.value
         frame.gated[number] = channel.refusal is not None
         frame.missing[number] = channel.is_missing
         frame.disagreeing[number] = channel.disagreed_ms is not None
@@ -305,6 +305,8 @@ def _see_input(name: str, channel: Channel) -> InputSeen:
     reason: str | None = None
     if reading is None:
         reason = channel.refusal or ("silent" if channel.is_missing else "never")
+    elif channel.disagreed_ms is not None:
+        reason = "contradicted"
     return InputSeen(
         name=name,
         key=None if stream is None else channel.declared.keys[stream[0]],

@@ -43,8 +43,12 @@ def fail(**changes):
         ({"parameters": {"p": {"value": 1, "from": 0, "to": 2}}}, "parameters.p: is never read"),
         ({"scores": {"n": NEWS2}}, "scores.n: is never read"),
         (
-            {"scores": {"n": NEWS2}, "raise_when": "n.colour > 5"},
-            "raise_when: knows no n.colour; known: n.total, n.",
+            {"scores": {"n": NEWS2}, "raise_when": "n.grade > 5"},
+            "raise_when: knows no n.grade; known: n.total, n.risk (at column 1)",
+        ),
+        (
+            {"scores": {"n": NEWS2}, "raise_when": "n.risk > 5"},
+            "raise_when: cannot compare a word with a number (at column 8)",
         ),
         (
             {"scores": {"n": "NEWS3"}, "raise_when": "n.total > 5"},
