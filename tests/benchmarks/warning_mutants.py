@@ -124,7 +124,7 @@ def _read(module: str) -> str:
 
 
 def _changes(node: ast.AST) -> Iterator[str]:
-    """Change the node in each way, one after another; whoever stops the iterator has that one change alone."""
+    """Change the node in each way, one after another; whoever stops the iterator has that change alone."""
     match node:
         case ast.Compare() if type(node.ops[0]) in _COMPARISONS:
             node.ops[0] = _COMPARISONS[type(node.ops[0])]()

@@ -165,10 +165,12 @@ def test_a_known_sample_changes_nothing():
     timeline = Timeline(RULES)
     timeline.take([spo2(0, 88), spo2(0, 88)])
     timeline.advance(30 * S)
+    watch = timeline.watch
     amendment = timeline.take([spo2(0, 88)])
 
     assert (amendment.added, amendment.withdrawn, amendment.too_late) == ((), (), ())
     assert say(timeline.log) == [(30, "active")]
+    assert timeline.watch is watch
 
 
 @pytest.mark.parametrize(
