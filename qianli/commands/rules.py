@@ -10,7 +10,7 @@ import json
 import math
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -19,15 +19,17 @@ from typing import Any, TypeVar
 
 from qianli.errors import CommandInvalid
 from vitals.warning.backtest import Burden, PersonReplay, count_burden, replay_person
+from vitals.warning.comparison import Comparison, compare_rule
 from vitals.warning.errors import RuleInvalid
 from vitals.warning.event import Event
 from vitals.warning.outcome import judge_outcome
 from vitals.warning.rule import Rule
 from vitals.warning.rule_file import read_rules
 from vitals.warning.rule_pack import shipped_rules
-from vitals.warning.rule_set import compile_rules
+from vitals.warning.rule_set import RuleSet, compile_rules
 from vitals.warning.rule_test import check_rule
-from vitals.warning.series_csv import SeriesInvalid, read_persons, read_table
+from vitals.warning.sample import Sample
+from vitals.warning.series_csv import SeriesInvalid, SeriesTable, read_persons, read_table
 
 HELP = "Check early-warning rules (`check FILE…`) and replay stored series through them (`backtest`)."
 
@@ -47,6 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     backtest.add_argument("--series", nargs="+", required=True, type=Path, metavar="CSV")
     backtest.add_argument(
         "--json", action="store_true", help="everything, with every event, as one JSON object"
+    )
+    backtest.add_argument(
+        "--against", nargs="+", type=Path, metavar="FILE", help="the rules that are active: what would change"
     )
     backtest.add_argument("--persons", type=Path, metavar="CSV", help="age, spo2_scale … of each person")
     backtest.add_argument("--outcome", metavar="COLUMN", help="a column that is 1 from the outcome on")
@@ -126,35 +131,57 @@ def build_table(rules: Iterable[Rule]) -> str:
 
 
 def _backtest(arguments: argparse.Namespace) -> int:
-    rules = compile_rules(rule for path in arguments.rules for rule in load_rules(path))
+    rules = _compile(arguments.rules)
     persons = {} if arguments.persons is None else _read(arguments.persons, read_persons)
-    replays: list[PersonReplay] = []
-    unknown: dict[str, tuple[str, ...]] = {}
-    for path in arguments.series:
-        table = _read(path, partial(read_table, outcome=arguments.outcome))
-        unknown[str(path)] = table.unknown_columns
-        replays += [
-            replay_person(rules, person, rows, known=persons.get(person, ()))
-            for person, rows in table.instants_by_person.items()
-        ]
+    read_series = partial(read_table, outcome=arguments.outcome)
+    tables = {str(path): _read(path, read_series) for path in arguments.series}
+    replays = _replay(rules, tables.values(), persons)
     lead_ms = _read_lead_ms(arguments.outcome_lead)
     answer: _Answer = {
         "rule_set": rules.digest,
         "persons": len(replays),
         "patient_days": round(sum(replay.days for replay in replays), 4),
-        "unread_columns": unknown,
+        "unread_columns": {name: table.unknown_columns for name, table in tables.items()},
         "rules": [
             _describe_burden(burden)
             | (asdict(judge_outcome(burden.rule, replays, lead_ms=lead_ms)) if arguments.outcome else {})
             for burden in count_burden(rules, replays)
         ],
     }
+    if arguments.against is not None:
+        before = _replay(_compile(arguments.against), tables.values(), persons)
+        answer["against"] = [
+            _describe_comparison(compare_rule(burden["rule"], before, replays)) for burden in answer["rules"]
+        ]
     if arguments.json:
         answer["events"] = [_describe_event(replay, event) for replay in replays for event in replay.events]
         print(json.dumps(answer, ensure_ascii=False))
     else:
         _print_table(answer)
     return 0
+
+
+def _compile(paths: Iterable[Path]) -> RuleSet:
+    return compile_rules(rule for path in paths for rule in load_rules(path))
+
+
+def _replay(
+    rules: RuleSet, tables: Iterable[SeriesTable], persons: Mapping[str, tuple[Sample, ...]]
+) -> list[PersonReplay]:
+    return [
+        replay_person(rules, person, rows, known=persons.get(person, ()))
+        for table in tables
+        for person, rows in table.instants_by_person.items()
+    ]
+
+
+def _describe_comparison(compared: Comparison) -> dict[str, object]:
+    return {
+        "rule": compared.rule,
+        "kept": compared.kept,
+        "gained": [asdict(alarm) for alarm in compared.gained],
+        "lost": [asdict(alarm) for alarm in compared.lost],
+    }
 
 
 def _read_lead_ms(hours: float) -> int:
@@ -203,3 +230,6 @@ def _print_table(answer: _Answer) -> None:
     print(f"{answer['persons']} persons, {answer['patient_days']} patient-days, rules {answer['rule_set']}")
     for burden in answer["rules"]:
         print("  ".join(f"{name} {value}" for name, value in burden.items()))
+    for compared in answer.get("against", ()):
+        gained, lost = len(compared["gained"]), len(compared["lost"])
+        print(f"rule {compared['rule']} against: kept {compared['kept']}  gained {gained}  lost {lost}")

@@ -141,3 +141,19 @@ def test_what_cannot_be_replayed_is_told_in_one_line(run, write, series, name, w
 
     assert (code, lines, len(errors)) == (1, [], 1)
     assert errors[0].startswith(error)
+
+
+def test_backtest_tells_what_a_changed_rule_gains_and_loses(run, write):
+    series = write("a.csv", SERIES)
+    tests = [{"step": "1 h", "series": {"spo2": "100"}, "expect": []}]
+    active = write("active.yaml", write_rule(**(HOURLY | {"tests": tests})))
+    changed = write(
+        "new.yaml",
+        write_rule(**(HOURLY | {"tests": tests, "raise_when": "spo2 < 96", "clear_when": "spo2 >= 96"})),
+    )
+    words = ("backtest", "--rules", changed, "--against", active, "--series", series)
+    code, lines, _ = run(*words, "--json")
+    (against,) = json.loads(lines[0])["against"]
+    assert (code, against["kept"], against["lost"]) == (0, 1, [])
+    assert [alarm["person"] for alarm in against["gained"]] == ["b"]
+    assert run(*words)[1][-1] == "rule spo2-low against: kept 1  gained 1  lost 0"

@@ -129,3 +129,23 @@ def test_of_two_values_of_one_stream_at_one_instant_the_first_stays():
 
     assert list(join_instants(instants)) == [(5, [first, other]), (6, [later])]
     assert list(join_instants([])) == []
+
+
+def test_what_is_known_of_a_person_holds_from_the_beginning():
+    rules = make_rule_set(**HOURLY, applies_when="patient.age >= 16")
+    instants = [Instant(at_ms=0, samples=(Sample("spo2", "csv", 0, 80.0),), outcome=None)]
+
+    assert replay_person(rules, "a", instants, known=[Sample("patient.age", "x", 0, 10.0)]).events == ()
+    assert len(replay_person(rules, "a", instants).events) == 1
+
+
+def test_a_line_that_tells_the_rules_nothing_is_a_look():
+    """The value of the first hour counts in the mean at each line, also where only the age is said again."""
+    rules = make_rule_set(
+        inputs={"spo2": {}}, raise_when="mean(spo2) over 6 h with 3 values < 90 and patient.age > 16",
+        raise_for="0 s", clear_when=None, priority="low",
+    )  # fmt: skip
+    lines = ("pid,hour,O2Sat,Age,Urine", "a,0,88,60,", "a,1,,60,200", "a,2,,60,")
+    table = read_table([line + "\n" for line in lines])
+    replayed = replay_person(rules, "a", table.instants_by_person["a"])
+    assert [event.at_ms for event in replayed.events] == [2 * H]

@@ -441,3 +441,39 @@ def test_studies_may_ask_what_is_known(values, truth):
     frame.values = [values.get("spo2")]
 
     assert rules.rules[0].raises(frame) is truth
+
+
+def test_what_a_score_decides_is_a_truth_or_a_word():
+    rules = make_rule_set(
+        inputs={"rr": {"keys": ["resp_rate"]}, "sbp": {"keys": ["nibp_sys"]}},
+        scores={"q": "qSOFA"},
+        raise_when="q.positive and q.total >= 2",
+        raise_for="0 s",
+        clear_when=None,
+        priority="low",
+    )
+    watch = Watch(rules)
+    assert watch.take(0, [Sample("resp_rate", "s", 0, 25.0)]) == []
+    events = watch.take(S, [Sample("nibp_sys", "s", S, 90.0)])
+    assert [event.change for event in events] == ["active"]
+
+
+def test_a_group_of_a_score_is_compared_as_a_word():
+    """What lies outside the score's domain is unknown."""
+    rules = make_rule_set(
+        inputs={"meter": {"keys": ["glucose_cap_mmol"], "range": [0, 1000]}},
+        scores={"n": {"score": "CGM_LEVEL", "inputs": {"glucose_mmol_l": "meter"}}},
+        raise_when='n.level = "low2"',
+        raise_for="0 s",
+        clear_when=None,
+        priority="low",
+    )
+    watch = Watch(rules)
+    assert watch.take(0, [Sample("glucose_cap_mmol", "s", 0, 900.0)]) == []
+    assert next(watch.conditions()).is_unknown
+    events = watch.take(S, [Sample("glucose_cap_mmol", "s", S, 2.0)])
+    assert [event.change for event in events] == ["active"]
+
+
+def test_a_score_without_a_number_has_no_total():
+    assert "knows no n.total; known: n.level" in fail(scores={"n": "CGM_LEVEL"}, raise_when="n.total > 1")

@@ -2,7 +2,7 @@ import pytest
 
 from vitals.observation import Flag
 from vitals.warning.sample import Sample
-from vitals.warning.series_csv import SeriesInvalid, read_table
+from vitals.warning.series_csv import SeriesInvalid, read_persons, read_table
 
 H = 3_600_000
 
@@ -153,3 +153,43 @@ def test_what_cannot_be_read_is_told_with_line_and_column(lines, reason):
 def test_an_outcome_that_is_no_column_is_told():
     with pytest.raises(SeriesInvalid, match="line 1: has no column 'Sepsis'"):
         read("pid,hour,hr", "a,0,80", outcome="Sepsis")
+
+
+def test_a_meter_in_mmol_may_be_one_in_the_skin():
+    table = read("pid,hour,glucose_mmol_l", "a,0,3.9")
+
+    assert [(key, round(value, 2)) for _, _, key, value in seen(table)] == [
+        ("glucose_cap_mmol", 3.9), ("glucose_isf", 70.27),
+    ]  # fmt: skip
+
+
+def test_recordings_of_one_person_are_records_of_their_own():
+    table = read("pid,period,hour,hr", "a,0,0,80", "a,1,0,90")
+
+    assert list(table.instants_by_person) == ["a/0", "a/1"]
+
+
+def test_what_is_known_of_persons_is_read_by_its_type():
+    known = read_persons(
+        ["patient,age,patient.pregnant,oxygen\n", "a,70,1,air\n", "\n", "b,,true,\n", "c,1.5,0,oxygen\n"]
+    )
+
+    assert {person: [(one.key, one.value) for one in samples] for person, samples in known.items()} == {
+        "a": [("patient.age", 70.0), ("patient.pregnant", True), ("patient.oxygen", "air")],
+        "b": [("patient.pregnant", True)],
+        "c": [("patient.age", 1.5), ("patient.pregnant", False), ("patient.oxygen", "oxygen")],
+    }
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ([], "line 1: has no column of the person: one of patient, person, pid, subject, record_id"),
+        (["pid,height\n"], "line 1: knows no 'patient.height'; known: patient.age, "),
+        (["pid,age\n", "a,old\n"], "line 2, column 'patient.age': 'old' is no number"),
+    ],
+)
+def test_a_file_of_persons_says_what_is_wrong(lines, reason):
+    with pytest.raises(SeriesInvalid) as caught:
+        read_persons(lines)
+    assert str(caught.value).startswith(reason)
