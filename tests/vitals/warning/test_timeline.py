@@ -198,3 +198,11 @@ def test_a_value_counts_more_than_none_at_the_same_instant():
     timeline.take([spo2(0, 88)])
 
     assert say(timeline.advance(40 * S)) == [(30, "active")]
+
+
+def test_a_late_sample_of_an_instant_that_was_kept_counts():
+    timeline = Timeline(RULES, every_ms=5 * MIN)
+    timeline.take([spo2(0, 95), spo2(300, None)])
+    timeline.take([spo2(300, 88)])
+
+    assert say(timeline.advance(330 * S)) == [(330, "active")]
