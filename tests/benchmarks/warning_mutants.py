@@ -34,7 +34,7 @@ TESTS_BY_MODULE = {
     "sample": ("sample", "channel"),
     "term": ("term", "rule_set", "watch"),
     "timeline": ("timeline",),
-    "watch": ("watch", "condition", "timeline"),
+    "watch": ("watch", "condition", "rule_set"),
     "window": ("window",),
 }
 WORKERS = 2

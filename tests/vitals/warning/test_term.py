@@ -126,3 +126,19 @@ def test_whatever_is_answered_holds_for_every_completion_of_what_is_missing(seed
     condition = make_condition(chance)
     for _ in range(8):
         assert find_unsafe(condition, chance) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a + b > 0", "a > b", "a > 0 and b > 0", "a > 0 or b > 0", "not (a > b)",
+        "mean(a - b) over 5 min > 0",
+        "at least 2 of (a > 0, b > 0, a > b)", "count(a > b) over 5 min > 1",
+    ],
+)  # fmt: skip
+def test_whatever_is_read_can_change_the_answer(text):
+    inputs = {"a": {"keys": ["spo2"]}, "b": {"keys": ["temp"]}}
+    rules = make_rule_set(inputs=inputs, raise_when=text, clear_when=None, priority="low")
+
+    assert rules.rules[0].channels == rules.rules[0].answer_channels == {0, 1}
+    assert all(window.channels == {0, 1} for window in rules.windows)

@@ -423,3 +423,11 @@ def test_evidence_tells_that_two_sensors_contradict_one_another():
     (event,) = watch_samples(rules, samples)
 
     assert {seen.name: seen.reason for seen in event.inputs} == {"spo2": "contradicted", "rr": None}
+
+
+def test_technical_rules_may_count_what_was_refused():
+    rules = make_rule_set(
+        kind="technical", raise_when="count(gated(spo2)) over 10 min >= 2", clear_when=None, raise_for="0 s"
+    )
+
+    assert say(watch_samples(rules, [spo2(0, 95), spo2(5, 0), spo2(10, 0)])) == [(10, "active")]
