@@ -132,6 +132,7 @@ def bench(session: nox.Session) -> None:
     _python(session, "tests.benchmarks.measure_edge")
     _python(session, "tests.benchmarks.measure_rights")
     _python(session, "tests.benchmarks.measure_scores")
+    _python(session, "tests.benchmarks.measure_home_pressure")
     _python(session, "tests.benchmarks.measure_ingest")
     _python(session, "tests.benchmarks.measure_store")
     _python(session, "tests.benchmarks.measure_trend")
