@@ -72,18 +72,15 @@ class Channel:
 
     def expire(self, now_ms: int) -> bool:
         """Let go of what is too old at this instant; whether anything was."""
-        changed = False
         due_ms = self.due_ms()
         if due_ms is None or due_ms > now_ms:
             return False
         if self.disagreed_ms is not None and now_ms - self.disagreed_ms > DISAGREES_FOR_MS:
             self.disagreed_ms = None
-            changed = True
         stale_ms = self.declared.stale_after_ms
         if stale_ms is not None and self.heard_ms is not None and now_ms - self.heard_ms > stale_ms:
             self._fall_back(now_ms, stale_ms)
-            changed = True
-        return changed
+        return True
 
     def due_ms(self) -> int | None:
         """The first instant at which something is too old."""

@@ -14,7 +14,7 @@ nodes are equal if they say the same, wherever they stand.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -162,6 +162,13 @@ def parse_expression(text: str) -> Node:
     parser.expect_end()
     _refuse_deep_tree(node, text)
     return node
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """A node and all that it is made of."""
+    yield node
+    for child in _children(node):
+        yield from walk(child)
 
 
 def _to_ms(number: str, unit: str) -> int | None:

@@ -288,8 +288,8 @@ class _Reader:
             raise self._error("a number needs `range`", path)
         if form.quality_min is not None and not 0 <= form.quality_min <= 1:
             raise self._error("must be from 0 to 1", f"{path}.quality_min")
-        if form.differ_by is not None and not 0 < form.differ_by < math.inf:
-            raise self._error("must be above 0", f"{path}.differ_by")
+        for limit in ("differ_by", "jump_by"):
+            self._check_positive(getattr(form, limit), f"{path}.{limit}")
         return Input(
             keys=tuple(keys),
             type=form.type,
@@ -301,6 +301,10 @@ class _Reader:
             differ_by=form.differ_by,
             jump_by=form.jump_by,
         )
+
+    def _check_positive(self, number: float | None, path: str) -> None:
+        if number is not None and not 0 < number < math.inf:
+            raise self._error("must be above 0", path)
 
     def _code(self, keys: list[str], place: int, path: str) -> VitalCode:
         code = vital_code(keys[place])
@@ -318,6 +322,7 @@ class _Reader:
     def _score(self, name: str, form: str | ScoreForm) -> ScoreUse:
         if isinstance(form, str):
             return ScoreUse(score=form, fed_by={}, words={}, assumed={})
+        self._check_positive(form.lower_bound_with, f"$.scores.{name}.lower_bound_with")
         path = f"$.scores.{name}.words"
         words = {
             fed: tuple(
@@ -341,8 +346,7 @@ class _Reader:
     def _worsening(self, form: WorseningForm | None) -> Worsening | None:
         if form is None:
             return None
-        if not 0 < form.by < math.inf:
-            raise self._error("must be above 0", "$.worsens.by")
+        self._check_positive(form.by, "$.worsens.by")
         return Worsening(value=self._condition(form.value, "$.worsens.value"), by=form.by)
 
     def _remeasure(self, form: RemeasureForm | None) -> Remeasure | None:

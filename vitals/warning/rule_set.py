@@ -4,11 +4,11 @@ Rules that read the same vital sign through the same gate share a channel.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 
 from vitals.warning.errors import RuleInvalid, ScoreError, ScoreInputInvalid
-from vitals.warning.expression import Aggregate, Name, Node, Not, Question, Window
+from vitals.warning.expression import Aggregate, Name, Node, Not, Question, Window, walk
 from vitals.warning.frame import Frame, Value
 from vitals.warning.rule import Input, InputType, Level, Parameter, Rule, RuleKind, ScoreUse
 from vitals.warning.rule_file import PATIENT
@@ -375,10 +375,11 @@ class _Scope:
         if use.lower_bound_with is not None:
             counted = tuple(feed.read for fed, feed in feeds.items() if self._is_measured(fed, use))
             kind, read_total = Kind.NUMBER, _read_lower_bound(compute, counted, needed=use.lower_bound_with)
-        totals = self._shared.totals
-        slot = totals.setdefault((self._score_slot(use, feeds), use.lower_bound_with), len(totals))
-        total = Term(kind=kind, read=_read_once(read_total, slot), channels=channels)
-        return _ScoreTerms(total=total, outcomes=outcomes)
+        if not any(isinstance(node, Window) for node in _walk_words(use)):  # a window changes with time alone
+            totals = self._shared.totals
+            slot = totals.setdefault((self._score_slot(use, feeds), use.lower_bound_with), len(totals))
+            read_total = _read_once(read_total, slot)
+        return _ScoreTerms(total=Term(kind=kind, read=read_total, channels=channels), outcomes=outcomes)
 
     def _is_measured(self, fed: str, use: ScoreUse) -> bool:
         return use.fed_by.get(fed, fed) in self._rule.inputs
@@ -469,7 +470,8 @@ class _Scope:
     def _sign(self, part: object) -> object:
         """A tree with channels for this rule's own names and without columns: equal if it means the same."""
         if isinstance(part, Name):
-            return self.find(part).channels, part.name if part.name in self._rule.parameters else ""
+            is_channel = part.name in self._rule.inputs or part.name in PATIENT_TYPES
+            return self.find(part).channels, "" if is_channel else parameter_key(self._rule.id, part.name)
         if isinstance(part, tuple):
             return tuple(self._sign(entry) for entry in part)
         if not is_dataclass(part):
@@ -487,6 +489,12 @@ def _compute(score: Score, inputs: dict[str, Value | object]) -> ScoreResult:
         except ScoreInputInvalid as error:
             inputs[error.field] = None
     return score.compute(inputs)
+
+
+def _walk_words(use: ScoreUse) -> Iterator[Node]:
+    for choices in use.words.values():
+        for _, node in choices:
+            yield from walk(node)
 
 
 def _kind_of(outcome: Outcome) -> Kind | None:

@@ -201,3 +201,10 @@ def test_words_are_not_compared():
     take(channel, 0, "A")
 
     assert take(channel, 1, "V", src="b") is Taken.NOTHING
+
+
+def test_contradictions_are_sought_in_the_time_between_and_not_in_the_time_of_day():
+    begin_ms = 1_790_000_000_000
+    channel = follow(HR, (begin_ms, 70, "a", 0), (begin_ms + 1, 99, "b", 0))
+
+    assert channel.disagreed_ms == begin_ms + 1

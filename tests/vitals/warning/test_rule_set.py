@@ -306,6 +306,58 @@ def test_a_lower_bound_needs_enough_that_is_measured(values, told):
     assert bool(watch_samples(rules, samples)) is told
 
 
+@pytest.mark.parametrize(("spo2_value", "truth"), [(85.0, True), (None, None)])
+def test_what_a_score_decides_can_be_read(spo2_value, truth):
+    use = {"score": "MEWC", "inputs": {"spo2": "spo2"}}
+    rules = make_rule_set(scores={"n": use}, raise_when="n.trigger", clear_when=None, priority="low")
+    frame = rules.build_frame()
+    frame.values[rules.channels_by_key["spo2"][0][0]] = spo2_value
+
+    assert rules.rules[0].raises(frame) is truth
+
+
+def test_a_score_without_a_total_has_none_to_read():
+    reason = fail(scores={"n": "MEWT"}, raise_when="n.total > 5")
+
+    assert reason.startswith("raise_when: knows no n.total; known: n.positive")
+
+
+def test_a_total_whose_words_look_back_changes_with_time_alone():
+    use = {
+        "score": "NEWS2",
+        "words": {"oxygen": {"oxygen": "max(spo2) over 1 min > 96"}},
+        "assume": {"spo2_scale": 1, "oxygen": "air"},
+    }
+    rules = make_rule_set(
+        inputs={"spo2": {}}, scores={"n": use}, raise_when="n.total >= 2", clear_when=None, raise_for="0 s",
+        remeasure={"rest": "1 s", "within": "2 min", "unanswered": "low", "text": {"zh": "a", "en": "b"}},
+        priority={"low": "spo2 > 0", "high": "n.total >= 2"},
+    )  # fmt: skip
+    watch = Watch(rules)
+    watch.take(0, [spo2(0, 97)])
+    watch.advance(61 * S)
+
+    assert rules.rules[0].raises(watch._frame) is None
+
+
+LIMITED = {"inputs": {"spo2": {}}, "raise_for": "0 s", "clear_when": None, "priority": "low"}
+
+
+def test_rules_do_not_share_a_score_that_reads_their_own_parameter():
+    use = {
+        "score": "NEWS2",
+        "words": {"oxygen": {"oxygen": "spo2 < limit", "air": "spo2 >= limit"}},
+        "assume": {"spo2_scale": 1},
+    }
+    rules = compile_rules(
+        make_rule(id=name, scores={"n": use}, raise_when="n.total >= 2", **LIMITED,
+                  parameters={"limit": {"value": limit, "from": 0, "to": 100}})
+        for name, limit in (("a", 50), ("b", 99))
+    )  # fmt: skip
+
+    assert [event.rule for event in watch_samples(rules, [spo2(0, 97)])] == ["b"]
+
+
 def test_a_value_outside_the_domain_of_a_score_is_as_if_missing():
     use = {"score": "NEWS2", "inputs": {"spo2_scale": "scale"}}
     inputs = {"spo2": {}, "scale": {"keys": ["temp"]}}

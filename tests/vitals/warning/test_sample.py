@@ -51,7 +51,7 @@ def test_poor_quality_is_refused(quality, refusal):
 
 def test_quality_counts_only_where_a_rule_asks_for_it():
     assert refuse(5, STEPS, quality=0.0) is None
-    assert QUALITY_BY_WORD["questionable"] == 0.5
+    assert QUALITY_BY_WORD == {"good": 1.0, "questionable": 0.5, "invalid": 0.0}
 
 
 @pytest.mark.parametrize(

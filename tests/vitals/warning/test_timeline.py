@@ -165,10 +165,12 @@ def test_a_known_sample_changes_nothing():
     timeline = Timeline(RULES)
     timeline.take([spo2(0, 88), spo2(0, 88)])
     timeline.advance(30 * S)
+    watch = timeline.watch
     amendment = timeline.take([spo2(0, 88)])
 
     assert (amendment.added, amendment.withdrawn, amendment.too_late) == ((), (), ())
     assert say(timeline.log) == [(30, "active")]
+    assert timeline.watch is watch
 
 
 @pytest.mark.parametrize(
@@ -196,3 +198,11 @@ def test_a_value_counts_more_than_none_at_the_same_instant():
     timeline.take([spo2(0, 88)])
 
     assert say(timeline.advance(40 * S)) == [(30, "active")]
+
+
+def test_a_late_sample_of_an_instant_that_was_kept_counts():
+    timeline = Timeline(RULES, every_ms=5 * MIN)
+    timeline.take([spo2(0, 95), spo2(300, None)])
+    timeline.take([spo2(300, 88)])
+
+    assert say(timeline.advance(330 * S)) == [(330, "active")]

@@ -401,3 +401,25 @@ def test_damaged_states_are_refused_or_read(seed, cut):
         saved = bytearray(str(error).encode())
 
     assert saved
+
+
+def test_a_look_without_samples_counts_what_is_known_once_more():
+    rules = make_rule_set(
+        inputs={"spo2": {}}, raise_when="count(spo2 < 90) over 10 min >= 2", clear_when=None, raise_for="0 s"
+    )
+    watch = Watch(rules)
+
+    assert say(watch.take(0, [spo2(0, 88)]) + watch.take(5 * S, [])) == [(5, "active")]
+
+
+def test_evidence_tells_that_two_sensors_contradict_one_another():
+    rules = make_rule_set(
+        inputs={"spo2": {"differ_by": 3, "stale_after": "10 min"}, "rr": {"keys": ["resp_rate"]}},
+        raise_when="spo2 < 90 or rr > 20",
+        raise_for="0 s",
+        clear_when="rr < 5",
+    )
+    samples = [spo2(0, 95), spo2(10, 80, src="b"), Sample("resp_rate", "c", 20 * S, 30)]
+    (event,) = watch_samples(rules, samples)
+
+    assert {seen.name: seen.reason for seen in event.inputs} == {"spo2": "contradicted", "rr": None}
