@@ -134,6 +134,7 @@ def bench(session: nox.Session) -> None:
     _python(session, "tests.benchmarks.measure_scores")
     _python(session, "tests.benchmarks.measure_warning", "unsafe")
     _python(session, "tests.benchmarks.measure_warning", "mutants", "--sample", "200")
+    _python(session, "tests.benchmarks.measure_home_pressure")
     _python(session, "tests.benchmarks.measure_ingest")
     _python(session, "tests.benchmarks.measure_store")
     _python(session, "tests.benchmarks.measure_trend")
