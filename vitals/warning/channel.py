@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from vitals.warning.frame import Value
 from vitals.warning.rule import Input
-from vitals.warning.sample import Refusal, Sample, find_refusal
+from vitals.warning.sample import BOUNDS, Refusal, Sample, find_refusal, place_bound
 
 DISAGREES_WITHIN_MS = 180_000
 """Two values of one vital sign this close in time should be alike."""
@@ -29,11 +29,15 @@ class Taken(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The last good value of one stream. Numbers are floats, so that a state that was saved is the same."""
+    """The last good value of one stream. Numbers are floats, so that a state that was saved is the same.
+
+    `bound` says that it is no number that was measured but one that is known to lie beyond.
+    """
 
     at_ms: int
     value: Value
     quality: float | None
+    bound: str | None = None
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class Channel:
     def take(self, sample: Sample, rank: int) -> Taken:
         """Take a sample; one of the stream that counts, or counts from now on, changes the value."""
         stream = (rank, sample.src)
+        sample = place_bound(sample, self.declared)
         refusal = find_refusal(sample, self.declared)
         if refusal is not None:
             return self._refuse(sample, stream, refusal)
@@ -150,4 +155,5 @@ def _read(sample: Sample) -> Reading:
         value = float(value)
     if quality is not None:
         quality = None if math.isnan(quality) else float(quality)
-    return Reading(sample.at_ms, value, quality)
+    bound = next((flag.value for flag in BOUNDS if flag in sample.flags), None)
+    return Reading(sample.at_ms, value, quality, bound)

@@ -29,7 +29,7 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSeen:
-    """One input as the rule saw it; without a value, `reason` says why."""
+    """One input as the rule saw it. `reason` says why there is no value, or that it is only a bound."""
 
     name: str
     key: str | None

@@ -199,6 +199,7 @@ class _Scope:
         terms = [raises, clears, *(term for _, term in levels if term is not None)]
         terms += [term for term in (applies, worsens) if term is not None]
         self._find_unused()
+        self._check_clearing()
         return CompiledRule(
             rule=rule,
             applies=None if applies is None else applies.read,
@@ -321,6 +322,18 @@ class _Scope:
             for name in getattr(self._rule, part):
                 if name not in read:
                     raise self._error("is never read", f"{part}.{name}")
+
+    def _check_clearing(self) -> None:
+        """Missing values never clear, so nothing that falls when one goes missing may."""
+        place = "clear_when" if "clear_when" in self._rule.text_of else "raise_when"
+        for node in walk(self._rule.clear_when):
+            use = self._rule.scores.get(node.name.partition(".")[0]) if isinstance(node, Name) else None
+            if use is None or use.lower_bound_with is None or self._rule.is_study:
+                continue
+            measured = sum(self._is_measured(entry.name, use) for entry in find_score(use.score).inputs)
+            if use.lower_bound_with < measured:
+                reason = f"may clear by what is missing: clear_when must know all {measured} values"
+                raise self._error(reason, place)
 
     def _channel(self, name: str) -> int:
         if name in self._rule.inputs:

@@ -5,7 +5,7 @@ they stop here, with a reason that technical rules can ask for.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from vitals.observation import Flag, Quality
@@ -56,6 +56,22 @@ _REFUSAL_BY_FLAG: dict[str, Refusal] = {
     Flag.SENSOR_FAULT: Refusal.NO_VALUE,
     Flag.IMPLAUSIBLE: Refusal.OUT_OF_RANGE,
 }
+
+
+BOUNDS = (Flag.ABOVE_RANGE, Flag.BELOW_RANGE)
+
+
+def place_bound(sample: Sample, declared: Input) -> Sample:
+    """A device that shows "HI" or "LO" has no number, but it knows a bound (IEEE 11073-20601: plus and minus INF).
+
+    In conditions the limit of the gate stands for it: a glucose of "HI" is above every limit for an alarm.
+    """
+    if sample.value is not None or declared.type is not InputType.NUMBER:
+        return sample
+    for flag, limit in zip(BOUNDS, (declared.high, declared.low), strict=True):
+        if flag in sample.flags and limit is not None:
+            return replace(sample, value=limit)
+    return sample
 
 
 def find_refusal(sample: Sample, declared: Input) -> Refusal | None:

@@ -56,6 +56,7 @@ _SHORT_NAMES: Mapping[str, tuple[str, float]] = MappingProxyType(
 _MEANINGS_BESIDE: Mapping[str, tuple[tuple[str, float], ...]] = MappingProxyType(
     {"glucose_mmol_l": (("glucose_isf", 18.0182),)}  # of a meter or of a sensor; in mg/dL
 )
+_BOUND_BY_CELL = MappingProxyType({"HI": Flag.ABOVE_RANGE.value, "LO": Flag.BELOW_RANGE.value})
 _TRUE = ("1", "1.0", "true")
 _FRACTIONS = ("fio2",)  # charted as 0.21 or as 21
 _RECORD_COLUMNS = ("period", "recording")
@@ -217,11 +218,13 @@ class _Columns:
         touches = None if self._contact is None else self._number(cells, self._contact, line)
         flags = (Flag.NO_CONTACT.value,) if touches == 0 else ()
         for number, key, factor in self._values:
-            value = self._value_of(key, factor, cells, number, line)
-            if value is None:
+            bound = _BOUND_BY_CELL.get(cells[number].strip().upper())
+            value = None if bound else self._value_of(key, factor, cells, number, line)
+            if value is None and bound is None:
                 continue
             is_worn = key in _FROM_WEARABLE
-            yield Sample(key, "csv", at_ms, value, quality if is_worn else None, flags if is_worn else ())
+            told = (*(flags if is_worn else ()), *([bound] if bound else []))
+            yield Sample(key, "csv", at_ms, value, quality if is_worn else None, told)
 
     def _read_long(self, cells: list[str], at_ms: int, line: int) -> tuple[Sample, ...]:
         name = cells[self._param or 0].strip()

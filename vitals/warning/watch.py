@@ -307,6 +307,8 @@ def _see_input(name: str, channel: Channel) -> InputSeen:
         reason = channel.refusal or ("silent" if channel.is_missing else "never")
     elif channel.disagreed_ms is not None:
         reason = "contradicted"
+    else:
+        reason = reading.bound
     return InputSeen(
         name=name,
         key=None if stream is None else channel.declared.keys[stream[0]],

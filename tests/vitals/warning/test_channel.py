@@ -208,3 +208,27 @@ def test_contradictions_are_sought_in_the_time_between_and_not_in_the_time_of_da
     channel = follow(HR, (begin_ms, 70, "a", 0), (begin_ms + 1, 99, "b", 0))
 
     assert channel.disagreed_ms == begin_ms + 1
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "expected"),
+    [
+        ("above_range", None, (250, "above_range")),
+        ("below_range", None, (20, "below_range")),
+        ("above_range", 240.0, (240, "above_range")),
+    ],
+)
+def test_a_device_that_says_hi_or_lo_knows_a_bound(flag, value, expected):
+    """A glucose meter that shows "HI" must alarm, though it has no number."""
+    channel = Channel(HR)
+    channel.take(Sample("heart_rate", "a", 0, value, None, (flag,)), 0)
+    assert (channel.reading.value, channel.reading.bound) == expected
+
+
+def test_a_bound_needs_a_limit_and_a_number():
+    word = Input(keys=("acvpu",), type=InputType.WORD)
+    endless = Input(keys=("heart_rate",))
+    for declared in (word, endless):
+        channel = Channel(declared)
+        channel.take(Sample(declared.keys[0], "a", 0, None, None, ("above_range",)), 0)
+        assert channel.refusal is Refusal.NO_VALUE

@@ -48,3 +48,14 @@ def test_packs_run_together() -> None:
     rules = compile_rules(shipped_rules())
     assert len(rules.rules) == len(SHIPPED)
     assert len(rules.digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("rule", "flag"), [("glucose-high-urgent", "above_range"), ("glucose-low-urgent", "below_range")]
+)
+def test_a_meter_that_shows_hi_or_lo_calls(rule, flag):
+    watch = Watch(compile_rules([SHIPPED[rule]]))
+    events = watch.take(0, [Sample("glucose_cap_mmol", "meter", 0, None, None, (flag,))])
+    events += watch.advance(3_600_000)
+    assert Change.ACTIVE in [event.change for event in events]
+    assert events[0].inputs[0].reason == flag

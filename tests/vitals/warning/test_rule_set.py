@@ -477,3 +477,23 @@ def test_a_group_of_a_score_is_compared_as_a_word():
 
 def test_a_score_without_a_number_has_no_total():
     assert "knows no n.total; known: n.level" in fail(scores={"n": "CGM_LEVEL"}, raise_when="n.total > 1")
+
+
+@pytest.mark.parametrize(
+    ("needed", "clear_when", "place"),
+    [(1, None, "raise_when"), (1, "n.total < 3", "clear_when"), (2, None, None), (1, "rr < 20", None)],
+)
+def test_a_lower_bound_never_clears(needed, clear_when, place):
+    """It falls when a value goes missing."""
+    changes = {
+        "inputs": {"rr": {"keys": ["resp_rate"]}, "spo2": {}},
+        "scores": {"n": {"score": "NEWS2", "assume": {"spo2_scale": 1}, "lower_bound_with": needed}},
+        "raise_when": "n.total >= 3",
+        "clear_when": clear_when,
+        "priority": "low",
+    }
+    if place is None:
+        assert len(make_rule_set(**changes).rules) == 1
+    else:
+        expected = f"{place}: may clear by what is missing: clear_when must know all 2 values"
+        assert fail(**changes) == expected

@@ -193,3 +193,11 @@ def test_a_file_of_persons_says_what_is_wrong(lines, reason):
     with pytest.raises(SeriesInvalid) as caught:
         read_persons(lines)
     assert str(caught.value).startswith(reason)
+
+
+def test_hi_and_lo_are_bounds():
+    table = read("pid,hour,glucose_isf", "a,0,HI", "a,1,lo")
+    samples = [sample for instant in table.instants_by_person["a"] for sample in instant.samples]
+    assert [(sample.value, sample.flags) for sample in samples] == [
+        (None, ("above_range",)), (None, ("below_range",)),
+    ]  # fmt: skip
