@@ -62,7 +62,7 @@ BOUNDS = (Flag.ABOVE_RANGE, Flag.BELOW_RANGE)
 
 
 def place_bound(sample: Sample, declared: Input) -> Sample:
-    """A device that shows "HI" or "LO" has no number, but it knows a bound (IEEE 11073-20601: plus and minus INF).
+    """A device that shows "HI" or "LO" has no number but a bound (IEEE 11073-20601: plus and minus INF).
 
     In conditions the limit of the gate stands for it: a glucose of "HI" is above every limit for an alarm.
     """
