@@ -84,7 +84,7 @@ class Condition:
     def fire(self, compiled: CompiledRule, frame: Frame) -> list[Step]:
         """The deadline has come."""
         self.deadline_ms = None
-        if self.phase is Phase.CLEARING:
+        if self.phase in OPEN:
             self.phase = Phase.NORMAL
             return [self._tell(Change.CLOSED)]
         if self.phase is Phase.ASKED:
@@ -136,7 +136,9 @@ class Condition:
         return [self._tell(Change.REFUTED)]
 
     def _judge_open(self, compiled: CompiledRule, frame: Frame) -> list[Step]:
-        """Unknown never clears: it takes an alarm that was clearing back."""
+        """Unknown never clears: it takes a clearing alarm back. One about a moment only gets worse."""
+        if compiled.rule.ends_after_ms is not None:
+            return self._judge_worse(compiled, frame)
         clears = compiled.clears(frame)
         self.is_unknown = clears is None
         if clears:
@@ -168,7 +170,8 @@ class Condition:
         return value >= self.lowest + worsening.by
 
     def _raise(self, compiled: CompiledRule, frame: Frame, *, level: Level | None = None) -> list[Step]:
-        self.phase, self.deadline_ms = Phase.ACTIVE, None
+        ends_ms = compiled.rule.ends_after_ms
+        self.phase, self.deadline_ms = Phase.ACTIVE, None if ends_ms is None else frame.now_ms + ends_ms
         self.level = _find_level(compiled, frame) if level is None else level
         self.lowest = None if compiled.worsens is None else compiled.worsens(frame)
         return [self._tell(Change.ACTIVE)]

@@ -155,6 +155,7 @@ class Rule:
     `raise_when` must hold for `raise_for_ms`; unknown values pause that for `grace_ms` at most. `clear_when`
     must hold for `clear_for_ms`; unknown values never clear. `text_of` keeps the conditions as written, and
     `line_of` where the file says what.
+    With `ends_after_ms` the alarm is about a moment, a reading and not a course: it ends by itself, latched.
     A study may ask `known(x)`, as rules of two truths do in papers; it is replayed, never run for a person.
     """
 
@@ -177,6 +178,7 @@ class Rule:
     levels: tuple[LevelStep, ...]
     worsens: Worsening | None
     remeasure: Remeasure | None
+    ends_after_ms: int | None
     repeat_after_ms: int | None
     is_latching: bool
     is_study: bool

@@ -211,6 +211,7 @@ class _Reader:
             levels=self._levels(form.priority),
             worsens=self._worsening(form.worsens),
             remeasure=self._remeasure(form.remeasure),
+            ends_after_ms=self._ends_after_ms(form),
             repeat_after_ms=self._duration_or_none(form.repeat_after, "$.repeat_after"),
             is_latching=form.latching,
             is_study=form.study,
@@ -240,6 +241,15 @@ class _Reader:
     def _grace_ms(self, form: RuleForm) -> int:
         """Unless it is said, unknown values may take as long as the on-delay itself."""
         return self._duration(form.raise_for if form.grace is None else form.grace, "$.grace")
+
+    def _ends_after_ms(self, form: RuleForm) -> int | None:
+        """What ends by itself stays before people until they have seen it, and says one way to end only."""
+        if form.ends_after is None:
+            return None
+        ends_ms = self._duration(form.ends_after, "$.ends_after")
+        if ends_ms == 0 or form.clear_when is not None or not form.latching:
+            raise self._error("needs a length, `latching: true` and no `clear_when`", "$.ends_after")
+        return ends_ms
 
     def _condition(self, text: str, path: str) -> Node:
         try:

@@ -119,6 +119,7 @@ class RuleForm(
     priority: str | dict[str, str]
     worsens: WorseningForm | None = None
     remeasure: RemeasureForm | None = None
+    ends_after: str | None = None
     repeat_after: str | None = None
     latching: bool = False
     study: bool = False

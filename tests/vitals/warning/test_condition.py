@@ -309,3 +309,23 @@ def test_an_active_alarm_never_clears_because_data_stop(seed, silence):
     events += watch.advance(watch.now_ms + 10**9)
 
     assert not was_active or (standing(watch).phase, say(events)) == (Phase.ACTIVE, [])
+
+
+def test_an_alarm_about_a_moment_ends_by_itself_and_only_gets_worse():
+    rules = make_rule_set(
+        ends_after="5 min", latching=True, clear_when=None, clear_for=None, raise_for="0 s",
+        worsens={"value": "100 - spo2", "by": 5},
+    )  # fmt: skip
+    samples = [spo2(0, 88), spo2(60, 97), spo2(120, 82), spo2(180, 97), spo2(240, 97), spo2(299, 97)]
+    events = watch_samples(rules, samples, until_s=400)
+    assert [(event.at_ms // S, event.change) for event in events] == [
+        (0, "active"), (120, "worsened"), (300, "closed"),
+    ]  # fmt: skip
+
+
+def test_the_next_reading_after_a_moment_is_judged_anew():
+    rules = make_rule_set(
+        ends_after="1 min", latching=True, clear_when=None, clear_for=None, raise_for="0 s"
+    )  # fmt: skip
+    events = watch_samples(rules, [spo2(0, 88), spo2(90, 87)], until_s=100)
+    assert [event.change for event in events] == ["active", "closed", "active"]

@@ -323,3 +323,17 @@ def test_any_text_is_read_or_refused(text):
 
     assert 1 <= caught.value.line <= text.count("\n") + 1
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ends_after": "0 s", "clear_when": None, "latching": True},
+        {"ends_after": "1 h", "latching": True},
+        {"ends_after": "1 h", "clear_when": None},
+    ],
+)
+def test_what_ends_by_itself_latches_and_does_not_clear(changes):
+    with pytest.raises(RuleInvalid) as caught:
+        make_rule(**changes)
+    assert caught.value.reason == "ends_after: needs a length, `latching: true` and no `clear_when`"
