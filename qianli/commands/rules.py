@@ -169,10 +169,15 @@ def _replay(
     rules: RuleSet, tables: Iterable[SeriesTable], persons: Mapping[str, tuple[Sample, ...]]
 ) -> list[PersonReplay]:
     return [
-        replay_person(rules, person, rows, known=persons.get(person, ()))
+        replay_person(rules, person, rows, known=_find_known(persons, person))
         for table in tables
         for person, rows in table.instants_by_person.items()
     ]
+
+
+def _find_known(persons: Mapping[str, tuple[Sample, ...]], record: str) -> tuple[Sample, ...]:
+    """What is known of a record's person: `a/1` is the recording 1 of a."""
+    return persons.get(record, persons.get(record.rpartition("/")[0], ()))
 
 
 def _describe_comparison(compared: Comparison) -> dict[str, object]:

@@ -157,3 +157,15 @@ def test_backtest_tells_what_a_changed_rule_gains_and_loses(run, write):
     assert (code, against["kept"], against["lost"]) == (0, 1, [])
     assert [alarm["person"] for alarm in against["gained"]] == ["b"]
     assert run(*words)[1][-1] == "rule spo2-low against: kept 1  gained 1  lost 0"
+
+
+def test_what_is_known_of_a_person_holds_for_each_recording(run, write):
+    adults = HOURLY | {
+        "applies_when": "patient.age >= 16",
+        "tests": [{"step": "1 h", "series": {"spo2": "95"}, "expect": []}],
+    }
+    rules = write("a.yaml", write_rule(**adults))
+    series = write("a.csv", "pid,period,hour,O2Sat\nchild,1,0,80\nadult,1,0,80\n")
+    persons = write("p.csv", "pid,age\nchild,5\nadult,50\n")
+    _, lines, _ = run("backtest", "--rules", rules, "--series", series, "--persons", persons, "--json")
+    assert {event["patient"] for event in json.loads(lines[0])["events"]} == {"adult/1"}

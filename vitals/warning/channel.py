@@ -12,6 +12,9 @@ DISAGREES_WITHIN_MS = 180_000
 """Two values of one vital sign this close in time should be alike."""
 DISAGREES_FOR_MS = 1_200_000
 """So long after the last contradiction nobody knows which is right; some sensors tell every 15 minutes."""
+HOLDS_FOR_MS = 60_000
+"""So long a stream keeps out those that are not better: sensors that speak again and again are never mixed.
+Of readings that are rarer the newest counts, whoever made it."""
 _STREAMS_MAX = 8
 
 Stream = tuple[int, str]
@@ -42,9 +45,9 @@ class Reading:
 
 @dataclass(slots=True)
 class Channel:
-    """Follows one stream as long as it is fresh; a better one takes over, an equal one only when it ends.
+    """Follows one stream as long as it speaks; a better one takes over, an equal one when it falls silent.
 
-    Values that are never too old end with the next value of whatever stream; of one instant the best stays.
+    A reading that stands alone ends with the next one of whatever stream; of one instant the best stays.
     """
 
     declared: Input
@@ -105,12 +108,13 @@ class Channel:
         """Whether the stream that counts goes on counting when another one has a value."""
         if self.stream is None or self.reading is None or self.refusal is not None:
             return False
-        if self.declared.stale_after_ms is None and self.reading.at_ms < at_ms:
+        hold_ms = min(self.declared.stale_after_ms or 0, HOLDS_FOR_MS)
+        if at_ms - self.reading.at_ms > hold_ms:
             return False
         return self.stream[0] <= stream[0]
 
     def _refuse(self, sample: Sample, stream: Stream, refusal: Refusal) -> Taken:
-        if self.stream not in (None, stream):
+        if self.stream not in (None, stream) or refusal is Refusal.OTHER_PERSON:
             return Taken.NOTHING
         self.refusal = refusal
         if self.declared.keeps_last:
@@ -124,6 +128,8 @@ class Channel:
         limit = self.declared.jump_by if stream == self.stream else self.declared.differ_by
         if limit is None or mine is None or self.stream is None or self.stream[0] != stream[0]:
             return False
+        if mine.bound or reading.bound:
+            return False  # what lies beyond a limit may lie near
         if not isinstance(mine.value, float) or not isinstance(reading.value, float):
             return False
         return reading.at_ms - mine.at_ms <= DISAGREES_WITHIN_MS and abs(mine.value - reading.value) > limit

@@ -43,7 +43,10 @@ def compare_rule(rule: str, before: Sequence[PersonReplay], after: Sequence[Pers
 
 
 def _spans_by_person(rule: str, replays: Sequence[PersonReplay]) -> Mapping[str, list[Span]]:
-    return {replay.person: list(replay.spans(rule)) for replay in replays}
+    found: dict[str, list[Span]] = {}
+    for replay in replays:
+        found.setdefault(replay.person, []).extend(replay.spans(rule))
+    return found
 
 
 def _missing_in(others: Sequence[Span], spans: Sequence[Span], person: str) -> list[ChangedAlarm]:

@@ -46,6 +46,8 @@ class Condition:
     """Since when the on-delay stands still."""
     left_ms: int = 0
     """What was left of the on-delay then."""
+    grace_ms: int = 0
+    """So long this on-delay may still stand still, in all."""
     rested_ms: int = 0
     """From then on a second reading counts."""
     level: Level = Level.INFO
@@ -84,6 +86,11 @@ class Condition:
     def fire(self, compiled: CompiledRule, frame: Frame) -> list[Step]:
         """The deadline has come."""
         self.deadline_ms = None
+        if self.phase is Phase.CLEARING and not compiled.clears(frame):
+            self.phase = (
+                Phase.ACTIVE
+            )  # a window has emptied meanwhile: what is not known any more clears nothing
+            return [self._tell(Change.RESUMED)]
         if self.phase in OPEN:
             self.phase = Phase.NORMAL
             return [self._tell(Change.CLOSED)]
@@ -107,6 +114,7 @@ class Condition:
     def _begin(self, compiled: CompiledRule, now_ms: int) -> None:
         self.phase, self.onset_ms, self.unknown_ms = Phase.PENDING, now_ms, None
         self.deadline_ms = now_ms + compiled.rule.raise_for_ms
+        self.grace_ms = compiled.rule.grace_ms
 
     def _judge_pending(self, compiled: CompiledRule, now_ms: int, *, truth: bool | None) -> None:
         if truth is False:
@@ -114,8 +122,9 @@ class Condition:
         elif truth is None and self.unknown_ms is None:
             self.unknown_ms = now_ms
             self.left_ms = (self.deadline_ms or now_ms) - now_ms
-            self.deadline_ms = now_ms + compiled.rule.grace_ms
+            self.deadline_ms = now_ms + self.grace_ms
         elif truth and self.unknown_ms is not None:
+            self.grace_ms -= now_ms - self.unknown_ms
             self.unknown_ms = None
             self.deadline_ms = now_ms + self.left_ms
 
@@ -152,7 +161,7 @@ class Condition:
         return changes + self._judge_worse(compiled, frame)
 
     def _judge_worse(self, compiled: CompiledRule, frame: Frame) -> list[Step]:
-        level = _find_level(compiled, frame)
+        level = _find_level(compiled, frame) if compiled.raises(frame) else self.level
         value = None if compiled.worsens is None else compiled.worsens(frame)
         if level <= self.level and not self._has_risen(compiled, value):
             return []

@@ -107,6 +107,7 @@ class _Reader:
             form = msgspec.convert(self._plain, RuleForm)
         except msgspec.ValidationError as error:
             raise self._misformed(error) from error
+        self._check_head(form)
         self._check_names(form)
         return self._build(form)
 
@@ -162,8 +163,6 @@ class _Reader:
     def _check_names(self, form: RuleForm) -> None:
         if not _ID.fullmatch(form.id):
             raise self._error("must be small letters, digits and single hyphens", "$.id")
-        if form.version < 1:
-            raise self._error("begins at 1", "$.version")
         seen: set[str] = set()
         for part in ("inputs", "scores", "parameters"):
             for name in getattr(form, part):
@@ -180,6 +179,12 @@ class _Reader:
             self._check_filled(form.remeasure.text, "$.remeasure.text", ("zh", "en"))
         if not form.tests:
             raise self._error("a rule without a test does not load", "$.tests")
+
+    def _check_head(self, form: RuleForm) -> None:
+        if form.version < 1:
+            raise self._error("begins at 1", "$.version")
+        if not form.packs:
+            raise self._error("names no pack", "$.packs")
 
     def _check_filled(self, form: msgspec.Struct, path: str, names: tuple[str, ...]) -> None:
         for name in names:

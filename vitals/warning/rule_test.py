@@ -6,7 +6,7 @@ from vitals.warning.errors import RuleInvalid
 from vitals.warning.event import Event
 from vitals.warning.rule import Expected, Input, Rule, RuleTest
 from vitals.warning.rule_set import PATIENT_TYPES, RuleSet, compile_rules, parameter_key
-from vitals.warning.sample import Sample
+from vitals.warning.sample import Sample, find_refusal
 from vitals.warning.watch import Watch
 
 _SRC = "test"
@@ -46,9 +46,15 @@ def _find_unknown_name(rule: Rule, test: RuleTest) -> str | None:
     for name in test.series:
         if name not in rule.inputs and name.removesuffix(".quality") not in rule.inputs:
             return f"there is no input {name!r}"
-    for name in test.given:
-        if name not in PATIENT_TYPES and name not in rule.parameters:
+    for name, value in test.given.items():
+        if name in rule.parameters:
+            limits = rule.parameters[name]
+            if not isinstance(value, int | float) or not limits.low <= value <= limits.high:
+                return f"{name} may not be {value!r}"
+        elif name not in PATIENT_TYPES:
             return f"{name!r} is neither of the person nor a parameter"
+        elif find_refusal(Sample(name, _SRC, 0, value), Input(keys=(name,), type=PATIENT_TYPES[name])):
+            return f"{name} may not be {value!r}"
     return None
 
 

@@ -57,10 +57,12 @@ _MEANINGS_BESIDE: Mapping[str, tuple[tuple[str, float], ...]] = MappingProxyType
     {"glucose_mmol_l": (("glucose_isf", 18.0182),)}  # of a meter or of a sensor; in mg/dL
 )
 _BOUND_BY_CELL = MappingProxyType({"HI": Flag.ABOVE_RANGE.value, "LO": Flag.BELOW_RANGE.value})
+_TRUTHS: Mapping[str, bool] = MappingProxyType({"true": True, "false": False})
 _TRUE = ("1", "1.0", "true")
 _FRACTIONS = ("fio2",)  # charted as 0.21 or as 21
 _RECORD_COLUMNS = ("period", "recording")
 """Divide a person's lines into records, whose times may overlap."""
+_LATEST_MS = 253_402_300_800_000  # the end of the year 9999
 _QUALITY_COLUMNS = ("sqi", "quality")
 _CONTACT_COLUMN = "contact"
 _FROM_WEARABLE = frozenset({"heart_rate", "spo2", "resp_rate", "pulse_rate", "pulse_rate_spo2"})
@@ -127,8 +129,8 @@ def read_persons(lines: Iterable[str]) -> dict[str, tuple[Sample, ...]]:
     Raises:
         SeriesInvalid: no person column, a column that is not of the person, a cell that cannot be read.
     """
-    reader = csv.reader(lines)
-    header = [name.strip().lower() for name in next(reader, [])]
+    rows = _read_rows(lines)
+    header = [name.strip().lower() for name in next(rows, (1, []))[1]]
     person = next((header.index(name) for name in _PERSON_COLUMNS if name in header), None)
     if person is None:
         raise SeriesInvalid(f"has no column of the person: one of {', '.join(_PERSON_COLUMNS)}", line=1)
@@ -137,13 +139,14 @@ def read_persons(lines: Iterable[str]) -> dict[str, tuple[Sample, ...]]:
         if number != person and key not in PATIENT_TYPES:
             raise SeriesInvalid(f"knows no {key!r}; known: {', '.join(PATIENT_TYPES)}", line=1)
     found: dict[str, tuple[Sample, ...]] = {}
-    for cells in reader:
-        if cells:
-            found[cells[person].strip()] = tuple(
-                Sample(key, "csv", 0, _read_of_person(key, text.strip(), reader.line_num))
-                for number, (key, text) in enumerate(zip(keys, cells, strict=False))
-                if number != person and text.strip()
-            )
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise SeriesInvalid(f"has {len(cells)} cells instead of {len(header)}", line=line)
+        found[cells[person].strip()] = tuple(
+            Sample(key, "csv", 0, _read_of_person(key, text.strip(), line))
+            for number, (key, text) in enumerate(zip(keys, cells, strict=True))
+            if number != person and text.strip()
+        )
     return found
 
 
@@ -154,7 +157,7 @@ def _read_of_person(key: str, text: str, line: int) -> float | str | bool:
     if kind is InputType.TRUTH and text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
-        number = float(text)
+        number = float(text.replace("_", "?"))  # Python would read 1_0 as 10
     except ValueError:
         raise SeriesInvalid(f"{text!r} is no number", line=line, column=key) from None
     return number != 0 if kind is InputType.TRUTH else number
@@ -188,7 +191,7 @@ class _Columns:
             (number, *meaning)
             for number, name in enumerate(lower)
             if number not in (self._person, self._time, self._outcome) and _is_known(name)
-            for meaning in (_SHORT_NAMES.get(name, (name, 1.0)), *_MEANINGS_BESIDE.get(name, ()))
+            for meaning in _meanings(name)
         ]
         self._param, self._value = self._find_long_form(lower)
         used = {number for number, _, _ in self._values} | {self._person, self._record, self._time}
@@ -208,38 +211,45 @@ class _Columns:
             person = f"{person}/{cells[self._record].strip()}"
         at_ms = self._read_time(cells[self._time].strip(), line)
         outcome = None if self._outcome is None else cells[self._outcome].strip().lower() in _TRUE
-        samples = self._read_long(cells, at_ms, line) if self._param is not None else ()
+        samples = tuple(self._read_long(cells, at_ms, line)) if self._param is not None else ()
         return person, Instant(
             at_ms=at_ms, samples=(*samples, *self._read_wide(cells, at_ms, line)), outcome=outcome
         )
 
     def _read_wide(self, cells: list[str], at_ms: int, line: int) -> Iterator[Sample]:
-        quality = None if self._quality is None else self._number(cells, self._quality, line)
-        touches = None if self._contact is None else self._number(cells, self._contact, line)
-        flags = (Flag.NO_CONTACT.value,) if touches == 0 else ()
         for number, key, factor in self._values:
-            bound = _BOUND_BY_CELL.get(cells[number].strip().upper())
-            value = None if bound else self._value_of(key, factor, cells, number, line)
-            if value is None and bound is None:
-                continue
-            is_worn = key in _FROM_WEARABLE
-            told = (*(flags if is_worn else ()), *([bound] if bound else []))
-            yield Sample(key, "csv", at_ms, value, quality if is_worn else None, told)
+            yield from self._read_cell(cells, number, (key, factor), at_ms=at_ms, line=line)
 
-    def _read_long(self, cells: list[str], at_ms: int, line: int) -> tuple[Sample, ...]:
+    def _read_long(self, cells: list[str], at_ms: int, line: int) -> Iterator[Sample]:
         name = cells[self._param or 0].strip()
         if not _is_known(name.lower()):
             self._unknown[name] = None
-            return ()
-        key, factor = _SHORT_NAMES.get(name.lower(), (name.lower(), 1.0))
-        value = self._value_of(key, factor, cells, self._value or 0, line)
-        return () if value is None else (Sample(key, "csv", at_ms, value),)
+            return
+        for meaning in _meanings(name.lower()):
+            yield from self._read_cell(cells, self._value or 0, meaning, at_ms=at_ms, line=line)
+
+    def _read_cell(
+        self, cells: list[str], number: int, meaning: tuple[str, float], *, at_ms: int, line: int
+    ) -> Iterator[Sample]:
+        key, factor = meaning
+        bound = _BOUND_BY_CELL.get(cells[number].strip().upper())
+        value = None if bound else self._value_of(key, factor, cells, number, line)
+        if value is None and bound is None:
+            return
+        quality, flags = self._read_quality(cells, line) if key in _FROM_WEARABLE else (None, ())
+        yield Sample(key, "csv", at_ms, value, quality, (*flags, *([bound] if bound else [])))
+
+    def _read_quality(self, cells: list[str], line: int) -> tuple[float | None, tuple[str, ...]]:
+        quality = None if self._quality is None else self._number(cells, self._quality, line)
+        touches = None if self._contact is None else self._number(cells, self._contact, line)
+        return quality, (Flag.NO_CONTACT.value,) if touches == 0 else ()
 
     def _value_of(
         self, key: str, factor: float, cells: list[str], number: int, line: int
     ) -> float | bool | str | None:
         if _is_word(key):
-            return cells[number].strip() or None
+            text = cells[number].strip()
+            return _TRUTHS.get(text.lower(), text or None)
         value = self._number(cells, number, line)
         return None if value is None else _to_unit(key, value * factor)
 
@@ -258,11 +268,18 @@ class _Columns:
     def _read_time(self, text: str, line: int) -> int:
         try:
             if self._time_name in _MS_BY_TIME_COLUMN:
-                return round(float(text) * _MS_BY_TIME_COLUMN[self._time_name])
-            moment = datetime.fromisoformat(text)
+                at_ms = round(float(text) * _MS_BY_TIME_COLUMN[self._time_name])
+            else:
+                moment = datetime.fromisoformat(text)
+                aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+                at_ms = round(aware.timestamp() * 1000)
         except (ValueError, OverflowError):
             raise SeriesInvalid(f"{text!r} is no time", line=line, column=self._header[self._time]) from None
-        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+        if abs(at_ms) > _LATEST_MS:
+            raise SeriesInvalid(
+                f"{text!r} lies beyond the year 9999", line=line, column=self._header[self._time]
+            )
+        return at_ms
 
     def _find(self, lower: list[str], names: tuple[str, ...], what: str) -> int:
         for name in names:
@@ -281,6 +298,10 @@ class _Columns:
         if "param" in lower and "value" in lower:
             return lower.index("param"), lower.index("value")
         return None, None
+
+
+def _meanings(name: str) -> tuple[tuple[str, float], ...]:
+    return (_SHORT_NAMES.get(name, (name, 1.0)), *_MEANINGS_BESIDE.get(name, ()))
 
 
 def _is_known(name: str) -> bool:

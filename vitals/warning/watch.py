@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from vitals.errors import QianliError
 from vitals.warning.channel import Channel, Reading, Stream, Taken
 from vitals.warning.condition import Condition, Phase, Step
 from vitals.warning.event import Change, Event, InputSeen, ScoreSeen
@@ -24,7 +25,7 @@ _NEVER_MS = 2**62
 _SHOWN = (Change.ACTIVE, Change.WORSENED, Change.REMEASURE, Change.TECHNICAL)
 
 
-class SavedWatchInvalid(Exception):
+class SavedWatchInvalid(QianliError):
     """A saved state belongs to other rules or cannot be read; the samples give it anew."""
 
 

@@ -2,7 +2,14 @@ import math
 
 import pytest
 
-from vitals.warning.channel import DISAGREES_FOR_MS, DISAGREES_WITHIN_MS, Channel, Reading, Taken
+from vitals.warning.channel import (
+    DISAGREES_FOR_MS,
+    DISAGREES_WITHIN_MS,
+    HOLDS_FOR_MS,
+    Channel,
+    Reading,
+    Taken,
+)
 from vitals.warning.rule import Input, InputType
 from vitals.warning.sample import Refusal, Sample
 
@@ -164,7 +171,8 @@ def test_equal_streams_that_differ_too_much_disagree(at_ms, value, rank, disagre
     taken = take(channel, at_ms, value, src="b", rank=rank)
 
     assert channel.disagreed_ms == (at_ms if disagrees else None)
-    assert taken is (Taken.VALUE if stale_after_ms is None else Taken.NOTED if disagrees else Taken.NOTHING)
+    holds = stale_after_ms is not None and at_ms <= HOLDS_FOR_MS
+    assert taken is ((Taken.NOTED if disagrees else Taken.NOTHING) if holds else Taken.VALUE)
 
 
 def test_one_stream_does_not_contradict_itself():
@@ -232,3 +240,33 @@ def test_a_bound_needs_a_limit_and_a_number():
         channel = Channel(declared)
         channel.take(Sample(declared.keys[0], "a", 0, None, None, ("above_range",)), 0)
         assert channel.refusal is Refusal.NO_VALUE
+
+
+@pytest.mark.parametrize(
+    ("second_ms", "rank", "counts"),
+    [
+        (1, 0, "a"), (HOLDS_FOR_MS, 0, "a"), (HOLDS_FOR_MS + 1, 0, "b"),
+        (HOLDS_FOR_MS, 1, "a"), (HOLDS_FOR_MS + 1, 1, "b"),
+    ],
+)  # fmt: skip
+def test_of_readings_that_stand_alone_the_newest_counts(second_ms, rank, counts):
+    """A cuff value of two hours ago says nothing against the arterial line of now."""
+    channel = Channel(Input(keys=HR.keys, low=20, high=250, stale_after_ms=4 * 3_600_000))
+    take(channel, 0, 120, src="a")
+    take(channel, second_ms, 50, src="b", rank=rank)
+    assert channel.stream[1] == counts
+
+
+def test_what_another_person_measures_is_not_heard():
+    channel = Channel(HR)
+    take(channel, 0, 70)
+    channel.take(Sample("heart_rate", "a", 50_000, 80.0, None, ("unknown_user",)), 0)
+    assert (channel.reading.value, channel.refusal, channel.heard_ms) == (70, None, 0)
+
+
+def test_a_bound_contradicts_nothing():
+    channel = Channel(Input(keys=("a",), low=20, high=600, stale_after_ms=10**7, jump_by=36))
+    take(channel, 0, 495)
+    channel.take(Sample("a", "a", 60_000, None, None, ("above_range",)), 0)
+    take(channel, 120_000, 495)
+    assert channel.disagreed_ms is None

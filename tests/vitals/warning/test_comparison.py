@@ -45,3 +45,9 @@ def test_alarms_that_overlap_are_kept(before, after, kept, gained, lost):
 def test_a_person_of_one_side_counts_with_nothing_on_the_other():
     assert told(compare_rule("spo2-low", [], [replay(90, "a", 80, 95)]).gained) == [("a", 0, 1)]
     assert told(compare_rule("spo2-low", [replay(90, "a", 80, 95)], []).lost) == [("a", 0, 1)]
+
+
+def test_records_of_one_person_in_several_files_are_all_compared():
+    records = [replay(90, "a", 80, 95), replay(90, "a", 95, 95)]
+    compared = compare_rule("spo2-low", records, records)
+    assert (compared.kept, compared.gained, compared.lost) == (1, (), ())

@@ -329,3 +329,34 @@ def test_the_next_reading_after_a_moment_is_judged_anew():
     )  # fmt: skip
     events = watch_samples(rules, [spo2(0, 88), spo2(90, 87)], until_s=100)
     assert [event.change for event in events] == ["active", "closed", "active"]
+
+
+def test_a_probe_that_flickers_has_no_more_grace_than_one_that_is_off():
+    """One bad second a minute, zeros between: the pauses of an on-delay are added up."""
+    rules = make_rule_set(raise_for="20 s", grace="60 s")
+    samples = [spo2(at, 70 if at % 30 == 0 else 0) for at in range(0, 200)]
+    first = watch_samples(rules, samples)[0]
+    assert (first.change, first.at_ms <= 90 * S) == ("technical", True)
+
+
+def test_an_unanswered_alarm_does_not_rise_by_silence_or_by_a_normal_value():
+    text = {"zh": "休息", "en": "Rest"}
+    rules = make_rule_set(
+        inputs={"spo2": {"stale_after": "20 min"}}, raise_for="0 s", priority="high",
+        remeasure={"rest": "1 min", "within": "5 min", "unanswered": "low", "text": text},
+    )  # fmt: skip
+    silent = watch_samples(rules, [spo2(0, 88)], until_s=3_600)
+    normal = watch_samples(rules, [spo2(0, 88), spo2(400, 91)], until_s=500)
+    worse = watch_samples(rules, [spo2(0, 88), spo2(400, 87)], until_s=500)
+    assert [event.change for event in silent] == ["remeasure", "active"]
+    assert [event.change for event in normal] == ["remeasure", "active"]
+    assert [event.change for event in worse] == ["remeasure", "active", "worsened"]
+
+
+def test_a_window_that_empties_while_it_clears_takes_the_alarm_back():
+    rules = make_rule_set(
+        inputs={"spo2": {}}, raise_for="0 s", raise_when="spo2 < 90", clear_for="1 h",
+        clear_when="mean(spo2) over 10 min with 2 values >= 92",
+    )  # fmt: skip
+    events = watch_samples(rules, [spo2(0, 88), spo2(60, 97), spo2(61, 97)], until_s=7_200)
+    assert [event.change for event in events] == ["active", "clearing", "resumed"]

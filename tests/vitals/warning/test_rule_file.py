@@ -337,3 +337,9 @@ def test_what_ends_by_itself_latches_and_does_not_clear(changes):
     with pytest.raises(RuleInvalid) as caught:
         make_rule(**changes)
     assert caught.value.reason == "ends_after: needs a length, `latching: true` and no `clear_when`"
+
+
+def test_a_rule_belongs_to_a_pack():
+    with pytest.raises(RuleInvalid) as caught:
+        make_rule(packs=[])
+    assert caught.value.reason == "packs: names no pack"

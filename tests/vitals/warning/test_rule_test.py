@@ -48,6 +48,8 @@ def test_a_rule_that_keeps_its_word_loads():
         ({"expect": [], "more": {"temp": "37"}}, "there is no input 'temp'"),
         ({"expect": [], "more": {"temp.quality": "1"}}, "there is no input 'temp.quality'"),
         ({"expect": [], "given": {"limit": 5}}, "'limit' is neither of the person nor a parameter"),
+        ({"expect": [], "given": {"patient.age": "old"}}, "patient.age may not be 'old'"),
+        ({"expect": [], "given": {"patient.pregnant": 1}}, "patient.pregnant may not be 1"),
         (
             {"expect": [], "given": {"patient.height": 5}},
             "'patient.height' is neither of the person nor a parameter",
@@ -100,3 +102,9 @@ def test_series_of_different_lengths_are_told_to_their_ends():
     changes = {"inputs": {"spo2": {}, "rr": {"keys": ["resp_rate"]}}, "raise_when": "spo2 < 90 or rr > 30"}
 
     assert check(series="95", more={"rr": "10 35x4"}, changes=changes, expect=[ACTIVE | {"at": "40 s"}])
+
+
+@pytest.mark.parametrize("limit", [70, 96, "low"])
+def test_a_parameter_in_a_test_lies_within_its_limits(limit):
+    changes = {"parameters": {"limit": {"value": 90, "from": 80, "to": 95}}, "raise_when": "spo2 < limit"}
+    assert f"limit may not be {limit!r}" in fail(expect=[], given={"limit": limit}, changes=changes)

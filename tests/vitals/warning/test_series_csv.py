@@ -201,3 +201,32 @@ def test_hi_and_lo_are_bounds():
     assert [(sample.value, sample.flags) for sample in samples] == [
         (None, ("above_range",)), (None, ("below_range",)),
     ]  # fmt: skip
+
+
+def test_the_long_form_says_the_same_as_the_wide_one():
+    wide = read("pid,hour,spo2,glucose_mmol_l,sqi,contact", "a,0,70,HI,0.1,0")
+    long = read("pid,hour,param,value,sqi,contact", "a,0,spo2,70,0.1,0", "a,0,glucose_mmol_l,HI,0.1,0")
+    samples = [
+        [sample for instant in table.instants_by_person["a"] for sample in instant.samples]
+        for table in (wide, long)
+    ]
+    assert samples[0] == samples[1]
+    assert (samples[0][0].quality, samples[0][0].flags) == (0.1, ("no_contact",))
+
+
+def test_coded_truths_are_truths():
+    assert seen(read("pid,hour,pulse_irregular,acvpu", "a,0,True,A"))[0][3] is True
+
+
+@pytest.mark.parametrize("text", ["1.7e18", "-1.7e18"])
+def test_a_time_beyond_the_calendar_is_refused(text):
+    with pytest.raises(SeriesInvalid) as caught:
+        read("pid,t_s,hr", f"a,{text},80")
+    assert caught.value.reason == f"{text!r} lies beyond the year 9999"
+
+
+@pytest.mark.parametrize("lines", [["age,pid\n", "70\n"], ["pid,age\n", "a,1_0\n"]])
+def test_a_broken_line_of_persons_is_refused(lines):
+    with pytest.raises(SeriesInvalid) as caught:
+        read_persons(lines)
+    assert caught.value.line == 2

@@ -275,7 +275,7 @@ def test_a_refused_sample_is_no_value_of_a_window(keeps_last, refused, count):
         (spo2(100, 95), "refuted"),
         (spo2(100, 88), "active"),
         (spo2(100, 0), None),
-        (spo2(100, 70, src="b"), None),
+        (spo2(100, 70, src="b"), "active"),
         (Sample("patient.copd", "staff", 100 * S, value=False), None),
         (Sample("resp_rate", "b", 100 * S, 10), None),
     ],
@@ -396,11 +396,10 @@ def test_damaged_states_are_refused_or_read(seed, cut):
     saved = bytearray(watch.save())
     saved[-1 - cut] ^= 0x55
     try:
-        Watch.load(MANY, bytes(saved)).save()
-    except SavedWatchInvalid as error:
-        saved = bytearray(str(error).encode())
-
-    assert saved
+        read = Watch.load(MANY, bytes(saved))
+    except SavedWatchInvalid:
+        return
+    assert Watch.load(MANY, read.save()).save() == read.save()
 
 
 def test_a_look_without_samples_counts_what_is_known_once_more():
