@@ -73,7 +73,7 @@ class Alarm:
 def fold_alarm(rule: Rule, events: Iterable[Event], acts: Iterable[Act], *, now_ms: int) -> Alarm | None:
     """How one episode stands at `now_ms`; None before it began. What is done before that does not count."""
     told = sorted((event for event in events if event.change in _RANKS and event.at_ms <= now_ms), key=_rank)
-    begun = next((event for event in told if event.change is Change.ACTIVE), None)
+    begun = next((event for event in told if event.change in _BEGINS), None)
     if begun is None:
         return None
     acts = [act for act in _find_distinct(acts) if begun.at_ms <= act.at_ms <= now_ms]
@@ -152,7 +152,7 @@ class _Episode:
                 self.is_clearing = False
                 if self.calls_ms is not None and self.calls_ms <= event.at_ms:
                     self._call(event.at_ms)
-            case Change.CLOSED:
+            case Change.CLOSED | Change.TECHNICAL_CLOSED:
                 self.closed_ms, self.shelved = event.at_ms, None
 
     def do(self, act: Act) -> None:
@@ -185,10 +185,12 @@ class _Episode:
         self.spoke_ms, self.shelved, self.calls_ms = at_ms, None, None
 
 
+_BEGINS = (Change.ACTIVE, Change.TECHNICAL)
+"""A technical alarm, an on-delay that could not end for want of values, is an episode of its own."""
 _RANKS = {
     change: rank
     for rank, change in enumerate(
-        (Change.ACTIVE, Change.RESUMED, Change.WORSENED, Change.CLEARING, Change.CLOSED)
+        (*_BEGINS, Change.RESUMED, Change.WORSENED, Change.CLEARING, Change.CLOSED, Change.TECHNICAL_CLOSED)
     )
 }
 """What an episode is made of, in the order in which it is said at one instant."""

@@ -260,3 +260,12 @@ def test_events_of_one_instant_are_told_in_their_own_order(changes, state):
     facts = [event(Change.CLEARING, 8), ACK, *(event(change, 9) for change in changes)]
 
     assert see(facts, 9).state == see(facts[::-1], 9).state == state
+
+
+def test_a_technical_alarm_is_acknowledged_and_ends_as_any_other():
+    events = [event(Change.TECHNICAL, 0), event(Change.TECHNICAL_CLOSED, 9)]
+    acts = [act("acknowledge", 5)]
+    seen = [fold_alarm(RULE, events, acts, now_ms=minute * MIN) for minute in (1, 6, 10)]
+    assert [alarm.state for alarm in seen] == [
+        AlarmState.ACTIVE_UNACK, AlarmState.ACTIVE_ACK, AlarmState.CLOSED,
+    ]  # fmt: skip
