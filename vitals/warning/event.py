@@ -67,6 +67,8 @@ class Event:
     onset_ms: int
     inputs: tuple[InputSeen, ...] = ()
     scores: tuple[ScoreSeen, ...] = ()
+    parameters: tuple[tuple[str, float], ...] = ()
+    """As they were for this person, so that the record alone gives the same result."""
 
     def to_plain(self) -> dict[str, object]:
         """Its fields as plain values, the level as a word."""

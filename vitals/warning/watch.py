@@ -280,9 +280,13 @@ class Watch:
                 onset_ms=step.onset_ms,
                 inputs=self._see_inputs(compiled) if step.change in _SHOWN else (),
                 scores=_see_scores(compiled, self._frame) if step.change in _SHOWN else (),
+                parameters=self._see_parameters(compiled) if step.change in _SHOWN else (),
             )
             for step in steps
         ]
+
+    def _see_parameters(self, compiled: CompiledRule) -> tuple[tuple[str, float], ...]:
+        return tuple((name, self._frame.parameters[slot]) for name, slot in compiled.parameters)
 
     def _see_inputs(self, compiled: CompiledRule) -> tuple[InputSeen, ...]:
         return tuple(_see_input(name, self._channels[number]) for name, number in compiled.read_inputs)

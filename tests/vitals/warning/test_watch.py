@@ -352,7 +352,7 @@ def test_a_line_of_the_log_is_canonical():
 
     assert event.to_line() == (
         b'{"at_ms":30000,"change":"active","inputs":[{"at_ms":0,"key":"spo2","name":"spo2","quality":null,'
-        b'"reason":null,"src":"a","value":88.0}],"kind":"physiological","level":"medium","onset_ms":0,'
+        b'"reason":null,"src":"a","value":88.0}],"kind":"physiological","level":"medium","onset_ms":0,"parameters":[],'
         b'"rule":"spo2-low","scores":[],"version":1}'
     )
 
@@ -430,3 +430,14 @@ def test_technical_rules_may_count_what_was_refused():
     )
 
     assert say(watch_samples(rules, [spo2(0, 95), spo2(5, 0), spo2(10, 0)])) == [(10, "active")]
+
+
+def test_evidence_holds_the_limit_that_was_in_force():
+    rules = make_rule_set(
+        raise_when="spo2 < limit", raise_for="0 s", clear_when=None,
+        parameters={"limit": {"value": 90, "from": 80, "to": 95}},
+    )  # fmt: skip
+    watch = Watch(rules)
+    watch.take(0, [Sample(parameter_key("spo2-low", "limit"), "doctor", 0, 93.0)])
+    (active,) = watch.take(S, [spo2(1, 92)])
+    assert active.parameters == (("limit", 93.0),)
