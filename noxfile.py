@@ -132,6 +132,7 @@ def bench(session: nox.Session) -> None:
     _python(session, "tests.benchmarks.measure_edge")
     _python(session, "tests.benchmarks.measure_rights")
     _python(session, "tests.benchmarks.measure_scores")
+    _python(session, "tests.benchmarks.measure_rules", "speed")
     _python(session, "tests.benchmarks.measure_warning", "unsafe")
     _python(session, "tests.benchmarks.measure_warning", "mutants", "--sample", "200")
     _python(session, "tests.benchmarks.measure_home_pressure")

@@ -24,10 +24,10 @@ from vitals.warning.errors import RuleInvalid
 from vitals.warning.event import Event
 from vitals.warning.outcome import judge_outcome
 from vitals.warning.rule import Rule
+from vitals.warning.rule_check import check_rule
 from vitals.warning.rule_file import read_rules
 from vitals.warning.rule_pack import shipped_rules
 from vitals.warning.rule_set import RuleSet, compile_rules
-from vitals.warning.rule_test import check_rule
 from vitals.warning.sample import Sample
 from vitals.warning.series_csv import SeriesInvalid, SeriesTable, read_persons, read_table
 

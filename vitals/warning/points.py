@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from vitals.warning.parts import Part
-from vitals.warning.score_input import Given, InputForm
+from vitals.warning.parts import Part, finding
+from vitals.warning.score_input import FlagInput, Given, InputForm
 from vitals.warning.score_result import Outcome, ScorePart, ScoreResult, sum_points
 
 Conclusion = Callable[[tuple[ScorePart, ...]], Outcome]
@@ -64,6 +64,17 @@ class PointsTable:
             if entry.optional
             and (entry.name not in given or (given[entry.name] is None and entry.name in self.unknown_counts))
         )
+
+
+def any_sign(*names: str) -> PointsTable:
+    """Signs to look for: positive as soon as one is found, negative only if all were looked for."""
+    signs = tuple(FlagInput(name=name) for name in names)
+    return PointsTable(
+        form=InputForm(inputs=signs),
+        parts=tuple(finding(sign) for sign in signs),
+        conclusions=(reach_total("positive", 1),),
+        total_name="count",
+    )
 
 
 def group_total(name: str, *rows: tuple[int | None, str]) -> Conclusion:

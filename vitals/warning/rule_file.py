@@ -55,7 +55,7 @@ _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 
 def read_rules(text: str, *, origin: str = "") -> tuple[Rule, ...]:
-    """The rules of one file; their own tests are not run here (`rule_test.check_rule`).
+    """The rules of one file; their own tests are not run here (`rule_check.check_rule`).
 
     Raises:
         RuleInvalid: with the line of what is wrong.

@@ -4,8 +4,8 @@ from functools import cache
 from importlib.resources import files
 
 from vitals.warning.rule import Rule
+from vitals.warning.rule_check import check_rule
 from vitals.warning.rule_file import read_rules
-from vitals.warning.rule_test import check_rule
 
 
 @cache

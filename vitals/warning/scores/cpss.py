@@ -1,17 +1,9 @@
 """CPSS: positive as soon as one sign is found, negative only if every sign was looked for."""
 
-from vitals.warning.parts import finding
-from vitals.warning.points import PointsTable, reach_total
+from vitals.warning.points import any_sign
 from vitals.warning.score import Score
-from vitals.warning.score_input import FlagInput, InputForm
 
-_SIGNS = tuple(FlagInput(name=name) for name in ("facial_droop", "arm_drift", "speech_abnormal"))
-_TABLE = PointsTable(
-    form=InputForm(inputs=_SIGNS),
-    parts=tuple(finding(sign) for sign in _SIGNS),
-    conclusions=(reach_total("positive", 1),),
-    total_name="count",
-)
+_TABLE = any_sign("facial_droop", "arm_drift", "speech_abnormal")
 
 SCORE = Score(
     name="CPSS",

@@ -12,9 +12,9 @@ from tests.fixtures.pressure_clinic import (
 )
 from vitals.warning.event import Change
 from vitals.warning.rule import Level
+from vitals.warning.rule_check import check_rule
 from vitals.warning.rule_file import read_rules
 from vitals.warning.rule_set import compile_rules
-from vitals.warning.rule_test import check_rule
 from vitals.warning.sample import Sample
 from vitals.warning.watch import Watch
 

@@ -2,7 +2,7 @@ import pytest
 
 from tests.fixtures.warning_rules import make_rule
 from vitals.warning.errors import RuleInvalid
-from vitals.warning.rule_test import check_rule
+from vitals.warning.rule_check import check_rule
 
 ACTIVE = {"at": "30 s", "event": "active"}
 
