@@ -8,11 +8,12 @@ from cloud.events import MissingReason, PatientScore, PatientScorePart, Reading,
 from vitals.observation import VitalKey
 from vitals.warning.errors import ScoreInputInvalid
 from vitals.warning.score_result import ScoreResult
-from vitals.warning.scores.news2 import NEWS2_INPUT_KEYS, compute_news2
+from vitals.warning.scores.news2 import SCORE, compute_news2
 
 CONTINUOUS_EXPIRES_AFTER = timedelta(seconds=60)
 SPOT_EXPIRES_AFTER = timedelta(hours=4)
 _SCALE = "spo2_scale"
+_INPUT_KEYS = SCORE.input_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +33,15 @@ _NEVER = _Input(reading=None, reason=MissingReason.NEVER)
 
 def score_patient(question: ScoreQuestion) -> PatientScore:
     """The score at a moment."""
-    inputs = {name: _choose(keys, question) for name, keys in NEWS2_INPUT_KEYS.items() if name != _SCALE}
+    inputs = {name: _choose(keys, question) for name, keys in _INPUT_KEYS.items() if name != _SCALE}
     result = _compute(inputs, scale=question.spo2_scale)
     risk = result.find_outcome("risk")
+    lowest, highest = result.bounds
     return PatientScore(
         name="NEWS2",
         total=None if result.total is None else int(result.total),
-        total_min=int(result.total_min or 0),
-        total_max=int(result.total_max or 0),
+        total_min=int(lowest),
+        total_max=int(highest),
         risk=None if risk.value is None else str(risk.value),
         risk_min=str(risk.lowest),
         risk_max=str(risk.highest),

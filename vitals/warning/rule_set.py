@@ -538,14 +538,9 @@ def _read_once(read_total: Read, slot: int) -> Read:
     return read
 
 
-def _bounds(result: ScoreResult) -> tuple[float, float]:
-    """Of a score that has a total: `_build_score` asks before."""
-    return float(result.total_min or 0), float(result.total_max or 0)
-
-
 def _read_interval(compute: Callable[[Frame], ScoreResult]) -> Read:
     def read(frame: Frame) -> tuple[float, float]:
-        return _bounds(compute(frame))
+        return compute(frame).bounds
 
     return read
 
@@ -559,6 +554,6 @@ def _read_lower_bound(
             known += read_one(frame) is not None
         if known < needed:
             return None
-        return _bounds(compute(frame))[0]
+        return compute(frame).bounds[0]
 
     return read

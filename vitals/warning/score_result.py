@@ -93,6 +93,17 @@ class ScoreResult:
         """Whether nothing is missing."""
         return not self.missing
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest total; equal if nothing is missing.
+
+        Raises:
+            ValueError: the score is no number.
+        """
+        if self.total_min is None or self.total_max is None:
+            raise ValueError("a score that is no number has no bounds")
+        return float(self.total_min), float(self.total_max)
+
     def find_outcome(self, name: str) -> Outcome:
         """The outcome of that name.
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.fixtures.score_inputs import UNKNOWN_COUNTS, input_names, telling_values
 from vitals.warning.errors import ScoreInputInvalid
-from vitals.warning.score import Score, score_by_name
+from vitals.warning.score import Score, find_score, score_by_name
 from vitals.warning.score_input import NumberInput
 from vitals.warning.score_result import Outcome, ScoreResult
 
@@ -104,3 +104,9 @@ def test_any_mapping_gives_a_result_or_a_typed_refusal(score: Score, data: Any) 
     except ScoreInputInvalid as error:
         refused = error.field
     assert refused in {*inputs, None}
+
+
+def test_a_score_that_is_no_number_has_no_bounds():
+    assert find_score("qSOFA").compute({"rr": 25}).bounds == (1, 3)
+    with pytest.raises(ValueError, match="no number"):
+        assert find_score("CGM_LEVEL").compute({}).bounds

@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from vitals.observation import VitalKey
 from vitals.warning.bands import Bands, chart_bands
 from vitals.warning.parts import ChoicePart, band
 from vitals.warning.score import Score
@@ -61,10 +60,6 @@ _ACVPU_PART = ChoicePart(
     name="acvpu", choice=_ACVPU, points_by_choice={"A": 0, "C": 3, "V": 3, "P": 3, "U": 3}
 )
 _TEMP_PART = band(TEMP, ("35.0", 3), ("36.0", 1), ("38.0", 0), ("39.0", 1), (None, 2))
-
-NEWS2_INPUT_KEYS: Mapping[str, tuple[VitalKey, ...]] = MappingProxyType(
-    {entry.name: entry.keys for entry in _FORM.inputs}
-)
 
 
 def compute_news2(inputs: Mapping[str, object]) -> ScoreResult:
