@@ -4,6 +4,8 @@ from pathlib import Path
 
 from qianli.commands import rules
 from qianli.commands.score import build_table
+from vitals.warning.rule_check import check_rule
+from vitals.warning.rule_file import read_rules
 from vitals.warning.rule_pack import shipped_rules
 from vitals.warning.score import score_by_name
 
@@ -33,3 +35,8 @@ def test_scores_named_where_sources_differ_exist() -> None:
 def test_table_of_rules_is_the_one_that_the_command_writes() -> None:
     table = PAGE.split("<!-- written by `qianli rules list` -->\n")[1].split("\n<!-- end of the rules -->")[0]
     assert table == rules.build_table(shipped_rules())
+
+
+def test_rule_on_the_page_loads_and_passes_its_own_test() -> None:
+    (rule,) = read_rules(PAGE.split("```yaml\n")[1].split("```")[0])
+    assert check_rule(rule).rules[0].rule.id == "spo2-low-adult"
